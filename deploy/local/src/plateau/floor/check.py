@@ -1,0 +1,168 @@
+"""What spans several things of a floor: references, cycles, the rows of leads files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from zoneinfo import available_timezones
+
+from common.phone import InvalidPhone, normalise
+
+from plateau.floor.document import Place, Wrong, suggestion
+from plateau.floor.model import Agent, Campaign, Queue, Tenant
+from plateau.floor.parse import Draft
+
+LEAD_COLUMNS: Final = ("phone", "name", "time_zone", "external_id")
+MOST_REJECTED_ROWS: Final = 50
+"""More wrong rows of one file are counted, not listed."""
+
+
+def check(draft: Draft) -> None:
+    """Add to `draft.document.wrong` what is wrong between things."""
+    wrong = draft.document.wrong
+    wrong.extend(_unknown_skills(draft))
+    wrong.extend(_unknown_pools(draft))
+    wrong.extend(_overflows(draft.queues))
+    wrong.extend(_campaigns(draft))
+    wrong.extend(_dispositions(draft.tenants, draft.queues))
+
+
+def warnings(draft: Draft) -> tuple[str, ...]:
+    """What may stand but is surely not meant."""
+    found: list[str] = []
+    floor = draft.floor()
+    for queue in floor.queues:
+        if not floor.agents_of(queue):
+            asked = ", ".join(queue.required_skills) or "no skill"
+            found.append(f"{queue.place}: queue {queue.id}: no agent of pool {queue.pool_id} can serve it ({asked})")
+    return tuple(found)
+
+
+def _unknown_skills(draft: Draft) -> Iterator[Wrong]:
+    pools = {pool.id: pool.skills for pool in draft.pools}
+    items: list[Queue | Agent] = [*draft.queues, *draft.agents]
+    told: set[Place] = set()
+    for item in items:
+        kind, named = ("queue", item.required_skills) if isinstance(item, Queue) else ("agent", tuple(item.skills))
+        known = pools.get(item.pool_id)
+        for skill in named if known is not None else ():
+            place = draft.skill_places[kind, item.id, skill]
+            if known is not None and skill not in known and place not in told:
+                told.add(place)
+                detail = f"pool {item.pool_id} has no such skill{suggestion(skill, known)}"
+                yield Wrong(place, f"{kind} {item.id}: skills", detail, skill)
+
+
+def _unknown_pools(draft: Draft) -> Iterator[Wrong]:
+    pools = [pool.id for pool in draft.pools]
+    for queue in draft.queues:
+        if queue.pool_id and queue.pool_id not in pools:
+            hint = suggestion(queue.pool_id, pools)
+            yield Wrong(
+                queue.where("pool_id"), f"queue {queue.id}: pool", f"there is no such pool{hint}", queue.pool_id
+            )
+
+
+def _overflows(queues: list[Queue]) -> Iterator[Wrong]:
+    by_id = {queue.id: queue for queue in queues}
+    for queue in queues:
+        if queue.overflow is None or not queue.overflow.queue_id:
+            continue
+        path, place, target = f"queue {queue.id}: overflow", queue.where("overflow"), queue.overflow.queue_id
+        other = by_id.get(target)
+        if other is None:
+            yield Wrong(place, path, f"there is no such queue{suggestion(target, by_id)}", target)
+        elif other.tenant_id != queue.tenant_id:
+            yield Wrong(place, path, f"this queue belongs to another tenant, {other.tenant_id}", target)
+        elif other.pool_id != queue.pool_id:
+            yield Wrong(place, path, f"this queue is in another pool, {other.pool_id}", target)
+        elif (ring := _ring(queue, by_id)) is not None:
+            yield Wrong(place, path, f"calls would go round for ever ({' -> '.join(ring)})", target)
+
+
+def _ring(queue: Queue, by_id: dict[str, Queue]) -> list[str] | None:
+    """The way back to `queue` along overflows, if there is one."""
+    way = [queue.id]
+    at: Queue | None = queue
+    while at is not None and at.overflow is not None:
+        step = at.overflow.queue_id
+        if step in way:
+            return [*way, step] if step == queue.id else None
+        way.append(step)
+        at = by_id.get(step)
+    return None
+
+
+def _campaigns(draft: Draft) -> Iterator[Wrong]:
+    queues = {queue.id: queue for queue in draft.queues}
+    tenants = {tenant.id: tenant for tenant in draft.tenants}
+    for campaign in draft.campaigns:
+        queue = queues.get(campaign.queue_id)
+        path, place = f"campaign {campaign.id}: queue", campaign.where("queue_id")
+        if campaign.queue_id and queue is None:
+            yield Wrong(
+                place, path, f"there is no such queue{suggestion(campaign.queue_id, queues)}", campaign.queue_id
+            )
+        elif queue is not None and queue.tenant_id != campaign.tenant_id:
+            yield Wrong(place, path, f"this queue belongs to another tenant, {queue.tenant_id}", campaign.queue_id)
+        if campaign.leads is not None:
+            yield from _leads(campaign, campaign.leads, tenants[campaign.tenant_id].region)
+
+
+def _leads(campaign: Campaign, path: Path, region: str) -> Iterator[Wrong]:
+    """Each row's rules are the dialer's own, applied here before anything is sent."""
+    where = f"campaign {campaign.id}: leads"
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            count = 0
+            for wrong in _rows(file, path.name, where, region):
+                count += 1
+                if count <= MOST_REJECTED_ROWS:
+                    yield wrong
+            if count > MOST_REJECTED_ROWS:
+                more = f"and {count - MOST_REJECTED_ROWS} more wrong rows"
+                yield Wrong(Place(path.name, 1_000_000_000, 1), where, more)
+    except OSError as error:
+        yield Wrong(campaign.where("leads"), where, f"the file cannot be read ({error.strerror})", str(path))
+    except UnicodeDecodeError:
+        yield Wrong(campaign.where("leads"), where, "the file is not UTF-8", str(path))
+
+
+def _rows(file: Iterator[str], source: str, where: str, region: str) -> Iterator[Wrong]:
+    rows = csv.DictReader(file)
+    columns = rows.fieldnames or []
+    for column in columns:
+        if column not in LEAD_COLUMNS:
+            detail = f"unknown column; known are {', '.join(LEAD_COLUMNS)}"
+            yield Wrong(Place(source, 1, 1), where, detail, column)
+    if "phone" not in columns:
+        yield Wrong(Place(source, 1, 1), where, "there is no column phone", ", ".join(columns))
+        return
+    known_zones = available_timezones()
+    seen: dict[str, int] = {}
+    for row in rows:
+        line = rows.line_num
+        if None in row:
+            yield Wrong(Place(source, line, 1), where, "has more values than there are columns")
+        try:
+            phone = normalise(row["phone"] or "", region)
+        except InvalidPhone:
+            yield Wrong(Place(source, line, 1), f"{where}: phone", "must be a phone number", row["phone"] or "")
+            continue
+        first = seen.setdefault(phone, line)
+        if first != line:
+            yield Wrong(Place(source, line, 1), f"{where}: phone", f"is already on line {first}", row["phone"])
+        zone = row.get("time_zone")
+        if zone and zone not in known_zones:
+            yield Wrong(Place(source, line, 1), f"{where}: time_zone", "must be an IANA time zone", zone)
+
+
+def _dispositions(tenants: list[Tenant], queues: list[Queue]) -> Iterator[Wrong]:
+    """A tenant that pays per closed case needs a way to close one."""
+    with_queues = {queue.tenant_id for queue in queues}
+    for tenant in tenants:
+        if tenant.tariff is not None and tenant.id in with_queues and not tenant.closing_dispositions:
+            detail = "is needed: without one no case is ever closed, and nothing is billed"
+            yield Wrong(tenant.place, f"tenants.{tenant.id}.closing_dispositions", detail)

@@ -1,0 +1,130 @@
+"""What a floor is: frozen values with every default filled in, each knowing where it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+from plateau.floor.document import Place
+
+NOWHERE = Place("", 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One thing with an id. `places` says where each field (by its name in the API) was written."""
+
+    id: str
+    place: Place = field(default=NOWHERE, compare=False, repr=False)
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
+
+    def where(self, name: str) -> Place:
+        return self.places.get(name, self.place)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff:
+    """Price of one closed case in the tenant's currency, from a date on (None: from now on)."""
+
+    price_per_closed_case: Decimal
+    valid_from: date | None = None
+    place: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant(Item):
+    name: str
+    time_zone: str
+    region: str = "FR"
+    currency: str = "EUR"
+    reopen_window_days: int = 14
+    closing_dispositions: tuple[str, ...] = ()
+    tariff: Tariff | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool(Item):
+    name: str
+    skills: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent(Item):
+    name: str
+    pool_id: str
+    skills: Mapping[str, int] = field(default_factory=dict)
+    """Level 1 to 10 by skill."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overflow:
+    queue_id: str
+    after_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue(Item):
+    tenant_id: str
+    pool_id: str
+    channel: str = "voice"
+    required_skills: tuple[str, ...] = ()
+    priority: int = 0
+    ageing_seconds_per_priority: int = 60
+    service_level_seconds: int = 20
+    short_abandon_seconds: int = 5
+    offer_timeout_seconds: int = 20
+    wrap_up_seconds: int = 120
+    max_wait_seconds: int | None = None
+    overflow: Overflow | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook(Item):
+    tenant_id: str
+    url: str
+    event_types: tuple[str, ...]
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign(Item):
+    tenant_id: str
+    queue_id: str
+    name: str
+    calling_hours: Mapping[str, tuple[tuple[str, str], ...]]
+    """Ranges ["10:00", "13:00"] by day (mon … sun), in the lead's time zone."""
+    max_attempts: int = 4
+    retry_after_minutes: int = 120
+    ring_seconds: int = 25
+    running: bool = False
+    leads: Path | None = field(default=None, compare=False)
+    """CSV file of the list; its rows are data and no part of an export."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    tenants: tuple[Tenant, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    agents: tuple[Agent, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
+    campaigns: tuple[Campaign, ...] = ()
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+    """What is allowed but surely not meant, such as a queue that no agent can serve."""
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        return next(tenant for tenant in self.tenants if tenant.id == tenant_id)
+
+    def queue(self, queue_id: str) -> Queue:
+        return next(queue for queue in self.queues if queue.id == queue_id)
+
+    def agents_of(self, queue: Queue) -> tuple[Agent, ...]:
+        """Agents of the queue's pool with all its required skills."""
+        return tuple(
+            agent
+            for agent in self.agents
+            if agent.pool_id == queue.pool_id and all(skill in agent.skills for skill in queue.required_skills)
+        )

@@ -1,0 +1,252 @@
+# ruff: noqa: E501  (a table of cases reads best with one case per line)
+"""Every wrong value of a floor file is named with its line; a right one is read whole."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from plateau.floor import Floor, FloorInvalid, load, parse
+
+FLOORS = Path(__file__).parents[2] / "deploy" / "local" / "floors"
+
+GOOD = """\
+pools:
+  room:
+    name: Room
+    skills: [french, orders]
+    agents:
+      - {id: berthe, name: Berthe, skills: {french: 9, orders: 3}}
+    positions:
+      - {prefix: alma, count: 2, skills: {french: 8}}
+tenants:
+  boats:
+    name: Paper Boats
+    time_zone: Europe/Paris
+    currency: EUR
+    closing_dispositions: [settled]
+    tariff: {price_per_closed_case: "4.20"}
+    webhooks:
+      boats-hook: {url: "https://boats.example/hook", event_types: [case.closed.v1]}
+    queues:
+      orders:
+        pool: room
+        required_skills: [french]
+        overflow: {queue: late, after_seconds: 30}
+      late:
+        pool: room
+    campaigns:
+      autumn:
+        name: Autumn
+        queue: orders
+        calling_hours: {mon: [["14:00", "20:00"], ["10:00", "13:00"]]}
+"""
+
+
+def line_of(text: str, fragment: str) -> int:
+    """Line (from 1) of the only line that holds `fragment`."""
+    found = [number for number, line in enumerate(text.splitlines(), 1) if fragment in line]
+    assert len(found) == 1, (fragment, found)
+    return found[0]
+
+
+def wrong_of(text: str, directory: Path = FLOORS) -> list[str]:
+    with pytest.raises(FloorInvalid) as refused:
+        parse(text, "floor.yaml", directory)
+    return [str(one) for one in refused.value.wrong]
+
+
+def test_a_right_floor_is_read_with_every_default() -> None:
+    floor = parse(GOOD)
+    assert [agent.id for agent in floor.agents] == ["berthe", "alma-001", "alma-002"]
+    assert floor.agents[0].skills == {"french": 9, "orders": 3}
+    queue = floor.queue("orders")
+    assert queue.overflow is not None
+    assert (queue.overflow.queue_id, queue.overflow.after_seconds) == ("late", 30)
+    assert (queue.priority, queue.service_level_seconds, queue.channel) == (0, 20, "voice")
+    tariff = floor.tenant("boats").tariff
+    assert tariff is not None
+    assert tariff.price_per_closed_case == Decimal("4.20")
+    assert floor.campaigns[0].calling_hours == {"mon": (("10:00", "13:00"), ("14:00", "20:00"))}
+    assert floor.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "told"),
+    [
+        (
+            "time_zone: Europe/Paris",
+            "time_zone: Europe/Pariss",
+            'must be an IANA time zone (did you mean "Europe/Paris"?), not "Europe/Pariss"',
+        ),
+        (
+            "currency: EUR",
+            "currency: EURO",
+            'must be a currency that can be billed in (did you mean "EUR"?), not "EURO"',
+        ),
+        ('"4.20"', '"-4.20"', 'a price must not be negative, not "-4.20"'),
+        ('"4.20"', '"4.205"', 'not "4.205"'),
+        ('"4.20"', "free", 'must be a decimal number, not "free"'),
+        ('"4.20"', "NaN", 'must be a decimal number, not "NaN"'),
+        (
+            "required_skills: [french]",
+            "required_skills: [frensh]",
+            'pool room has no such skill (did you mean "french"?), not "frensh"',
+        ),
+        ("count: 2, skills: {french: 8}", "count: 2, skills: {german: 8}", 'pool room has no such skill, not "german"'),
+        (
+            "count: 2, skills: {french: 8}",
+            "count: 2, skills: {french: 11}",
+            'must be a whole number from 1 to 10, not "11"',
+        ),
+        ("count: 2,", "count: many,", 'must be a whole number from 0 to 20000, not "many"'),
+        (
+            "{queue: late, after_seconds: 30}",
+            "{queue: latte, after_seconds: 30}",
+            'there is no such queue (did you mean "late"?), not "latte"',
+        ),
+        (
+            "{queue: late, after_seconds: 30}",
+            "{queue: orders, after_seconds: 30}",
+            "calls would go round for ever (orders -> orders)",
+        ),
+        ("        queue: orders", "        queue: nowhere", 'there is no such queue, not "nowhere"'),
+        (
+            "        required_skills: [french]",
+            "        requiredskills: [french]",
+            'is not known (did you mean "required_skills"?)',
+        ),
+        (
+            '"https://boats.example/hook"',
+            '"ftp://boats.example"',
+            'must be a web address (https://…), not "ftp://boats.example"',
+        ),
+        (
+            "[case.closed.v1]",
+            "[case.closd.v1]",
+            'unknown event type (did you mean "case.closed.v1"?), not "case.closd.v1"',
+        ),
+        ('"14:00", "20:00"', '"20:00", "14:00"', 'must end after it begins, not "20:00-14:00"'),
+        ('"14:00", "20:00"', '"12:00", "20:00"', 'hours overlap, not "10:00-13:00, 12:00-20:00"'),
+        ('"14:00", "20:00"', '"2 pm", "20:00"', 'must be a time of day such as "09:30" (in quotes), not "2 pm"'),
+        ("{mon: ", "{monday: ", 'is no day: mon, tue, wed, thu, fri, sat, sun, not "monday"'),
+        ("id: berthe", "id: Berthe!", 'not "Berthe!"'),
+        ("id: berthe", "id: alma-001", 'this agent is already on line 6, not "alma-001"'),
+        ("    currency: EUR", "    currency: [EUR]", "must be a single value"),
+        ("    name: Paper Boats", "    nom: Paper Boats", "is not known"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_line(good: str, bad: str, told: str) -> None:
+    text = GOOD.replace(good, bad, 1)
+    assert text != GOOD
+    messages = wrong_of(text)
+    matching = [message for message in messages if told in message]
+    assert matching, messages
+    line = 8 if "already on line 6" in told else line_of(text, bad.strip())
+    assert matching[0].startswith(f"floor.yaml:{line}:")
+
+
+def test_several_wrong_values_are_told_at_once_in_the_order_of_the_file() -> None:
+    text = GOOD.replace("Europe/Paris", "Nowhere/Land").replace('"4.20"', '"-1"').replace("[french]", "[klingon]")
+    messages = wrong_of(text)
+    lines = [int(message.split(":")[1]) for message in messages]
+    assert lines == sorted(lines)
+    assert len(messages) == 3
+
+
+def test_a_ring_of_overflows_is_told_where_it_is_written() -> None:
+    text = GOOD.replace("      late:\n", "      late:\n        overflow: {queue: orders, after_seconds: 9}\n")
+    messages = wrong_of(text)
+    assert any("calls would go round for ever (orders -> late -> orders)" in message for message in messages)
+    assert all(
+        f"floor.yaml:{line_of(text, 'queue: late')}:" in m or f":{line_of(text, 'after_seconds: 9')}:" in m
+        for m in messages
+    )
+
+
+def test_a_thing_said_twice_is_told_with_its_first_line() -> None:
+    text = GOOD + "    name: Other\n"
+    assert any("is said twice, first on line 11" in message for message in wrong_of(text))
+
+
+def test_text_that_is_not_yaml_is_told_with_its_line() -> None:
+    (message,) = wrong_of("tenants:\n  a: [1, 2\n  b: 3\n")
+    assert message.startswith("floor.yaml:3:")
+    assert "this is not YAML" in message
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "- a list\n", "tenants: [a]\n", "just words"])
+def test_something_else_than_a_floor_is_refused(text: str) -> None:
+    assert wrong_of(text)
+
+
+def test_rows_of_a_leads_file_are_checked_by_line(tmp_path: Path) -> None:
+    (tmp_path / "leads.csv").write_text(
+        "phone,name,time_zone,external_id\n01 99 00 12 34,A,,1\nnonsense,B,,2\n+33199001234,C,,3\n0261911111,D,Mars/Base,4\n"
+    )
+    text = GOOD + "        leads: leads.csv\n"
+    messages = wrong_of(text, tmp_path)
+    assert messages == [
+        'leads.csv:3:1: campaign autumn: leads: phone: must be a phone number, not "nonsense"',
+        'leads.csv:4:1: campaign autumn: leads: phone: is already on line 2, not "+33199001234"',
+        'leads.csv:5:1: campaign autumn: leads: time_zone: must be an IANA time zone, not "Mars/Base"',
+    ]
+
+
+def test_a_leads_file_that_is_not_there_is_told_where_it_is_named(tmp_path: Path) -> None:
+    text = GOOD + "        leads: gone.csv\n"
+    (message,) = wrong_of(text, tmp_path)
+    assert message.startswith(f"floor.yaml:{line_of(text, 'gone.csv')}:")
+    assert "the file cannot be read" in message
+
+
+def test_a_queue_that_nobody_can_serve_is_only_a_warning() -> None:
+    floor = parse(
+        GOOD.replace("{french: 9, orders: 3}", "{french: 9}").replace(
+            "required_skills: [french]", "required_skills: [orders]"
+        )
+    )
+    (warning,) = floor.warnings
+    assert "queue orders: no agent of pool room can serve it (orders)" in warning
+
+
+def test_merge_keys_and_anchors_are_understood() -> None:
+    text = GOOD.replace(
+        "      late:\n        pool: room\n",
+        "      late: &late\n        pool: room\n      later:\n        <<: *late\n        priority: 3\n",
+    )
+    floor = parse(text)
+    assert floor.queue("later").pool_id == "room"
+    assert floor.queue("later").priority == 3
+
+
+@pytest.mark.parametrize(("name", "agents"), [("pilot-6", 6), ("centre-60", 60), ("sample", 44)])
+def test_the_samples_are_right(name: str, agents: int) -> None:
+    floor = load(FLOORS / f"{name}.yaml")
+    assert len(floor.agents) == agents
+    assert floor.warnings == ()
+
+
+def test_a_pilot_becomes_a_centre_by_editing_one_number() -> None:
+    def essence(name: str) -> list[str]:
+        lines = (FLOORS / name).read_text().splitlines()
+        return [line for line in lines if not line.startswith("#")]
+
+    pilot, centre = essence("pilot-6.yaml"), essence("centre-60.yaml")
+    different = [(old, new) for old, new in zip(pilot, centre, strict=True) if old != new]
+    assert len(different) == 1
+    old, new = different[0]
+    assert old.replace("count: 6,", "count: 60,") == new
+    small, large = load(FLOORS / "pilot-6.yaml"), load(FLOORS / "centre-60.yaml")
+    assert [agent.id for agent in small.agents] == [agent.id for agent in large.agents[:6]]
+
+
+def test_the_sample_has_only_numbers_kept_free_for_fiction() -> None:
+    floor: Floor = load(FLOORS / "sample.yaml")
+    (campaign,) = floor.campaigns
+    assert campaign.leads is not None
+    rows = campaign.leads.read_text().splitlines()[1:]
+    fiction = ("01 99 00", "02 61 91", "03 53 01", "04 65 71", "05 36 49")
+    assert len(rows) == 1500
+    assert all(row.startswith(fiction) for row in rows)
