@@ -1,0 +1,62 @@
+"""Settings that every service reads from its environment (or from files named after them in `/run/secrets`)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common.clock import Clock, ScaledClock, SystemClock
+from common.kafka import Kafka
+
+_SECRETS = Path("/run/secrets")
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs; each service's `config.py` adds its own."""
+
+    model_config = SettingsConfigDict(secrets_dir=_SECRETS if _SECRETS.is_dir() else None, extra="ignore")
+
+    database_url: SecretStr
+    database_pool_size: int = 10
+    kafka_bootstrap_servers: str
+    kafka_security_protocol: str = "PLAINTEXT"
+    kafka_sasl_mechanism: str = "SCRAM-SHA-512"
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+    kafka_ca_file: str | None = None
+    http_host: str = "127.0.0.1"
+    http_port: int = 8000
+    jwks_url: str
+    """Where the issuer publishes its keys: `https://…`, or `file://…` in the local stack."""
+    jwt_issuer: str
+    jwt_audience: str = "plateau"
+    clock_speed: float = 1.0
+    clock_origin: datetime | None = None
+    clock_real_origin: datetime | None = None
+    log_level: str = "INFO"
+    dead_letter_limit: int = 100
+    inbox_days: int = 45
+    """How long handled events are remembered; longer than Kafka can deliver one again."""
+    ready_lag_limit: int = 50_000
+    ready_outbox_seconds: float = 60.0
+
+    def clock(self) -> Clock:
+        """Real time, unless a speed or an origin is set."""
+        if self.clock_speed == 1.0 and self.clock_origin is None:
+            return SystemClock()
+        real_origin = self.clock_real_origin or datetime.now(UTC)
+        return ScaledClock(self.clock_speed, self.clock_origin or real_origin, real_origin)
+
+    def kafka(self) -> Kafka:
+        """How to reach the brokers."""
+        return Kafka(
+            self.kafka_bootstrap_servers,
+            self.kafka_security_protocol,
+            self.kafka_sasl_mechanism,
+            self.kafka_sasl_username,
+            None if self.kafka_sasl_password is None else self.kafka_sasl_password.get_secret_value(),
+            self.kafka_ca_file,
+        )

@@ -1,0 +1,195 @@
+"""Events of routing: `calls` (key: call id) and `agents` (key: agent id)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from common.events.base import Event
+
+Channel = Literal["voice", "chat", "email", "post"]
+Direction = Literal["inbound", "outbound"]
+AgentState = Literal["available", "offered", "busy", "wrap_up", "break", "logged_out"]
+
+
+class CallEvent(Event, frozen=True, kw_only=True):
+    """What every event of a call repeats, so that no reader needs a join or an order across topics."""
+
+    TOPIC: ClassVar[str] = "calls"
+
+    call_id: str
+    sequence: int
+    """1, 2, 3 … within the call: a reader that keeps the newest state compares it."""
+    pool_id: str
+    queue_id: str
+    """The queue the call is in now."""
+    entry: int
+    """How many queues the call has entered: 1 in the first, 2 after one overflow. 0 before it is queued."""
+    channel: Channel
+    direction: Direction
+    contact_phone: str
+    """The other party, E.164; empty when withheld."""
+    service_level_seconds: float
+    """The queue's threshold T of the service level X/T."""
+    short_abandon_seconds: float
+    time_zone: str
+    """The tenant's IANA time zone."""
+    occurred_at: datetime
+    offered_at: datetime
+    queued_at: datetime | None = None
+    """When the call entered the queue that it is in now (after an overflow: the second one)."""
+    campaign_id: str | None = None
+    lead_id: str | None = None
+    attempt_id: str | None = None
+    external_id: str | None = None
+    """The PBX's own id of the call."""
+
+    @property
+    def subject(self) -> str:
+        return self.call_id
+
+
+class CallOffered(CallEvent, frozen=True, kw_only=True):
+    """A PBX (or the dialer, after an answer) presented a call to a queue."""
+
+    TYPE: ClassVar[str] = "call.offered.v1"
+
+
+class CallQueued(CallEvent, frozen=True, kw_only=True):
+    """The call entered a queue; `entry` says whether it is its first."""
+
+    TYPE: ClassVar[str] = "call.queued.v1"
+
+
+class CallOverflowed(CallEvent, frozen=True, kw_only=True):
+    """The call left `queue_id` unanswered for `to_queue_id`; a CallQueued there follows."""
+
+    TYPE: ClassVar[str] = "call.overflowed.v1"
+
+    to_queue_id: str
+    wait_seconds: float
+    """Waited in the queue that it leaves."""
+
+
+class CallAssigned(CallEvent, frozen=True, kw_only=True):
+    """The call is offered to one agent, who has until `offer_expires_at` to accept."""
+
+    TYPE: ClassVar[str] = "call.assigned.v1"
+
+    agent_id: str
+    assigned_at: datetime
+    offer_expires_at: datetime
+    offer: int
+    """1 for the first agent tried, 2 for the second …"""
+
+
+class CallOfferMissed(CallEvent, frozen=True, kw_only=True):
+    """The agent did not accept; the call is back in its queue with its waiting time kept."""
+
+    TYPE: ClassVar[str] = "call.offer_missed.v1"
+
+    agent_id: str
+    offer: int
+    reason: Literal["timeout", "declined", "agent_gone"]
+
+
+class CallAnswered(CallEvent, frozen=True, kw_only=True):
+    """An agent accepted and speaks with the caller."""
+
+    TYPE: ClassVar[str] = "call.answered.v1"
+
+    agent_id: str
+    answered_at: datetime
+    wait_seconds: float
+    """In the queue that it was answered from: from `queued_at`, over all offers."""
+    total_wait_seconds: float
+    """From the first queue entry."""
+
+
+class CallAbandoned(CallEvent, frozen=True, kw_only=True):
+    """The call ended before an agent answered it. Terminal."""
+
+    TYPE: ClassVar[str] = "call.abandoned.v1"
+
+    abandoned_at: datetime
+    wait_seconds: float
+    total_wait_seconds: float
+    short: bool
+    """Before the queue's short-abandon threshold."""
+    reason: Literal["hung_up", "wait_limit", "no_agent"]
+    """hung_up: by the caller; wait_limit: its maximum wait passed (outbound: two seconds)."""
+
+
+class CallEnded(CallEvent, frozen=True, kw_only=True):
+    """The conversation is over; the agent wraps up."""
+
+    TYPE: ClassVar[str] = "call.ended.v1"
+
+    agent_id: str
+    answered_at: datetime
+    ended_at: datetime
+    wait_seconds: float
+    talk_seconds: float
+
+
+class CallWrappedUp(CallEvent, frozen=True, kw_only=True):
+    """The agent's work for the call is done. Terminal."""
+
+    TYPE: ClassVar[str] = "call.wrapped_up.v1"
+
+    agent_id: str
+    answered_at: datetime
+    ended_at: datetime
+    wrapped_up_at: datetime
+    wait_seconds: float
+    talk_seconds: float
+    wrap_up_seconds: float
+    disposition: str | None
+    """None when the wrap-up time ran out without a code."""
+
+
+class AgentEvent(Event, frozen=True, kw_only=True):
+    """What every event of an agent repeats. `tenant_id` is the floor's own: agents serve several tenants."""
+
+    TOPIC: ClassVar[str] = "agents"
+
+    agent_id: str
+    sequence: int
+    pool_id: str
+    queue_ids: list[str]
+    """Queues whose required skills the agent has."""
+    occurred_at: datetime
+
+    @property
+    def subject(self) -> str:
+        return self.agent_id
+
+
+class AgentLoggedIn(AgentEvent, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "agent.logged_in.v1"
+
+    state: AgentState
+
+
+class AgentStateChanged(AgentEvent, frozen=True, kw_only=True):
+    """The agent moved from one state to another; `seconds_in_previous` counts for the interval it was spent in."""
+
+    TYPE: ClassVar[str] = "agent.state_changed.v1"
+
+    state: AgentState
+    previous_state: AgentState
+    since_previous: datetime
+    """When the previous state began."""
+    seconds_in_previous: float
+    reason: str | None = None
+    call_id: str | None = None
+    call_tenant_id: str | None = None
+    """Tenant of the call that the agent is busy with, if any."""
+
+
+class AgentLoggedOut(AgentEvent, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "agent.logged_out.v1"
+
+    previous_state: AgentState
+    since_previous: datetime
+    seconds_in_previous: float

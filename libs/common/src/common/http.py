@@ -1,0 +1,248 @@
+"""HTTP conventions of every service: a transaction per request, problem documents, idempotency keys, pages, ETags."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, Generic, TypeVar
+
+import asyncpg
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request, Response, Security
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from opentelemetry import context, propagate
+from pydantic import BaseModel, ConfigDict, Field
+
+from common import telemetry
+from common.auth import Principal, Role
+from common.database import Session
+from common.errors import BadRequest, Conflict, Invalid, PreconditionFailed
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+T = TypeVar("T")
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457. `field` names the wrong value; `errors` lists several."""
+
+    type: str = Field(examples=["urn:plateau:problem:invalid"])
+    title: str
+    status: int
+    detail: str
+    field: str | None = None
+    errors: list[dict[str, Any]] | None = None
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": description,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
+    }
+    for status, description in {
+        400: "The request cannot be read",
+        401: "No valid bearer token or API key",
+        403: "This role may not do that",
+        404: "There is no such thing (or it is another tenant's)",
+        409: "The state does not allow it",
+        412: "If-Match does not fit the present version",
+        413: "The body is too large",
+        415: "The body is of a type that is not read here",
+        422: "A value is wrong; `field` names it",
+        503: "Not available right now; try again",
+    }.items()
+}
+"""`responses=` of every router: each answer that a client may see."""
+
+
+class Model(BaseModel):
+    """Base of request and response bodies: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Route(APIRoute):
+    """Authenticates; keeps the caller's trace context when no tracer is set up."""
+
+    def get_route_handler(self) -> Handler:
+        inner = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            runtime = request.app.state.runtime
+            request.state.caller = await runtime.authenticator.authenticate(request.headers.get("authorization"))
+            if telemetry.tracing() or "traceparent" not in request.headers:
+                return await self.answer(request, inner)
+            token = context.attach(propagate.extract({"traceparent": request.headers["traceparent"]}))
+            try:
+                return await self.answer(request, inner)
+            finally:
+                context.detach(token)
+
+        return handle
+
+    async def answer(self, request: Request, inner: Handler) -> Response:
+        return await inner(request)
+
+
+class _TransactionalRoute(_Route):
+    """The whole request in one transaction, scoped to the caller's tenant; POSTs once per Idempotency-Key."""
+
+    async def answer(self, request: Request, inner: Handler) -> Response:
+        caller: Principal = request.state.caller
+        key = request.headers.get("idempotency-key") if request.method == "POST" else None
+        if key is not None and not 1 <= len(key) <= 200:
+            raise BadRequest("Idempotency-Key must have 1 to 200 characters", field="Idempotency-Key")
+        async with request.app.state.runtime.database.transaction(caller.scope) as session:
+            request.state.session = session
+            if key is None:
+                return await inner(request)
+            return await _once(session, caller, key, request, lambda: inner(request))
+
+
+async def _once(
+    session: Session, caller: Principal, key: str, request: Request, act: Callable[[], Coroutine[Any, Any, Response]]
+) -> Response:
+    """Act, and store the answer with its effects; or give the stored answer of the first time.
+
+    A second request at the same moment waits for the first one's transaction. Raises Conflict when the key was used
+    for another request.
+    """
+    streamed = request.headers.get("content-type", "").startswith("text/csv")
+    body = b"" if streamed else await request.body()
+    route = f"{request.method} {request.url.path}?{request.url.query}"
+    fingerprint = hashlib.sha256(route.encode() + b"\0" + body).digest()
+    tenant = caller.tenant_id or "floor"
+    first = await session.fetchval(
+        """
+        INSERT INTO idempotency_keys (tenant_id, caller, key, route, fingerprint) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT DO NOTHING RETURNING true
+        """,
+        tenant,
+        caller.subject,
+        key,
+        route,
+        fingerprint,
+    )
+    if not first:
+        row = await session.fetchrow(
+            "SELECT * FROM idempotency_keys WHERE tenant_id = $1 AND caller = $2 AND key = $3",
+            tenant,
+            caller.subject,
+            key,
+        )
+        if row is None or row["fingerprint"] != fingerprint:
+            raise Conflict("this Idempotency-Key was used for a different request", field="Idempotency-Key")
+        return Response(row["body"], row["status"], {**row["headers"], "idempotent-replay": "true"})
+    response = await act()
+    kept = {name: value for name, value in response.headers.items() if name in ("content-type", "etag", "location")}
+    await session.execute(
+        """
+        UPDATE idempotency_keys SET status = $4, headers = $5, body = $6
+        WHERE tenant_id = $1 AND caller = $2 AND key = $3
+        """,
+        tenant,
+        caller.subject,
+        key,
+        response.status_code,
+        kept,
+        bytes(response.body),
+    )
+    return response
+
+
+def _session(request: Request) -> Session:
+    session: Session = request.state.session
+    return session
+
+
+def _caller(request: Request) -> Principal:
+    caller: Principal = request.state.caller
+    return caller
+
+
+Db = Annotated[Session, Depends(_session)]
+"""The request's transaction: committed by the route when the handler returns, rolled back when it raises."""
+Caller = Annotated[Principal, Depends(_caller)]
+"""Who asks."""
+
+_bearer = HTTPBearer(auto_error=False, description="A JWT of the configured issuer, or an API key `plk_…`")
+
+
+def require(*roles: Role) -> Any:
+    """A dependency that lets only these roles pass; raises Forbidden."""
+
+    def check(caller: Caller) -> Principal:
+        caller.check_role(*roles)
+        return caller
+
+    return Depends(check)
+
+
+def Router(prefix: str = "/v1", **options: Any) -> APIRouter:  # noqa: N802 - reads like the class that it makes
+    """An authenticated router whose requests each run in one transaction (`Db`)."""
+    return _router(_TransactionalRoute, prefix, options)
+
+
+def PlainRouter(prefix: str = "/v1", **options: Any) -> APIRouter:  # noqa: N802
+    """An authenticated router without transaction: for streams and for routes that only produce to Kafka."""
+    return _router(_Route, prefix, options)
+
+
+def _router(route: type[APIRoute], prefix: str, options: dict[str, Any]) -> APIRouter:
+    dependencies = [Security(_bearer), *options.pop("dependencies", [])]
+    responses = {**PROBLEMS, **options.pop("responses", {})}
+    return APIRouter(prefix=prefix, route_class=route, dependencies=dependencies, responses=responses, **options)
+
+
+class Page(BaseModel, Generic[T]):
+    """One page of a list. Ask again with `cursor=next_cursor` until that is null."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+PageLimit = Annotated[int, Query(alias="limit", ge=1, le=1000, description="Most items in one page")]
+PageCursor = Annotated[
+    str | None, Query(alias="cursor", max_length=1000, description="`next_cursor` of the page before")
+]
+
+
+def encode_cursor(*values: Any) -> str:
+    """An opaque cursor from the sort key of the last item."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(values)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None, *types: Any) -> tuple[Any, ...] | None:
+    """The sort key again, converted to `types`. Raises Invalid for a cursor that is not ours."""
+    if cursor is None:
+        return None
+    try:
+        raw = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
+        values: tuple[Any, ...] = msgspec.json.decode(raw, type=tuple[types])  # type: ignore[valid-type]
+    except (ValueError, TypeError, msgspec.MsgspecError):
+        raise Invalid("this is not a cursor of this list", field="cursor") from None
+    if any(isinstance(value, str) and "\x00" in value for value in values):
+        raise Invalid("this is not a cursor of this list", field="cursor")
+    return values
+
+
+def etag(version: int) -> str:
+    """The ETag of a version."""
+    return f'"{version}"'
+
+
+def check_if_match(request: Request, version: int) -> None:
+    """Raises PreconditionFailed when If-Match is sent and names another version."""
+    wanted = request.headers.get("if-match")
+    if wanted is not None and wanted.strip() not in ("*", etag(version)):
+        raise PreconditionFailed(f"the present version is {etag(version)}", field="If-Match")
+
+
+def database_problem(failure: asyncpg.PostgresError) -> Invalid | Conflict | None:
+    """What the client did wrong, when the database refused a value; None when it is not the client's fault."""
+    if isinstance(failure, asyncpg.DataError | asyncpg.UntranslatableCharacterError):
+        return Invalid("a value cannot be stored: it holds a character or a number out of range")
+    if isinstance(failure, asyncpg.UniqueViolationError):
+        return Conflict("it exists already")
+    return None

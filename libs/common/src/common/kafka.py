@@ -1,0 +1,112 @@
+"""Kafka clients set up one way: idempotent producers, consumers that commit by hand, topics from the catalogue."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.partitioner import murmur2
+
+from common.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION, TOPICS, Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Kafka:
+    """How to reach the brokers. TLS and SASL come from the settings; the local stack has neither."""
+
+    bootstrap_servers: str
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str = "PLAIN"
+    sasl_username: str | None = None
+    sasl_password: str | None = None
+    ca_file: str | None = None
+
+    def _connection(self) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers,
+            "security_protocol": self.security_protocol,
+        }
+        if "SSL" in self.security_protocol:
+            options["ssl_context"] = ssl.create_default_context(cafile=self.ca_file)
+        if "SASL" in self.security_protocol:
+            options["sasl_mechanism"] = self.sasl_mechanism
+            options["sasl_plain_username"] = self.sasl_username
+            options["sasl_plain_password"] = self.sasl_password
+        return options
+
+    @asynccontextmanager
+    async def producer(self, *, linger_ms: int = 0) -> AsyncIterator[AIOKafkaProducer]:
+        """A started idempotent producer (`acks=all`)."""
+        producer = AIOKafkaProducer(
+            **self._connection(),
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=linger_ms,
+            max_batch_size=256 * 1024,
+            request_timeout_ms=20_000,
+        )
+        try:
+            await producer.start()
+            yield producer
+        finally:
+            await producer.stop()
+
+    def consumer(self, group: str | None, **options: Any) -> AIOKafkaConsumer:
+        """A consumer, not yet started; offsets are committed by hand only."""
+        return AIOKafkaConsumer(
+            **self._connection(),
+            group_id=group,
+            enable_auto_commit=False,
+            **{
+                "auto_offset_reset": "earliest",
+                "max_poll_records": 1000,
+                "fetch_max_wait_ms": 500,
+                "max_partition_fetch_bytes": 2 * 1024 * 1024,
+                **options,
+            },
+        )
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        """A started admin client."""
+        client = AIOKafkaAdminClient(**self._connection())
+        try:
+            await client.start()
+            yield client
+        finally:
+            await client.close()
+
+    async def create_topics(self, *, replication: int = 1, topics: Iterable[Topic] = TOPICS) -> None:
+        """Create what the catalogue names and is not there yet. Idempotent."""
+        wanted = []
+        for topic in topics:
+            retention = -1 if topic.retention is None else int(topic.retention.total_seconds() * 1000)
+            wanted.append(
+                NewTopic(topic.name, topic.partitions, replication, topic_configs={"retention.ms": str(retention)})
+            )
+            dead = str(int(DEAD_LETTER_RETENTION.total_seconds() * 1000))
+            wanted.append(
+                NewTopic(topic.dead_letters, DEAD_LETTER_PARTITIONS, replication, topic_configs={"retention.ms": dead})
+            )
+        async with self.admin() as client:
+            present = set(await client.list_topics())
+            missing = [topic for topic in wanted if topic.name not in present]
+            if not missing:
+                return
+            answer = await client.create_topics(missing)
+            for name, code, *_ in answer.topic_errors:
+                error = for_code(code)
+                if code != 0 and error is not TopicAlreadyExistsError:
+                    raise error(f"creating topic {name}")
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition that every Kafka client's default partitioner gives a key (murmur2)."""
+    hashed: int = murmur2(key) & 0x7FFFFFFF
+    return hashed % partitions

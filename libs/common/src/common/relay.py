@@ -1,0 +1,90 @@
+"""The relay: publishes what transactions left in the outbox, in order per key, at least once.
+
+Woken by PostgreSQL's NOTIFY at the commit, so there is no polling delay; a slow poll covers what a lost connection may
+have hidden. Any number of replicas may run: one at a time drains, under an advisory lock that lives and dies with its
+transaction, so a replica that is killed or frozen gives way within `LOCK_LIMIT_SECONDS`. A frozen one that wakes may
+publish rows again; readers know them by their id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from common import telemetry
+from common.database import TRANSIENT, Database
+from common.kafka import Kafka
+from common.outbox import unpack_headers
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000
+POLL_SECONDS = 1.0
+LOCK_LIMIT_SECONDS = 5
+_LOCK = 0x706C6174  # "plat": one lock per service, because each has a schema of its own
+
+
+class Relay:
+    """Publishes one service's outbox. `run()` never returns of its own accord."""
+
+    def __init__(self, database: Database, kafka: Kafka) -> None:
+        self._database = database
+        self._kafka = kafka
+        self._woken = asyncio.Event()
+        self._labels = {"service": database.source}
+
+    async def run(self) -> None:
+        """Publish for ever; failures of PostgreSQL or Kafka are retried with a fresh connection."""
+        delay = 0.1
+        while True:
+            try:
+                async with self._kafka.producer() as producer:
+                    connection = await self._database.connect()
+                    try:
+                        delay = 0.1
+                        await self._serve(connection, producer)
+                    finally:
+                        connection.terminate()
+            except (*TRANSIENT, KafkaError) as failure:
+                log.warning("relay starts over: %s: %s", type(failure).__name__, failure)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5.0)
+
+    async def _serve(self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer) -> None:
+        schema = await connection.fetchval("SELECT current_schema()")
+        await connection.execute(f"SET idle_in_transaction_session_timeout = '{LOCK_LIMIT_SECONDS}s'")
+        await connection.add_listener(f"outbox_{schema}", lambda *_: self._woken.set())
+        while True:
+            self._woken.clear()
+            while await self._drain(connection, producer) == BATCH:
+                pass
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+
+    async def _drain(self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer) -> int:
+        """Publish one batch; returns how many rows it had (0 also when another replica is at it)."""
+        async with connection.transaction():
+            rows = await connection.fetch(
+                """
+                SELECT id, topic, key, headers, value FROM outbox
+                WHERE (SELECT pg_try_advisory_xact_lock($1, hashtext(current_schema())))
+                ORDER BY id LIMIT $2
+                """,
+                _LOCK,
+                BATCH,
+            )
+            if not rows:
+                return 0
+            acknowledged = [
+                await producer.send(topic, value=value, key=key, headers=unpack_headers(headers))
+                for _, topic, key, headers, value in rows
+            ]
+            await asyncio.gather(*acknowledged)
+            await connection.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", [row[0] for row in rows])
+        telemetry.outbox_published.add(len(rows), self._labels)
+        return len(rows)

@@ -1,0 +1,255 @@
+"""How a service process is put together: one TaskGroup of HTTP server, consumers, relay and timers.
+
+If one of them fails, all stop and the process exits; a supervisor (Kubernetes, the local stack) starts it anew.
+On SIGTERM it drains: the server finishes its requests, the consumer its batch, then both leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import uvicorn
+import uvloop
+from aiokafka import AIOKafkaProducer
+from fastapi import APIRouter, FastAPI
+from opentelemetry.metrics import CallbackOptions, Observation
+
+from common import telemetry
+from common.app import ReadyCheck, create_app
+from common.auth import Authenticator
+from common.clock import Clock
+from common.config import ServiceSettings
+from common.consumer import BatchHandler, Consumer
+from common.database import Database
+from common.events import CATALOGUE, Event
+from common.kafka import Kafka
+from common.relay import Relay
+
+log = logging.getLogger(__name__)
+
+Task = Callable[[], Awaitable[None]]
+
+
+@dataclass
+class Runtime:
+    """What a service works with. Opened before `wire` is called, closed after everything has stopped."""
+
+    name: str
+    settings: Any
+    database: Database
+    kafka: Kafka
+    clock: Clock
+    authenticator: Authenticator
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process is asked to stop: streams end themselves."""
+    producer: AIOKafkaProducer | None = None
+    """An idempotent producer, for a service whose `Wiring` asks for one."""
+    state: Any = None
+    """What the service itself wants to reach from its routes (`request.app.state.runtime.state`)."""
+
+    def consumer(
+        self,
+        *,
+        topics: Sequence[str],
+        handle: BatchHandler,
+        handles: Collection[type[Event]] | None = None,
+        group: str | None = None,
+        catalogue: Mapping[str, type[Event]] = CATALOGUE,
+        **options: Any,
+    ) -> Consumer:
+        """A consumer of this service (see `common.consumer.Consumer`); the group is the service's name unless given."""
+        return Consumer(
+            group=group or self.name,
+            topics=topics,
+            database=self.database,
+            kafka=self.kafka,
+            clock=self.clock,
+            handle=handle,
+            handles=handles,
+            catalogue=catalogue,
+            dead_letter_limit=self.settings.dead_letter_limit,
+            **options,
+        )
+
+
+@dataclass
+class Wiring:
+    """The parts of one service."""
+
+    routers: Sequence[APIRouter] = ()
+    consumers: Sequence[Consumer] = ()
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    ready: Sequence[ReadyCheck] = ()
+
+
+Wire = Callable[[Runtime], Awaitable[Wiring]]
+
+
+@dataclass
+class Running:
+    """A service that is up, for tests."""
+
+    runtime: Runtime
+    app: FastAPI
+    base_url: str
+    wiring: Wiring
+
+    def client(self, token: str | None = None) -> httpx.AsyncClient:
+        """A client that sends `token`."""
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        return httpx.AsyncClient(base_url=self.base_url, headers=headers, timeout=30, trust_env=False)
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to us."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+
+def run(name: str, settings_class: type[ServiceSettings], wire: Wire) -> None:
+    """Run the service until SIGTERM or SIGINT (exit 0), or until a part of it fails (exit 1)."""
+    settings = settings_class()
+    telemetry.configure(name, settings.log_level)
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        async with started(name, settings, wire) as running:
+            log.info("%s serves on %s", name, running.base_url)
+            await stop.wait()
+            log.info("%s stops", name)
+
+    try:
+        uvloop.run(main())
+    except BaseExceptionGroup as failures:
+        log.critical("%s fails", name, exc_info=failures)
+        sys.exit(1)
+
+
+@asynccontextmanager
+async def started(name: str, settings: ServiceSettings, wire: Wire) -> AsyncIterator[Running]:
+    """The running service; leaving the block stops it gracefully. A part that fails cancels the block."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            Database(settings.database_url.get_secret_value(), source=name, max_size=settings.database_pool_size)
+        )
+        kafka = settings.kafka()
+        runtime = Runtime(
+            name,
+            settings,
+            database,
+            kafka,
+            settings.clock(),
+            Authenticator(
+                database=database,
+                jwks_url=settings.jwks_url,
+                issuer=settings.jwt_issuer,
+                audience=settings.jwt_audience,
+            ),
+        )
+        runtime.producer = await stack.enter_async_context(kafka.producer())
+        wiring = await wire(runtime)
+        app = create_app(
+            name, runtime=runtime, routers=wiring.routers, ready=[*_ready_checks(runtime, wiring), *wiring.ready]
+        )
+        server = _Server(
+            uvicorn.Config(
+                app,
+                host=settings.http_host,
+                port=settings.http_port,
+                access_log=False,
+                log_config=None,
+                timeout_graceful_shutdown=5,
+                timeout_keep_alive=75,
+                backlog=2048,
+            )
+        )
+        tasks: dict[str, Task] = {
+            "relay": Relay(database, kafka).run,
+            "prune": lambda: _prune(runtime),
+            **{f"consumer {consumer.group}": consumer.run for consumer in wiring.consumers},
+            **wiring.tasks,
+        }
+        _observe_lag(runtime, wiring)
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(server.serve(), name="http")
+            background = [group.create_task(_endless(name, task), name=name) for name, task in tasks.items()]
+            while not server.started:
+                if serving.done():
+                    raise RuntimeError(f"{name} cannot listen on {settings.http_host}:{settings.http_port}")
+                await asyncio.sleep(0.005)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            try:
+                yield Running(runtime, app, f"http://{settings.http_host}:{port}", wiring)
+            finally:
+                runtime.stopping.set()
+                server.should_exit = True
+                for task in background:
+                    task.cancel()
+
+
+async def _endless(name: str, task: Task) -> None:
+    await task()
+    raise RuntimeError(f"{name} ended, which it never should")
+
+
+async def _prune(runtime: Runtime) -> None:
+    """Forget handled events and answered keys once nobody can send them again."""
+    while True:
+        days = runtime.settings.inbox_days
+        async with runtime.database.transaction() as session:
+            await session.execute("DELETE FROM inbox WHERE received_at < now() - make_interval(days => $1)", days)
+            await session.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '7 days'")
+        await asyncio.sleep(3600)
+
+
+def _ready_checks(runtime: Runtime, wiring: Wiring) -> list[ReadyCheck]:
+    settings = runtime.settings
+
+    async def outbox() -> str | None:
+        try:
+            async with asyncio.timeout(2), runtime.database.transaction() as session:
+                age = await session.fetchval("SELECT extract(epoch FROM now() - min(created_at)) FROM outbox")
+        except Exception as failure:
+            return f"database: {type(failure).__name__}"
+        if age is not None and age > settings.ready_outbox_seconds:
+            return f"outbox: oldest row is {age:.0f} s old"
+        return None
+
+    async def consumers() -> str | None:
+        for consumer in wiring.consumers:
+            if not consumer.assigned.is_set():
+                return f"consumer {consumer.group}: not in its group yet"
+            lag = await consumer.lag()
+            if lag > settings.ready_lag_limit:
+                return f"consumer {consumer.group}: {lag} records behind"
+        return None
+
+    return [outbox, consumers]
+
+
+def _observe_lag(runtime: Runtime, wiring: Wiring) -> None:
+    latest: dict[str, int] = {}
+
+    async def measure() -> None:
+        while True:
+            for consumer in wiring.consumers:
+                latest[consumer.group] = await consumer.lag()
+            await asyncio.sleep(5)
+
+    def observe(_: CallbackOptions) -> list[Observation]:
+        return [Observation(lag, {"service": runtime.name, "group": group}) for group, lag in latest.items()]
+
+    telemetry.meter.create_observable_gauge("plateau_consumer_lag", callbacks=[observe])
+    wiring.tasks = {**wiring.tasks, "lag": measure}
