@@ -1,0 +1,155 @@
+"""The real servers that all tests share: started once, on the first test that asks for one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, TypeVar
+
+import pytest
+from common.config import ServiceSettings
+from common.database import Database
+from common.kafka import Kafka
+from common.migrations import provision, upgrade
+from common.testing import Issuer, eventually
+from plateau.servers import ExternalServer, KafkaServer, PostgresServer, apache_kafka, noida, postgres
+from sqlalchemy import create_engine, make_url, text
+
+SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+
+
+@pytest.fixture(scope="session")
+async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresServer | ExternalServer]:
+    """A PostgreSQL whose `url` logs in as superuser: the one of `DATABASE_URL`, else one of our own."""
+    if url := os.environ.get("DATABASE_URL"):
+        yield ExternalServer(url)
+        return
+    async with postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KafkaServer | ExternalServer]:
+    """A broker with `bootstrap_servers`: the one of `KAFKA_BOOTSTRAP_SERVERS`, else one of our own.
+
+    Ours is noida-db, or Apache Kafka when `PLATEAU_TEST_KAFKA` is `apache`.
+    """
+    if servers := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        yield ExternalServer(servers)
+        return
+    start = apache_kafka if os.environ.get("PLATEAU_TEST_KAFKA") == "apache" else noida
+    async with start(tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+_databases = count()
+
+
+@dataclass
+class Stack:
+    """What a service needs to run in a test: a broker of its own, databases on demand, tokens."""
+
+    bootstrap_servers: str
+    issuer: Issuer
+    admin_url: str
+
+    @property
+    def kafka(self) -> Kafka:
+        """How to reach the broker."""
+        return Kafka(self.bootstrap_servers)
+
+    def token(self, role: str = "operator", *, tenant: str | None = None, subject: str = "olive") -> str:
+        """A bearer token."""
+        return self.issuer.mint(role, tenant=tenant, subject=subject)
+
+    def database_url(self, service: str) -> str:
+        """A fresh, migrated database for a service (import name)."""
+        template = f"template_{service}"
+        url = make_url(self.admin_url)
+        engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+        try:
+            with engine.connect() as connection:
+                known = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :n"), {"n": template})
+                if known.scalar() is None:
+                    connection.exec_driver_sql(f'CREATE DATABASE "{template}"')
+                    upgrade(service, self._service_url(template, service))
+                name = f"{service}_{os.getpid()}_{next(_databases)}"
+                connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        finally:
+            engine.dispose()
+        return self._service_url(name, service)
+
+    def _service_url(self, database: str, service: str) -> str:
+        url = make_url(self.admin_url).set(database=database)
+        return provision(url.render_as_string(hide_password=False), service, "secret")
+
+    def settings(self, cls: type[SettingsT], service: str, **values: Any) -> SettingsT:
+        """Settings of a service on this stack, with a fresh database unless `database_url` is given."""
+        return cls(
+            **{
+                "database_url": values.pop("database_url", None) or self.database_url(service),
+                "kafka_bootstrap_servers": self.bootstrap_servers,
+                "http_port": 0,
+                "jwks_url": self.issuer.jwks_url,
+                "jwt_issuer": self.issuer.issuer,
+                **values,
+            }
+        )
+
+
+@pytest.fixture(scope="session")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
+    """Signs the tests' tokens."""
+    return Issuer(tmp_path_factory.mktemp("issuer"))
+
+
+@pytest.fixture
+async def stack(
+    request: pytest.FixtureRequest,
+    postgres_server: PostgresServer | ExternalServer,
+    issuer: Issuer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Stack]:
+    """Everything a service needs, with a broker that holds nothing but the catalogue's empty topics."""
+    shared = os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or os.environ.get("PLATEAU_TEST_KAFKA") == "apache"
+    async with AsyncExitStack() as exits:
+        if shared:
+            loop_server = await exits.enter_async_context(_shared_kafka(request))
+        else:
+            loop_server = await exits.enter_async_context(noida(tmp_path_factory.mktemp("kafka")))
+        made = Stack(loop_server.bootstrap_servers, issuer, postgres_server.url)
+        await made.kafka.create_topics()
+        yield made
+
+
+@asynccontextmanager
+async def _shared_kafka(request: pytest.FixtureRequest) -> AsyncIterator[KafkaServer | ExternalServer]:
+    """A broker that takes long to start is shared: its topics are emptied by making them anew."""
+    server = request.getfixturevalue("kafka_server")
+    kafka = Kafka(server.bootstrap_servers)
+    async with kafka.admin() as admin:
+        ours = [name for name in await admin.list_topics() if not name.startswith("__")]
+        if ours:
+            await admin.delete_topics(ours)
+            gone = set(ours)
+
+        async def deleted() -> bool:
+            return not gone.intersection(await admin.list_topics())
+
+        if ours:
+            await eventually(deleted, timeout=30)
+    yield server
+
+
+@pytest.fixture
+async def service_database(stack: Stack) -> AsyncIterator[Callable[[str], Awaitable[Database]]]:
+    """Opens a fresh, migrated database for a service (import name); closed after the test."""
+    async with AsyncExitStack() as exits:
+
+        async def opened(service: str) -> Database:
+            return await exits.enter_async_context(Database(stack.database_url(service), source=service))
+
+        yield opened
