@@ -5,20 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from itertools import count
-from typing import Any, TypeVar
 
 import pytest
-from common.config import ServiceSettings
 from common.database import Database
 from common.kafka import Kafka
-from common.migrations import provision, upgrade
 from common.testing import Issuer, eventually
 from plateau.servers import ExternalServer, KafkaServer, PostgresServer, apache_kafka, noida, postgres
-from sqlalchemy import create_engine, make_url, text
-
-SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+from support import Stack
 
 
 @pytest.fixture(scope="session")
@@ -43,61 +36,6 @@ async def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
     start = apache_kafka if os.environ.get("PLATEAU_TEST_KAFKA") == "apache" else noida
     async with start(tmp_path_factory.mktemp("kafka")) as server:
         yield server
-
-
-_databases = count()
-
-
-@dataclass
-class Stack:
-    """What a service needs to run in a test: a broker of its own, databases on demand, tokens."""
-
-    bootstrap_servers: str
-    issuer: Issuer
-    admin_url: str
-
-    @property
-    def kafka(self) -> Kafka:
-        """How to reach the broker."""
-        return Kafka(self.bootstrap_servers)
-
-    def token(self, role: str = "operator", *, tenant: str | None = None, subject: str = "olive") -> str:
-        """A bearer token."""
-        return self.issuer.mint(role, tenant=tenant, subject=subject)
-
-    def database_url(self, service: str) -> str:
-        """A fresh, migrated database for a service (import name)."""
-        template = f"template_{service}"
-        url = make_url(self.admin_url)
-        engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-        try:
-            with engine.connect() as connection:
-                known = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :n"), {"n": template})
-                if known.scalar() is None:
-                    connection.exec_driver_sql(f'CREATE DATABASE "{template}"')
-                    upgrade(service, self._service_url(template, service))
-                name = f"{service}_{os.getpid()}_{next(_databases)}"
-                connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        finally:
-            engine.dispose()
-        return self._service_url(name, service)
-
-    def _service_url(self, database: str, service: str) -> str:
-        url = make_url(self.admin_url).set(database=database)
-        return provision(url.render_as_string(hide_password=False), service, "secret")
-
-    def settings(self, cls: type[SettingsT], service: str, **values: Any) -> SettingsT:
-        """Settings of a service on this stack, with a fresh database unless `database_url` is given."""
-        return cls(
-            **{
-                "database_url": values.pop("database_url", None) or self.database_url(service),
-                "kafka_bootstrap_servers": self.bootstrap_servers,
-                "http_port": 0,
-                "jwks_url": self.issuer.jwks_url,
-                "jwt_issuer": self.issuer.issuer,
-                **values,
-            }
-        )
 
 
 @pytest.fixture(scope="session")

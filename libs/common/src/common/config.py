@@ -27,6 +27,8 @@ class ServiceSettings(BaseSettings):
     kafka_sasl_username: str | None = None
     kafka_sasl_password: SecretStr | None = None
     kafka_ca_file: str | None = None
+    kafka_session_timeout_ms: int = 10_000
+    """A replica that is silent for so long loses its partitions (Kafka allows 6,000 and more unless told otherwise)."""
     http_host: str = "127.0.0.1"
     http_port: int = 8000
     jwks_url: str
@@ -59,4 +61,5 @@ class ServiceSettings(BaseSettings):
             self.kafka_sasl_username,
             None if self.kafka_sasl_password is None else self.kafka_sasl_password.get_secret_value(),
             self.kafka_ca_file,
+            self.kafka_session_timeout_ms,
         )

@@ -55,7 +55,7 @@ WITH added AS (
     SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::bytea[])
     RETURNING 1
 )
-SELECT pg_notify('outbox_' || current_schema(), '') FROM (SELECT 1 FROM added LIMIT 1) AS some
+SELECT pg_notify('outbox_' || current_schema(), '') FROM (SELECT 1 FROM added LIMIT 1) AS any_row
 """
 
 

@@ -26,6 +26,7 @@ class Kafka:
     sasl_username: str | None = None
     sasl_password: str | None = None
     ca_file: str | None = None
+    session_timeout_ms: int = 10_000
 
     def _connection(self) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -67,6 +68,8 @@ class Kafka:
                 "auto_offset_reset": "earliest",
                 "max_poll_records": 1000,
                 "fetch_max_wait_ms": 500,
+                "session_timeout_ms": self.session_timeout_ms,
+                "heartbeat_interval_ms": max(200, self.session_timeout_ms // 5),
                 "max_partition_fetch_bytes": 2 * 1024 * 1024,
                 **options,
             },
