@@ -1,0 +1,181 @@
+"""Tenants and tariffs."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from common.auth import FLOOR
+from common.errors import Invalid
+from common.http import (
+    Caller,
+    Db,
+    Model,
+    Page,
+    PageCursor,
+    PageLimit,
+    Router,
+    check_if_match,
+    decode_cursor,
+    encode_cursor,
+    etag,
+)
+from fastapi import Request, Response
+from pydantic import BeforeValidator, Field
+
+from billing.api.parameters import Operator, Reader, TenantId
+from billing.domain.tariffs import Tariff
+from billing.service import tariffs as service
+from billing.store import tariffs as store
+
+router = Router(tags=["tariffs"])
+
+
+class TenantBody(Model):
+    """What billing must know of a tenant."""
+
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$", examples=["Kettle & Sons"])
+    time_zone: str = Field(
+        max_length=64, description="IANA name: decides the days and months", examples=["Europe/Paris"]
+    )
+    currency: str = Field(max_length=3, description="ISO 4217", examples=["EUR"])
+
+
+class TenantView(TenantBody):
+    """A tenant; `version` counts its changes and is its ETag."""
+
+    tenant_id: str
+    version: int
+
+
+def _day(value: Any) -> Any:
+    """Only the text form: a number would be taken for seconds since 1970."""
+    if value is not None and not isinstance(value, str | date):
+        raise ValueError("give a day such as 2026-11-01")
+    return value
+
+
+class TariffBody(Model):
+    """A price per closed case from a day on (default: today in the tenant's time zone)."""
+
+    price_per_closed_case: str = Field(
+        max_length=40,
+        description="Zero or more, in the tenant's currency, with no more digits than that has",
+        examples=["4.20"],
+        json_schema_extra={"pattern": r"^[0-9]{1,9}(\.[0-9]{1,3})?$"},
+    )
+    valid_from: Annotated[date | None, BeforeValidator(_day)] = None
+
+
+class TariffView(Model):
+    """One version of a tariff: it never changes."""
+
+    tenant_id: str
+    version: int
+    valid_from: date
+    price_per_closed_case: Decimal
+    currency: str
+
+
+class TariffOutcome(TariffView):
+    """The tariff that now holds from that day; `charged` waiting cases were charged by it just now."""
+
+    charged: int
+
+
+class TariffListed(TariffView):
+    """With the moment of its making."""
+
+    created_at: datetime
+
+
+def _fields(tenant_id: str, tariff: Tariff) -> dict[str, Any]:
+    return {
+        "tenant_id": tenant_id,
+        "version": tariff.version,
+        "valid_from": tariff.valid_from,
+        "price_per_closed_case": tariff.price.amount,
+        "currency": tariff.price.currency,
+    }
+
+
+def _tenant(tenant: store.Tenant) -> TenantView:
+    return TenantView(
+        tenant_id=tenant.tenant_id,
+        name=tenant.name,
+        time_zone=tenant.time_zone,
+        currency=tenant.currency,
+        version=tenant.version,
+    )
+
+
+@router.put(
+    "/tenants/{tenant_id}", dependencies=[Operator], responses={201: {"model": TenantView, "description": "Created"}}
+)
+async def put_tenant(
+    tenant_id: TenantId, body: TenantBody, request: Request, response: Response, session: Db, caller: Caller
+) -> TenantView:
+    """Create (201) or replace (200) a tenant. The currency stays once there is a tariff, the time zone once something
+    was charged (409): both would change what was charged."""
+    caller.check_tenant(tenant_id)
+    if tenant_id == FLOOR:
+        raise Invalid(f"{FLOOR} is the floor itself and is never billed", field="tenant_id")
+    wanted = store.Tenant(tenant_id, body.name, body.time_zone, body.currency, version=0)
+    tenant, created = await service.put_tenant(
+        session,
+        wanted,
+        request.app.state.runtime.clock,
+        lambda version: check_if_match(request, version or 0),
+    )
+    response.status_code = 201 if created else 200
+    response.headers["etag"] = etag(tenant.version)
+    return _tenant(tenant)
+
+
+@router.get("/tenants/{tenant_id}", dependencies=[Reader])
+async def get_tenant(tenant_id: TenantId, response: Response, session: Db) -> TenantView:
+    """One tenant."""
+    tenant = await service.tenant(session, tenant_id)
+    response.headers["etag"] = etag(tenant.version)
+    return _tenant(tenant)
+
+
+@router.get("/tenants", dependencies=[Reader])
+async def list_tenants(session: Db, limit: PageLimit = 100, cursor: PageCursor = None) -> Page[TenantView]:
+    """Tenants by id."""
+    after = decode_cursor(cursor, str)
+    tenants = await store.tenants(session, after[0] if after else "", limit)
+    next_cursor = encode_cursor(tenants[-1].tenant_id) if len(tenants) == limit else None
+    return Page(items=[_tenant(tenant) for tenant in tenants], next_cursor=next_cursor)
+
+
+@router.put(
+    "/tenants/{tenant_id}/tariff",
+    dependencies=[Operator],
+    responses={201: {"model": TariffOutcome, "description": "A new version"}},
+)
+async def put_tariff(
+    tenant_id: TenantId, body: TariffBody, request: Request, response: Response, session: Db, caller: Caller
+) -> TariffOutcome:
+    """Let the price hold from a day on: a new version (201), or the one that says so already (200).
+
+    409 when a case that is already charged would get another price. Cases that waited for a tariff are charged now.
+    """
+    caller.check_tenant(tenant_id)
+    clock = request.app.state.runtime.clock
+    outcome = await service.put_tariff(session, tenant_id, body.price_per_closed_case, body.valid_from, clock)
+    response.status_code = 201 if outcome.created else 200
+    return TariffOutcome(**_fields(tenant_id, outcome.tariff), charged=outcome.charged)
+
+
+@router.get("/tenants/{tenant_id}/tariffs", dependencies=[Reader])
+async def list_tariffs(
+    tenant_id: TenantId, session: Db, limit: PageLimit = 100, cursor: PageCursor = None
+) -> Page[TariffListed]:
+    """Every version of the tenant's tariff, oldest first."""
+    await service.tenant(session, tenant_id)
+    after = decode_cursor(cursor, int)
+    versions = await store.tariffs(session, tenant_id, after[0] if after else 0, limit)
+    items = [TariffListed(**_fields(tenant_id, tariff), created_at=made) for tariff, made in versions]
+    return Page(items=items, next_cursor=encode_cursor(items[-1].version) if len(items) == limit else None)

@@ -1,0 +1,1 @@
+"""Billing's decisions: pure functions of cases, tariffs and a month. No I/O, no clock."""

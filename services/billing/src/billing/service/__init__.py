@@ -1,0 +1,1 @@
+"""Billing's use cases: load, decide, save, tell."""
