@@ -1,0 +1,1 @@
+"""What dialer decides, as pure functions: time is an argument, nothing here does I/O."""

@@ -1,0 +1,120 @@
+"""Leads and the rules on when one may be dialled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal, assert_never
+
+from common.events.dialer import AttemptOutcome
+
+from dialer.domain.hours import CallingHours, is_open, next_open
+
+CampaignState = Literal["draft", "running", "paused", "completed"]
+
+Rule = Literal["done", "max_attempts", "in_progress", "campaign_paused", "retry_after", "calling_hours"]
+"""Which rule refused a dial. `campaign_paused` also stands for a campaign not yet started or already completed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRules:
+    """What a campaign allows."""
+
+    state: CampaignState
+    calling_hours: CallingHours
+    max_attempts: int
+    retry_after: timedelta
+    """Rest after a dial that reached nobody: busy, no answer, failed, machine."""
+    rest_after_abandon: timedelta
+    """Rest after the person answered and no agent was there in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """May be dialled from `due_at` on."""
+
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InProgress:
+    """An attempt is live."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An agent spoke with the person. Final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """All attempts are used up. Final."""
+
+
+LeadState = Pending | InProgress | Done | Exhausted
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A contact on a campaign's list. `attempts` counts dials started; `zones` as from `zones_of`."""
+
+    state: LeadState
+    attempts: int
+    zones: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The lead may be dialled now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The lead may not be dialled now, by `rule`; `until` is when it may be, None when no time brings it about."""
+
+    rule: Rule
+    until: datetime | None
+
+
+def may_dial(lead: Lead, campaign: CampaignRules, now: datetime) -> Allowed | Refused:
+    """Whether the lead may be dialled at `now` (UTC), else the first rule that refuses."""
+    match lead.state:
+        case Done():
+            return Refused("done", None)
+        case Exhausted():
+            return Refused("max_attempts", None)
+        case InProgress():
+            return Refused("in_progress", None)
+        case Pending(due_at):
+            if lead.attempts >= campaign.max_attempts:
+                return Refused("max_attempts", None)
+            if campaign.state != "running":
+                return Refused("campaign_paused", None)
+            if due_at > now:
+                return Refused("retry_after", next_open(campaign.calling_hours, lead.zones, due_at))
+            if not is_open(campaign.calling_hours, lead.zones, now):
+                return Refused("calling_hours", next_open(campaign.calling_hours, lead.zones, now))
+            return Allowed()
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def dialled(lead: Lead) -> Lead:
+    """The lead with an attempt begun."""
+    return replace(lead, state=InProgress(), attempts=lead.attempts + 1)
+
+
+def after_attempt(lead: Lead, outcome: AttemptOutcome, campaign: CampaignRules, now: datetime) -> Lead:
+    """The lead once its live attempt has ended at `now` with `outcome`."""
+    match outcome:
+        case "answered":
+            return replace(lead, state=Done())
+        case "abandoned":
+            rest = campaign.rest_after_abandon
+        case "busy" | "no_answer" | "failed" | "machine" | "refused":
+            rest = campaign.retry_after
+        case _ as unreachable:
+            assert_never(unreachable)
+    if lead.attempts >= campaign.max_attempts:
+        return replace(lead, state=Exhausted())
+    return replace(lead, state=Pending(now + rest))

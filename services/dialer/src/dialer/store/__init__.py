@@ -1,0 +1,1 @@
+"""All SQL of dialer: rows to domain values and back."""

@@ -1,0 +1,203 @@
+"""Tables of dialer. What belongs to a tenant carries `tenant_id` and is held apart by row-level security."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from common.tables import system_tables
+
+
+class Base(SQLModel):
+    """Base of dialer's tables."""
+
+    metadata = MetaData()
+
+
+def _moment(*, nullable: bool = False, default: bool = False) -> Any:
+    return Column(DateTime(timezone=True), nullable=nullable, server_default=func.now() if default else None)
+
+
+class TenantRow(Base, table=True):
+    __tablename__ = "tenants"
+
+    tenant_id: str = Field(primary_key=True)
+    name: str
+    time_zone: str
+    region: str
+    version: int = Field(sa_column=Column(Integer, nullable=False))
+
+
+class CampaignRow(Base, table=True):
+    __tablename__ = "campaigns"
+    __table_args__ = (
+        Index("campaigns_tenant", "tenant_id", "campaign_id"),
+        Index("campaigns_running", "queue_id", postgresql_where=text("state = 'running'")),
+    )
+
+    campaign_id: str = Field(primary_key=True)
+    tenant_id: str = Field(sa_column=Column(String, ForeignKey("tenants.tenant_id"), nullable=False))
+    queue_id: str
+    name: str
+    calling_hours: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    max_attempts: int
+    retry_after_minutes: int
+    rest_after_abandon_minutes: int
+    ring_seconds: int
+    state: str
+    version: int
+    created_at: datetime = Field(sa_column=_moment())
+    last_dialled_at: datetime | None = Field(sa_column=_moment(nullable=True))
+
+
+class CampaignZonesRow(Base, table=True):
+    """The sets of time zones that a campaign's leads are in: a handful, however many leads."""
+
+    __tablename__ = "campaign_zones"
+
+    campaign_id: str = Field(sa_column=Column(String, ForeignKey("campaigns.campaign_id"), primary_key=True))
+    zones: str = Field(primary_key=True)
+    tenant_id: str
+
+
+class LeadRow(Base, table=True):
+    __tablename__ = "leads"
+    __table_args__ = (
+        UniqueConstraint("campaign_id", "phone", name="leads_phone"),
+        Index("leads_page", "campaign_id", "lead_id"),
+        Index("leads_due", "campaign_id", "zones", "due_at", "lead_id", postgresql_where=text("state = 'pending'")),
+        Index("leads_open", "campaign_id", postgresql_where=text("state IN ('pending', 'in_progress')")),
+    )
+
+    lead_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
+    tenant_id: str
+    campaign_id: str = Field(sa_column=Column(String, ForeignKey("campaigns.campaign_id"), nullable=False))
+    phone: str
+    name: str | None
+    external_id: str | None
+    zones: str
+    state: str
+    due_at: datetime = Field(sa_column=_moment())
+    attempts: int
+    last_outcome: str | None
+    created_at: datetime = Field(sa_column=_moment())
+
+
+class AttemptRow(Base, table=True):
+    __tablename__ = "attempts"
+    __table_args__ = (
+        Index("attempts_live_lead", "lead_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+        Index("attempts_live_queue", "queue_id", postgresql_where=text("ended_at IS NULL")),
+        Index("attempts_deadline", "deadline_at", postgresql_where=text("deadline_at IS NOT NULL")),
+        Index("attempts_page", "campaign_id", "started_at", "attempt_id"),
+    )
+
+    attempt_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
+    tenant_id: str
+    campaign_id: str
+    queue_id: str
+    lead_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("leads.lead_id"), nullable=False))
+    number: int
+    phone: str
+    ring_seconds: float = Field(sa_column=Column(Float, nullable=False))
+    state: str
+    started_at: datetime = Field(sa_column=_moment())
+    deadline_at: datetime | None = Field(sa_column=_moment(nullable=True))
+    ringing_at: datetime | None = Field(sa_column=_moment(nullable=True))
+    answered_at: datetime | None = Field(sa_column=_moment(nullable=True))
+    ended_at: datetime | None = Field(sa_column=_moment(nullable=True))
+    call_id: str | None
+    gone: bool
+    outcome: str | None
+    ended_by: str | None
+    disposition: str | None
+    traceparent: str | None
+
+
+class DialRow(Base, table=True):
+    """What the PBX is told, in the order in which it is told. Committed positions never appear late (see store)."""
+
+    __tablename__ = "dials"
+    __table_args__ = (UniqueConstraint("attempt_id", "command", name="dials_once"),)
+
+    position: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    attempt_id: UUID = Field(sa_column=Column(Uuid, nullable=False))
+    tenant_id: str
+    command: str
+    expires_at: datetime = Field(sa_column=_moment())
+    call_id: str | None
+    written_at: datetime = Field(sa_column=_moment(default=True))
+
+
+class RoutingRequestRow(Base, table=True):
+    """What routing has to be told by HTTP: leased by one replica at a time, removed once done."""
+
+    __tablename__ = "routing_requests"
+    __table_args__ = (Index("routing_requests_due", "leased_until"),)
+
+    attempt_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
+    kind: str = Field(primary_key=True)
+    tenant_id: str
+    call_id: str | None
+    tries: int = Field(sa_column=Column(Integer, nullable=False, server_default=text("0")))
+    leased_until: datetime = Field(sa_column=_moment(default=True))
+    written_at: datetime = Field(sa_column=_moment(default=True))
+
+
+class PoolRow(Base, table=True):
+    """One row per pool of agents: whoever holds its lock paces the campaigns that it serves."""
+
+    __tablename__ = "pools"
+
+    pool_id: str = Field(primary_key=True)
+
+
+class AgentRow(Base, table=True):
+    """The newest known state of each agent; `call_id` is the call that routing gave them, ahead of their state."""
+
+    __tablename__ = "agents"
+    __table_args__ = (
+        Index("agents_pool", "pool_id"),
+        Index("agents_call", "call_id", postgresql_where=text("call_id IS NOT NULL")),
+    )
+
+    agent_id: str = Field(primary_key=True)
+    pool_id: str
+    queue_ids: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
+    state: str
+    sequence: int
+    call_id: str | None
+
+
+class WaitingCallRow(Base, table=True):
+    """Calls that wait for an agent and were not dialled by us."""
+
+    __tablename__ = "waiting_calls"
+    __table_args__ = (Index("waiting_calls_queue", "queue_id"),)
+
+    call_id: str = Field(primary_key=True)
+    queue_id: str
+
+
+system_tables(Base.metadata)
