@@ -1,0 +1,81 @@
+"""The PBX side of the dialer: it dials as told and reports what became of each dial."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plateau.client import Refused
+from plateau.simulator.arrivals import lognormal
+from plateau.simulator.traffic import Outbound
+from plateau.simulator.world import World
+
+
+class Dials:
+    """Dials in progress, each placed once however often it is told."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._known: set[str] = set()
+        self.in_progress = 0
+
+    def on_event(self, kind: str, data: dict[str, Any]) -> None:
+        """A command of the dialer."""
+        attempt_id = data.get("attempt_id")
+        if attempt_id is None or attempt_id in self._known:
+            return
+        self._known.add(attempt_id)
+        self._world.tasks.spawn(self._dial(data))
+
+    async def adopt(self) -> None:
+        """Dials that were asked for while nobody listened."""
+        async for dial in self._world.client.pages("dialer", "/v1/dials"):
+            self.on_event("dial", dial)
+
+    async def _dial(self, dial: dict[str, Any]) -> None:
+        world = self._world
+        attempt_id: str = dial["attempt_id"]
+        traffic = world.traffic.campaigns.get(dial["campaign_id"]) or world.outbound(dial.get("queue_id", ""))
+        random = world.random("dial", attempt_id)
+        ring_seconds = float(dial.get("ring_seconds") or 25)
+        self.in_progress += 1
+        try:
+            await self._tell(attempt_id, "ringing")
+            outcome = _outcome(traffic, random.random())
+            match outcome:
+                case "answered" | "machine":
+                    seconds = min(lognormal(traffic.answer_seconds, 0.5, random), ring_seconds - 1)
+                case "no_answer":
+                    seconds = ring_seconds
+                case _:
+                    seconds = 1.5
+            await world.pause(seconds)
+            if world.closing and outcome == "answered":
+                outcome = "no_answer"  # nobody is dialled into a centre that is closing
+            world.counters.dials[outcome] += 1
+            await self._tell(attempt_id, outcome)
+        finally:
+            self.in_progress -= 1
+
+    async def _tell(self, attempt_id: str, fact: str) -> None:
+        try:
+            await self._world.client.post(
+                "dialer", f"/v1/attempts/{attempt_id}/facts", {"fact": fact}, key=f"{attempt_id}-{fact}"
+            )
+        except Refused as refused:
+            if refused.status not in (404, 409):  # over already, by the dialer's own time limit
+                raise
+
+
+def _outcome(traffic: Outbound, draw: float) -> str:
+    """The fact that a uniform draw stands for."""
+    shares = {
+        "answered": traffic.answered,
+        "machine": traffic.machine,
+        "busy": traffic.busy,
+        "failed": traffic.failed,
+    }
+    for outcome, share in shares.items():
+        if draw < share:
+            return outcome
+        draw -= share
+    return "no_answer"
