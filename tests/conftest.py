@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import pytest
 from common.database import Database
@@ -46,40 +46,34 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
 
 @pytest.fixture
 async def stack(
-    request: pytest.FixtureRequest,
     postgres_server: PostgresServer | ExternalServer,
+    kafka_server: KafkaServer | ExternalServer,
     issuer: Issuer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Stack]:
     """Everything a service needs, with a broker that holds nothing but the catalogue's empty topics."""
-    shared = os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or os.environ.get("PLATEAU_TEST_KAFKA") == "apache"
     async with AsyncExitStack() as exits:
-        if shared:
-            loop_server = await exits.enter_async_context(_shared_kafka(request))
+        if os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or os.environ.get("PLATEAU_TEST_KAFKA") == "apache":
+            await _empty(Kafka(kafka_server.bootstrap_servers))
+            servers = kafka_server.bootstrap_servers
         else:
-            loop_server = await exits.enter_async_context(noida(tmp_path_factory.mktemp("kafka")))
-        made = Stack(loop_server.bootstrap_servers, issuer, postgres_server.url)
+            servers = (await exits.enter_async_context(noida(tmp_path_factory.mktemp("kafka")))).bootstrap_servers
+        made = Stack(servers, issuer, postgres_server.url)
         await made.kafka.create_topics()
         yield made
 
 
-@asynccontextmanager
-async def _shared_kafka(request: pytest.FixtureRequest) -> AsyncIterator[KafkaServer | ExternalServer]:
-    """A broker that takes long to start is shared: its topics are emptied by making them anew."""
-    server = request.getfixturevalue("kafka_server")
-    kafka = Kafka(server.bootstrap_servers)
+async def _empty(kafka: Kafka) -> None:
+    """A broker that takes long to start is shared: its topics are removed, and with them what groups committed."""
     async with kafka.admin() as admin:
-        ours = [name for name in await admin.list_topics() if not name.startswith("__")]
+        ours = {name for name in await admin.list_topics() if not name.startswith("__")}
         if ours:
-            await admin.delete_topics(ours)
-            gone = set(ours)
+            await admin.delete_topics(list(ours))
 
         async def deleted() -> bool:
-            return not gone.intersection(await admin.list_topics())
+            return not ours.intersection(await admin.list_topics())
 
-        if ours:
-            await eventually(deleted, timeout=30)
-    yield server
+        await eventually(deleted, timeout=30)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from uuid import UUID
@@ -117,10 +117,12 @@ async def read_all(kafka: Kafka, topic: str) -> list[ConsumerRecord[bytes, bytes
         client.assign(partitions)
         ends = await client.end_offsets(partitions)
         found: list[ConsumerRecord[bytes, bytes]] = []
-        while any(await client.position(p) < ends[p] for p in partitions):
+        while True:
+            behind = [p for p in partitions if await client.position(p) < ends[p]]
+            if not behind:
+                return found
             for batch in (await client.getmany(timeout_ms=200)).values():
                 found.extend(batch)
-        return found
     finally:
         await client.stop()
 
@@ -137,8 +139,8 @@ async def test_each_event_counts_once_though_delivered_three_times(stack: Stack,
     assert len({record.key for record in published}) == len(published) == 201
 
 
-async def _is(found: object, wanted: int) -> bool:
-    return (await found) == wanted  # type: ignore[misc]
+async def _is(found: Awaitable[int], wanted: int) -> bool:
+    return await found == wanted
 
 
 async def test_a_handler_that_fails_in_passing_is_retried_in_place_and_leaves_nothing_half(
@@ -226,7 +228,7 @@ async def test_too_many_dead_letters_stop_the_consumer_before_the_offset_is_comm
     assert await count(toy, "SELECT count(*) FROM dead_letters") <= 5
     async with stack.kafka.admin() as admin:
         offsets = await admin.list_consumer_group_offsets("toy")
-    assert sum(item.offset for item in offsets.values() if item.offset > 0) == 0
+    assert all(item.offset <= 0 for item in offsets.values())
 
 
 async def test_a_stale_writer_commits_nothing_and_the_consumer_joins_anew(stack: Stack, toy: Database) -> None:
@@ -247,6 +249,7 @@ async def test_a_stale_writer_commits_nothing_and_the_consumer_joins_anew(stack:
     assert await count(toy, "SELECT count(*) FROM outbox") == 1
 
 
+@pytest.mark.kafka  # noida-db strands a group when a member leaves while another commits
 async def test_two_replicas_share_the_partitions_and_count_once_while_one_leaves(stack: Stack, toy: Database) -> None:
     events = [(contact(n), new_id()) for n in range(600)]
     first, second = consumer(stack, toy, max_records=7), consumer(stack, toy, max_records=7)
@@ -263,8 +266,8 @@ async def test_two_replicas_share_the_partitions_and_count_once_while_one_leaves
     assert len({dict(record.headers)["ce_id"] for record in published}) == 600
 
 
-async def _at_least(found: object, wanted: int) -> bool:
-    return (await found) >= wanted  # type: ignore[misc]
+async def _at_least(found: Awaitable[int], wanted: int) -> bool:
+    return await found >= wanted
 
 
 async def test_the_relay_keeps_the_order_of_a_key_and_publishes_at_once(stack: Stack, toy: Database) -> None:
@@ -275,11 +278,9 @@ async def test_the_relay_keeps_the_order_of_a_key_and_publishes_at_once(stack: S
                 outbox.add(session, contact(2, f"{number:03}"))
         await eventually(lambda: _is(count(toy, "SELECT count(*) FROM outbox"), 0))
     for key in (b"c1", b"c2"):
-        names = [
-            envelope.decode(record.headers, record.value).event.name  # type: ignore[attr-defined]
-            for record in await read_all(stack.kafka, "contacts")
-            if record.key == key
-        ]
+        records = await read_all(stack.kafka, "contacts")
+        events = [envelope.decode(record.headers, record.value).event for record in records if record.key == key]
+        names = [event.name for event in events if isinstance(event, ContactCreated)]
         assert names == [f"{number:03}" for number in range(40)]
 
 
