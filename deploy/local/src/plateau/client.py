@@ -50,7 +50,7 @@ class Refused(PlateauError):
     def wrong_fields(self) -> list[tuple[str, str]]:
         """(field, what is wrong) as far as the service says."""
         found = [
-            (str(error.get("field", "")), str(error.get("detail") or error.get("message") or ""))
+            (str(error.get("field", "")), str(error.get("reason") or error.get("detail") or ""))
             for error in self.document.get("errors") or []
         ]
         if not found and self.document.get("field"):

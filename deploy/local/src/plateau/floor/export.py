@@ -1,0 +1,135 @@
+"""Write a floor file from a running floor. Applying it changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import yaml
+
+from plateau.client import Client
+from plateau.floor.apply import newest_tariff
+from plateau.floor.model import Queue
+from plateau.floor.resources import LISTS, queue_body
+
+_QUEUE_DEFAULTS: Final = queue_body(Queue(id="", tenant_id="", pool_id=""))
+_CAMPAIGN_DEFAULTS: Final = {"max_attempts": 4, "retry_after_minutes": 120, "ring_seconds": 25}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Short lists and mappings on one line, as a person would write them."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+class _Flow(dict[str, Any]):
+    """A mapping to be written on one line."""
+
+
+class _FlowList(list[Any]):
+    """A list to be written on one line."""
+
+
+_Dumper.add_representer(
+    _Flow, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), flow_style=True)
+)
+_Dumper.add_representer(
+    _FlowList, lambda dumper, data: dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
+)
+
+
+async def export(client: Client) -> str:
+    """The running floor as YAML. Rows of campaigns' lists are data, not part of it."""
+    asked = [
+        ("routing", "pool"),
+        ("routing", "agent"),
+        ("routing", "queue"),
+        ("crm-bridge", "tenant"),
+        ("billing", "tenant"),
+        ("crm-bridge", "webhook"),
+        ("dialer", "campaign"),
+    ]
+    answers = await asyncio.gather(*(_all(client, service, kind) for service, kind in asked))
+    pools, agents, queues, tenants, payers, webhooks, campaigns = answers
+    floor: dict[str, Any] = {"pools": {}, "tenants": {}}
+    for pool_id, pool in pools.items():
+        own = [_agent(key, agent) for key, agent in agents.items() if agent["pool_id"] == pool_id]
+        floor["pools"][pool_id] = _without_nothing(
+            {"name": pool["name"], "skills": _FlowList(pool.get("skills") or []), "agents": own}
+        )
+    for tenant_id, tenant in tenants.items():
+        tariff = None
+        if tenant_id in payers:
+            versions = [one async for one in client.pages("billing", f"/v1/tenants/{tenant_id}/tariffs")]
+            tariff = newest_tariff(versions)
+        floor["tenants"][tenant_id] = _without_nothing(
+            {
+                "name": tenant["name"],
+                "time_zone": tenant["time_zone"],
+                "region": tenant["region"],
+                "currency": payers.get(tenant_id, {}).get("currency", "EUR"),
+                "reopen_window_days": tenant["reopen_window_days"],
+                "closing_dispositions": _FlowList(tenant["closing_dispositions"]),
+                "tariff": None if tariff is None else _tariff(tariff),
+                "webhooks": {key: _webhook(one) for key, one in webhooks.items() if one["tenant_id"] == tenant_id},
+                "queues": {key: _queue(one) for key, one in queues.items() if one["tenant_id"] == tenant_id},
+                "campaigns": {key: _campaign(one) for key, one in campaigns.items() if one["tenant_id"] == tenant_id},
+            }
+        )
+    written = yaml.dump(floor, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return f"# A floor file, written from a running floor by `plateau export`.\n\n{written}"
+
+
+async def _all(client: Client, service: str, kind: str) -> dict[str, dict[str, Any]]:
+    items = [item async for item in client.pages(service, LISTS[kind])]
+    by_id = {str(item.get("id") or item[f"{kind}_id"]): item for item in items}
+    return {key: by_id[key] for key in sorted(by_id) if key != "floor"}
+
+
+def _without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, [], {})}
+
+
+def _agent(agent_id: str, agent: Mapping[str, Any]) -> _Flow:
+    return _Flow(_without_nothing({"id": agent_id, "name": agent["name"], "skills": _Flow(agent.get("skills") or {})}))
+
+
+def _tariff(tariff: Mapping[str, Any]) -> _Flow:
+    return _Flow(price_per_closed_case=str(tariff["price_per_closed_case"]), valid_from=str(tariff["valid_from"]))
+
+
+def _webhook(webhook: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {"url": webhook["url"], "event_types": _FlowList(webhook["event_types"])}
+    return fields if webhook.get("enabled", True) else {**fields, "enabled": False}
+
+
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _queue(queue: Mapping[str, Any]) -> dict[str, Any]:
+    """Only what is not the default."""
+    fields: dict[str, Any] = {"pool": queue["pool_id"]}
+    for name, default in _QUEUE_DEFAULTS.items():
+        value = _number(queue.get(name, default))
+        if name in ("tenant_id", "pool_id") or value == default:
+            continue
+        if name == "overflow":
+            after = _number(value["after_seconds"])
+            fields["overflow"] = _Flow(queue=value["queue_id"], after_seconds=after)
+        else:
+            fields[name] = _FlowList(value) if isinstance(value, list) else value
+    return fields
+
+
+def _campaign(campaign: Mapping[str, Any]) -> dict[str, Any]:
+    hours = {day: _FlowList(_FlowList(one) for one in ranges) for day, ranges in campaign["calling_hours"].items()}
+    fields = {"name": campaign["name"], "queue": campaign["queue_id"], "calling_hours": hours}
+    for name, default in _CAMPAIGN_DEFAULTS.items():
+        if campaign.get(name, default) != default:
+            fields[name] = campaign[name]
+    if (campaign.get("state") or campaign.get("status")) == "running":
+        fields["running"] = True
+    return fields
