@@ -1,0 +1,7 @@
+"""KPI's routes."""
+
+from __future__ import annotations
+
+from kpi.api import definitions, intervals, live, summary, tenants
+
+routers = [tenants.router, intervals.router, live.router, summary.router, definitions.router]

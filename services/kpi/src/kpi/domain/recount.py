@@ -1,0 +1,290 @@
+"""The independent recount: what the rows must be, from whole calls instead of from events.
+
+Shares neither the incremental fold nor any SQL with the figures that it checks. It drops repeated events, puts each
+call's history together in the order of its sequence, reads from it where the call stood and how it left each queue, and
+only then counts whole calls per queue and interval. Quantiles are exact here, so the served ones may differ by the
+accuracy of the sketch and by no more.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from common.events import (
+    CallAbandoned,
+    CallAnswered,
+    CallEvent,
+    CallOverflowed,
+    CallQueued,
+    CallWrappedUp,
+    Event,
+)
+
+Outcome = Literal["waiting", "answered", "abandoned", "overflowed"]
+Key = tuple[str, str | None, datetime]
+"""Tenant, queue (None: the whole tenant), start of the interval in UTC."""
+
+QUARTER = timedelta(minutes=15)
+TOLERANCE = 0.0101
+"""Of quantiles: the sketch's 1 % and a little for the milliseconds."""
+
+
+@dataclass(slots=True)
+class Stay:
+    """One call in one queue, and how it left. `wait` is its time there, once it has left."""
+
+    queue_id: str
+    since: datetime
+    threshold: timedelta
+    outcome: Outcome = "waiting"
+    wait: timedelta = timedelta(0)
+    short: bool = False
+
+
+@dataclass(slots=True)
+class History:
+    """One whole call."""
+
+    tenant_id: str
+    offered_at: datetime
+    stays: list[Stay] = field(default_factory=list)
+    talk: timedelta | None = None
+    wrap_up: timedelta | None = None
+
+
+@dataclass(slots=True)
+class Expected:
+    """What an interval's row must say. Waits are of the calls that left, in seconds."""
+
+    offered: int = 0
+    answered: int = 0
+    abandoned: int = 0
+    short_abandoned: int = 0
+    overflowed_out: int = 0
+    answered_within: int = 0
+    abandoned_within: int = 0
+    handled: int = 0
+    wait_answered_ms: int = 0
+    talk_ms: int = 0
+    wrap_up_ms: int = 0
+    waits: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One value that is not what it must be. `row` names the interval, or the call that contradicts itself."""
+
+    row: str
+    name: str
+    expected: object
+    found: object
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """The recount of a stretch of the log."""
+
+    calls: int
+    events: int
+    repeated: int
+    intervals: Mapping[Key, Expected]
+    contradictions: Sequence[Difference]
+    """Histories that cannot be: counted as far as they go, and always a difference."""
+
+
+def recount(events: Iterable[tuple[object, Event]]) -> Recount:
+    """Counts the calls of `(event id, event)` pairs, which may be repeated and in any order."""
+    seen: set[object] = set()
+    per_call: dict[str, list[CallEvent]] = defaultdict(list)
+    total = 0
+    for identifier, event in events:
+        total += 1
+        if identifier not in seen:
+            seen.add(identifier)
+            if isinstance(event, CallEvent):
+                per_call[event.call_id].append(event)
+    contradictions: list[Difference] = []
+    intervals: dict[Key, Expected] = {}
+    for call_id, of_call in per_call.items():
+        history = _history(call_id, sorted(of_call, key=lambda event: event.sequence), contradictions)
+        if history.stays:
+            _count_queues(history, intervals)
+            _count_tenant(history, intervals)
+    return Recount(len(per_call), total, total - len(seen), intervals, contradictions)
+
+
+def _history(call_id: str, events: Sequence[CallEvent], contradictions: list[Difference]) -> History:
+    history = History(events[0].tenant_id, events[0].offered_at)
+
+    def contradiction(name: str, expected: object, found: object) -> None:
+        contradictions.append(Difference(f"call {call_id}", name, expected, found))
+
+    sequences = [event.sequence for event in events]
+    if len(set(sequences)) != len(sequences):
+        contradiction("sequence", "each number once", sequences)
+    for event in events:
+        match event:
+            case CallQueued():
+                if event.entry != len(history.stays) + 1 or event.queued_at is None:
+                    contradiction("entry", len(history.stays) + 1, event.entry)
+                history.stays.append(
+                    Stay(
+                        event.queue_id,
+                        event.queued_at or event.occurred_at,
+                        timedelta(seconds=event.service_level_seconds),
+                    )
+                )
+            case CallOverflowed() | CallAnswered() | CallAbandoned():
+                if isinstance(event, CallAbandoned) and event.entry == 0:
+                    continue
+                stay = history.stays[-1] if history.stays else None
+                if stay is None or stay.outcome != "waiting" or stay.queue_id != event.queue_id:
+                    contradiction("left a queue", "the queue that it waits in", f"{event.TYPE} from {event.queue_id}")
+                    continue
+                left = _leave(stay, event)
+                if abs(left.total_seconds() - event.wait_seconds) > 0.002:
+                    contradiction("wait_seconds", left.total_seconds(), event.wait_seconds)
+            case CallWrappedUp():
+                if not history.stays or history.stays[-1].outcome != "answered" or history.talk is not None:
+                    contradiction("wrapped up", "an answered call, once", event.TYPE)
+                    continue
+                history.talk = event.ended_at - event.answered_at
+                history.wrap_up = event.wrapped_up_at - event.ended_at
+            case _:
+                pass
+    return history
+
+
+def _leave(stay: Stay, event: CallOverflowed | CallAnswered | CallAbandoned) -> timedelta:
+    match event:
+        case CallAnswered():
+            stay.outcome, stay.wait = "answered", event.answered_at - stay.since
+        case CallAbandoned():
+            stay.outcome, stay.wait, stay.short = "abandoned", event.abandoned_at - stay.since, event.short
+        case CallOverflowed():
+            stay.outcome, stay.wait = "overflowed", event.occurred_at - stay.since
+    return stay.wait
+
+
+def _start(when: datetime) -> datetime:
+    utc = when.astimezone(UTC)
+    midnight = utc.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + (utc - midnight) // QUARTER * QUARTER
+
+
+def _ms(duration: timedelta) -> int:
+    return (duration // timedelta(microseconds=1) + 500) // 1000
+
+
+def _count(expected: Expected, outcome: Outcome, wait: timedelta, threshold: timedelta, short: bool) -> None:
+    expected.offered += 1
+    match outcome:
+        case "answered":
+            expected.answered += 1
+            expected.answered_within += wait <= threshold
+            expected.wait_answered_ms += _ms(wait)
+        case "abandoned":
+            expected.abandoned += 1
+            expected.abandoned_within += wait <= threshold
+            expected.short_abandoned += short
+        case "overflowed":
+            expected.overflowed_out += 1
+        case "waiting":
+            return
+    expected.waits.append(_ms(wait) / 1000)
+
+
+def _count_handling(expected: Expected, history: History) -> None:
+    if history.talk is not None and history.wrap_up is not None:
+        expected.handled += 1
+        expected.talk_ms += _ms(history.talk)
+        expected.wrap_up_ms += _ms(history.wrap_up)
+
+
+def _count_queues(history: History, intervals: dict[Key, Expected]) -> None:
+    for stay in history.stays:
+        expected = intervals.setdefault((history.tenant_id, stay.queue_id, _start(stay.since)), Expected())
+        _count(expected, stay.outcome, stay.wait, stay.threshold, stay.short)
+        if stay is history.stays[-1]:
+            _count_handling(expected, history)
+
+
+def _count_tenant(history: History, intervals: dict[Key, Expected]) -> None:
+    expected = intervals.setdefault((history.tenant_id, None, _start(history.offered_at)), Expected())
+    last = history.stays[-1]
+    outcome = "waiting" if last.outcome == "overflowed" else last.outcome
+    wait = last.since + last.wait - history.stays[0].since
+    _count(expected, outcome, wait, last.threshold, last.short)
+    _count_handling(expected, history)
+
+
+COUNTS = (
+    "offered",
+    "answered",
+    "abandoned",
+    "short_abandoned",
+    "overflowed_out",
+    "answered_within",
+    "abandoned_within",
+    "handled",
+)
+DURATIONS = {
+    "wait_answered_seconds": "wait_answered_ms",
+    "talk_seconds": "talk_ms",
+    "wrap_up_seconds": "wrap_up_ms",
+}
+QUANTILES = {"wait_p50_seconds": 0.50, "wait_p90_seconds": 0.90, "wait_p99_seconds": 0.99, "longest_wait_seconds": 1.0}
+
+
+def compare(expected: Recount, rows: Iterable[Mapping[str, Any]]) -> list[Difference]:
+    """Every difference between a recount and the rows of `GET /v1/intervals?step=15m` for the same stretch.
+
+    The rows are the API's JSON: one per tenant, queue and interval, and one per tenant and interval (queue null).
+    """
+    differences = list(expected.contradictions)
+    missing = dict(expected.intervals)
+    for row in rows:
+        key: Key = (row["tenant_id"], row["queue_id"], datetime.fromisoformat(row["start"]).astimezone(UTC))
+        wanted = missing.pop(key, None)
+        name = _name(key)
+        if wanted is None:
+            if any(row[count] for count in COUNTS):
+                differences.append(Difference(name, "row", "none", row))
+            continue
+        differences += _compare_row(name, wanted, row)
+    differences += [Difference(_name(key), "row", wanted, "none") for key, wanted in missing.items()]
+    return differences
+
+
+def _name(key: Key) -> str:
+    tenant_id, queue_id, start = key
+    return f"{tenant_id}/{queue_id if queue_id is not None else '*'} at {start.isoformat()}"
+
+
+def _compare_row(name: str, wanted: Expected, row: Mapping[str, Any]) -> list[Difference]:
+    differences = [
+        Difference(name, count, getattr(wanted, count), row[count])
+        for count in COUNTS
+        if row[count] != getattr(wanted, count)
+    ]
+    differences += [
+        Difference(name, shown, getattr(wanted, counted) / 1000, row[shown])
+        for shown, counted in DURATIONS.items()
+        if round(row[shown] * 1000) != getattr(wanted, counted)
+    ]
+    waits = sorted(wanted.waits)
+    for figure, q in QUANTILES.items():
+        exact = waits[int(q * (len(waits) - 1))] if waits else None
+        if not _agree(exact, row[figure], 0.0 if q == 1.0 else TOLERANCE):
+            differences.append(Difference(name, figure, exact, row[figure]))
+    return differences
+
+
+def _agree(exact: float | None, shown: float | None, tolerance: float) -> bool:
+    if exact is None or shown is None:
+        return exact is shown
+    return abs(shown - exact) <= exact * tolerance
