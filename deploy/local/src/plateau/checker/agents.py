@@ -1,0 +1,109 @@
+"""Agents: each has one unbroken history of states, which says the same as the histories of their calls."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from common.events import (
+    AgentLoggedIn,
+    AgentLoggedOut,
+    AgentStateChanged,
+    CallAnswered,
+    CallAssigned,
+    CallEnded,
+    CallEvent,
+)
+from common.events.routing import AgentEvent
+
+_NEXT: Final[dict[str, frozenset[str]]] = {
+    "available": frozenset({"offered", "break", "logged_out"}),
+    "offered": frozenset({"busy", "available", "break", "logged_out"}),
+    "busy": frozenset({"wrap_up"}),
+    "wrap_up": frozenset({"available", "break", "logged_out"}),
+    "break": frozenset({"available", "break", "logged_out"}),
+}
+_WITH_CALL: Final = frozenset({"offered", "busy", "wrap_up"})
+_SAME_AS: Final[dict[type[CallEvent], str]] = {CallAssigned: "offered", CallAnswered: "busy", CallEnded: "wrap_up"}
+"""The state that an agent enters with each of these events of a call."""
+
+Engagement = tuple[str, str, str, datetime]
+"""State, agent, call, since when."""
+
+
+def check_agents(events: Iterable[AgentEvent]) -> list[str]:
+    """Violations of each agent's own history."""
+    of_agent: dict[str, list[AgentEvent]] = defaultdict(list)
+    for event in events:
+        of_agent[event.agent_id].append(event)
+    return [one for agent_id, history in of_agent.items() for one in _walk(agent_id, history)]
+
+
+def _walk(agent_id: str, history: Sequence[AgentEvent]) -> list[str]:
+    found: list[str] = []
+
+    def say(what: str) -> None:
+        found.append(f"agent {agent_id}: {what}")
+
+    numbers = [event.sequence for event in history]
+    twice = sorted(number for number, times in Counter(numbers).items() if times > 1)
+    missing = sorted(set(range(1, max(numbers) + 1)) - set(numbers))
+    if twice:
+        say(f"forked: two different events have sequence {twice}")
+    if missing:
+        say(f"has a gap: sequence {missing} is missing")
+    if not missing and numbers != sorted(numbers):
+        say(f"is out of order in the log: {numbers}")
+    state, since, call_id = "logged_out", None, None
+    for event in sorted(history, key=lambda one: one.sequence):
+        if isinstance(event, AgentLoggedIn):
+            if state != "logged_out":
+                say(f"logged in (sequence {event.sequence}) while {state}")
+            state, since, call_id = event.state, event.occurred_at, None
+            continue
+        if not isinstance(event, AgentStateChanged | AgentLoggedOut):
+            continue
+        if event.previous_state != state:
+            say(f"was {state} but sequence {event.sequence} says {event.previous_state}")
+        new = event.state if isinstance(event, AgentStateChanged) else "logged_out"
+        if new not in _NEXT.get(event.previous_state, frozenset()):
+            say(f"went from {event.previous_state} to {new} (sequence {event.sequence})")
+        if since is not None and event.since_previous != since:
+            say(f"{event.previous_state} began at {since} but sequence {event.sequence} says {event.since_previous}")
+        spent = (event.occurred_at - event.since_previous).total_seconds()
+        if spent < 0 or abs(spent - event.seconds_in_previous) > 0.001:
+            say(f"seconds_in_previous of sequence {event.sequence} is {event.seconds_in_previous}, not {spent}")
+        now_with = event.call_id if isinstance(event, AgentStateChanged) else None
+        if (now_with is not None) != (new in _WITH_CALL):
+            say(f"is {new} with call {now_with} (sequence {event.sequence})")
+        elif now_with is not None and call_id is not None and now_with != call_id:
+            say(f"went from call {call_id} to call {now_with} without a pause (sequence {event.sequence})")
+        state, since, call_id = new, event.occurred_at, now_with
+    return found
+
+
+def check_engagements(calls: Sequence[CallEvent], agents: Sequence[AgentEvent]) -> list[str]:
+    """Calls and agents tell the same story: each offer, answer and end of a call is one change of state of its agent.
+
+    Meant for a floor at rest: the two topics are read one after the other, so work in progress may be in one alone.
+    """
+    told_by_calls: Counter[Engagement] = Counter()
+    for event in calls:
+        if isinstance(event, CallAssigned | CallAnswered | CallEnded):
+            told_by_calls[_SAME_AS[type(event)], event.agent_id, event.call_id, event.occurred_at] += 1
+    told_by_agents: Counter[Engagement] = Counter()
+    for change in agents:
+        if isinstance(change, AgentStateChanged) and change.state in _WITH_CALL:
+            told_by_agents[change.state, change.agent_id, change.call_id or "", change.occurred_at] += 1
+    return [
+        *(
+            f"call {call_id}: {state} with agent {agent_id} at {at}, which the agent's history does not have"
+            for state, agent_id, call_id, at in told_by_calls - told_by_agents
+        ),
+        *(
+            f"agent {agent_id}: {state} with call {call_id} at {at}, which the call's history does not have"
+            for state, agent_id, call_id, at in told_by_agents - told_by_calls
+        ),
+    ]

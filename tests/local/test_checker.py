@@ -1,0 +1,501 @@
+"""The checker: silent on histories as the services write them, and not silent on any planted violation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from common import envelope
+from common.events import (
+    AgentLoggedIn,
+    AgentLoggedOut,
+    AgentStateChanged,
+    AttemptEnded,
+    AttemptStarted,
+    CallAbandoned,
+    CallAnswered,
+    CallAssigned,
+    CallEnded,
+    CallOffered,
+    CallOfferMissed,
+    CallOverflowed,
+    CallQueued,
+    CallWrappedUp,
+    CaseCallLinked,
+    CaseClosed,
+    CaseOpened,
+    CaseReopened,
+    ChargeRecorded,
+    ChargeReversed,
+    Event,
+)
+from common.kafka import Kafka
+from msgspec.structs import replace
+from plateau.checker import Recorded, check, violations
+from plateau.checker.log import Log, log_of
+from plateau.checker.report import report_of
+
+START = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+TENANT = "moon-kettles"
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+class History:
+    """Writes events as the services would; `events` is in the order of the log."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._agents: dict[str, tuple[int, Any, datetime]] = {}
+        self._calls: dict[str, dict[str, Any]] = {}
+        self._answered: dict[str, tuple[datetime, float]] = {}
+        self._ended: dict[str, datetime] = {}
+
+    def add(self, kind: type[Event], **fields: Any) -> None:
+        self.events.append(kind(**fields))
+
+    # calls
+
+    def call(self, kind: type[Event], call_id: str, seconds: float, **fields: Any) -> None:
+        common = self._calls.setdefault(
+            call_id,
+            {
+                "tenant_id": TENANT,
+                "call_id": call_id,
+                "sequence": 0,
+                "pool_id": "plateau",
+                "queue_id": "complaints",
+                "entry": 0,
+                "channel": "voice",
+                "direction": "inbound",
+                "contact_phone": "+33639981234",
+                "service_level_seconds": 20.0,
+                "short_abandon_seconds": 5.0,
+                "time_zone": "Europe/Paris",
+                "offered_at": at(seconds),
+                "queued_at": None,
+            },
+        )
+        common["sequence"] += 1
+        common["occurred_at"] = at(seconds)
+        if kind is CallQueued:
+            common["entry"] += 1
+            common["queued_at"] = at(seconds)
+        common["queue_id"] = fields.pop("queue_id", common["queue_id"])
+        common["contact_phone"] = fields.pop("contact_phone", common["contact_phone"])
+        common["channel"] = fields.pop("channel", common["channel"])
+        self.add(kind, **common, **fields)
+
+    def offered(self, call_id: str, seconds: float, **fields: Any) -> None:
+        self.call(CallOffered, call_id, seconds, **fields)
+        self.call(CallQueued, call_id, seconds)
+
+    def assigned(self, call_id: str, seconds: float, agent_id: str, offer: int = 1) -> None:
+        self.call(
+            CallAssigned,
+            call_id,
+            seconds,
+            agent_id=agent_id,
+            assigned_at=at(seconds),
+            offer_expires_at=at(seconds + 20),
+            offer=offer,
+        )
+        self.agent(agent_id, "offered", seconds, call_id)
+
+    def answered(self, call_id: str, seconds: float, agent_id: str) -> None:
+        queued = self._calls[call_id]["queued_at"]
+        wait = (at(seconds) - queued).total_seconds()
+        self.call(
+            CallAnswered,
+            call_id,
+            seconds,
+            agent_id=agent_id,
+            answered_at=at(seconds),
+            wait_seconds=wait,
+            total_wait_seconds=wait,
+        )
+        self._answered[call_id] = (at(seconds), wait)
+        self.agent(agent_id, "busy", seconds, call_id)
+
+    def ended(self, call_id: str, seconds: float, agent_id: str) -> None:
+        answered_at, wait = self._answered[call_id]
+        self._ended[call_id] = at(seconds)
+        self.call(
+            CallEnded,
+            call_id,
+            seconds,
+            agent_id=agent_id,
+            answered_at=answered_at,
+            ended_at=at(seconds),
+            wait_seconds=wait,
+            talk_seconds=(at(seconds) - answered_at).total_seconds(),
+        )
+        self.agent(agent_id, "wrap_up", seconds, call_id)
+
+    def wrapped_up(self, call_id: str, seconds: float, agent_id: str, disposition: str | None = "settled") -> None:
+        (answered_at, wait), ended_at = self._answered[call_id], self._ended[call_id]
+        self.call(
+            CallWrappedUp,
+            call_id,
+            seconds,
+            agent_id=agent_id,
+            answered_at=answered_at,
+            ended_at=ended_at,
+            wrapped_up_at=at(seconds),
+            wait_seconds=wait,
+            talk_seconds=(ended_at - answered_at).total_seconds(),
+            wrap_up_seconds=(at(seconds) - ended_at).total_seconds(),
+            disposition=disposition,
+        )
+        self.agent(agent_id, "available", seconds)
+
+    def abandoned(self, call_id: str, seconds: float) -> None:
+        wait = (at(seconds) - self._calls[call_id]["queued_at"]).total_seconds()
+        self.call(
+            CallAbandoned,
+            call_id,
+            seconds,
+            abandoned_at=at(seconds),
+            wait_seconds=wait,
+            total_wait_seconds=wait,
+            short=False,
+            reason="hung_up",
+        )
+
+    # agents
+
+    def agent(self, agent_id: str, state: Any, seconds: float, call_id: str | None = None) -> None:
+        sequence, previous, since = self._agents.get(agent_id, (0, "logged_out", at(seconds)))
+        common: dict[str, Any] = {
+            "tenant_id": "floor",
+            "agent_id": agent_id,
+            "sequence": sequence + 1,
+            "pool_id": "plateau",
+            "queue_ids": ["complaints"],
+            "occurred_at": at(seconds),
+        }
+        spent = {"since_previous": since, "seconds_in_previous": (at(seconds) - since).total_seconds()}
+        if previous == "logged_out":
+            self.add(AgentLoggedIn, **common, state=state)
+        elif state == "logged_out":
+            self.add(AgentLoggedOut, **common, previous_state=previous, **spent)
+        else:
+            self.add(AgentStateChanged, **common, state=state, previous_state=previous, call_id=call_id, **spent)
+        self._agents[agent_id] = (sequence + 1, state, at(seconds))
+
+    # cases and charges
+
+    def case(self, kind: type[Event], sequence: int, seconds: float, calls: int, **fields: Any) -> None:
+        self.add(
+            kind,
+            **{
+                "tenant_id": TENANT,
+                "case_id": "case-1",
+                "contact_id": "ada",
+                "queue_id": "complaints",
+                "sequence": sequence,
+                "opened_at": START,
+                "occurred_at": at(seconds),
+                "calls": calls,
+                **fields,
+            },
+        )
+
+    def charge(self, version: int, **fields: Any) -> None:
+        kind = ChargeReversed if "reverses" in fields else ChargeRecorded
+        self.add(
+            kind,
+            **{
+                "tenant_id": TENANT,
+                "charge_id": f"charge-{version}",
+                "case_id": "case-1",
+                "charge_code": "case",
+                "version": version,
+                "amount": Decimal("6.80"),
+                "currency": "EUR",
+                "tariff_version": 1,
+                "month": "2026-11",
+                "occurred_at": START,
+                **fields,
+            },
+        )
+
+
+def day() -> History:
+    """Three answered calls of one case (closed, reopened, closed again), one abandoned after a missed offer."""
+    day = History()
+    day.agent("alma", "available", 0)
+    day.agent("bruno", "available", 0)
+    for number, call_id in enumerate(("call-1", "call-2", "call-3")):
+        begin = 100.0 * (number + 1)
+        day.offered(call_id, begin)
+        day.assigned(call_id, begin + 1, "alma")
+        day.answered(call_id, begin + 3, "alma")
+        day.ended(call_id, begin + 50, "alma")
+        day.wrapped_up(call_id, begin + 60, "alma")
+    day.offered("call-4", 390)
+    day.assigned("call-4", 391, "bruno")
+    day.call(CallOfferMissed, "call-4", 400, agent_id="bruno", offer=1, reason="timeout")
+    day.agent("bruno", "break", 400)
+    day.call(CallOverflowed, "call-4", 420, to_queue_id="second-line", wait_seconds=30.0)
+    day.call(CallQueued, "call-4", 420, queue_id="second-line")
+    day.abandoned("call-4", 450)
+    day.agent("bruno", "logged_out", 500)
+    day.case(CaseOpened, 1, 103, 1, call_id="call-1")
+    day.case(CaseClosed, 2, 160, 1, closing=1, closed_at=at(160), disposition="settled", call_id="call-1")
+    day.case(CaseReopened, 3, 203, 1, closing=1, closed_at=at(160), reopened_at=at(203), call_id="call-2")
+    day.case(CaseCallLinked, 4, 203, 2, call_id="call-2")
+    day.case(CaseCallLinked, 5, 303, 3, call_id="call-3")
+    day.case(CaseClosed, 6, 360, 3, closing=2, closed_at=at(360), disposition="settled", call_id="call-3")
+    day.charge(1)
+    day.charge(1, charge_id="reversal-1", reverses="charge-1", amount=Decimal("-6.80"))
+    day.charge(2)
+    common: dict[str, Any] = {
+        "tenant_id": TENANT,
+        "campaign_id": "autumn",
+        "queue_id": "appointments",
+        "lead_id": "lead-1",
+        "phone": "+33639980001",
+        "started_at": START,
+        "occurred_at": START,
+    }
+    day.add(AttemptStarted, **common, attempt_id="try-1", attempt=1)
+    day.add(AttemptEnded, **common, attempt_id="try-1", attempt=1, outcome="busy", ring_seconds=4.0)
+    day.add(AttemptStarted, **common, attempt_id="try-2", attempt=2)
+    day.add(AttemptEnded, **common, attempt_id="try-2", attempt=2, outcome="no_answer", ring_seconds=25.0)
+    return day
+
+
+def test_a_clean_day_has_no_violation() -> None:
+    events = day().events
+    assert violations(events, complete=True) == []
+    assert violations(events) == []
+
+
+def test_work_in_progress_is_a_violation_only_at_rest() -> None:
+    """Whatever the moment at which the log is read, a right history is right."""
+    events = day().events
+    for length in range(len(events)):
+        assert [one for one in violations(events[:length]) if "never answered" not in one] == []
+    assert violations(events[:12], complete=True) != []
+
+
+def test_counts_and_amounts() -> None:
+    report = report_of(Log(events=[Recorded("test", uuid4(), event) for event in day().events]))
+    expected = {
+        "calls_offered": 4,
+        "calls_answered": 3,
+        "calls_abandoned": 1,
+        "cases_opened": 1,
+        "cases_closed": 2,
+        "cases_reopened": 1,
+        "charges": 2,
+        "reversals": 1,
+        "attempts_ended": 2,
+    }
+    assert {name: report.counts[name] for name in expected} == expected
+    assert report.amounts == {"EUR": Decimal("6.80")}
+    assert report.net_charges == 1
+
+
+Change = Callable[[list[Event]], list[Event]]
+
+
+def without(kind: type[Event], number: int = 0) -> Change:
+    def change(events: list[Event]) -> list[Event]:
+        left = list(events)
+        left.remove([event for event in events if type(event) is kind][number])
+        return left
+
+    return change
+
+
+def changed(kind: type[Event], number: int = 0, /, **fields: Any) -> Change:
+    def change(events: list[Event]) -> list[Event]:
+        target = [event for event in events if type(event) is kind][number]
+        return [replace(event, **fields) if event is target else event for event in events]
+
+    return change
+
+
+def twice(kind: type[Event], number: int = 0, /, **fields: Any) -> Change:
+    """The same event under a new id: not a repeat, but a second effect."""
+
+    def change(events: list[Event]) -> list[Event]:
+        return [*events, replace([event for event in events if type(event) is kind][number], **fields)]
+
+    return change
+
+
+def also(write: Callable[[History], None]) -> Change:
+    def change(events: list[Event]) -> list[Event]:
+        more = History()
+        write(more)
+        return [*events, *more.events]
+
+    return change
+
+
+def second_ending(history: History) -> None:
+    history.offered("call-9", 600)
+    history.abandoned("call-9", 610)
+    history.abandoned("call-9", 611)
+
+
+def never_ending(history: History) -> None:
+    history.offered("call-9", 600)
+
+
+def two_agents(history: History) -> None:
+    history.agent("carla", "available", 590)
+    history.agent("dario", "available", 590)
+    history.offered("call-9", 600)
+    history.assigned("call-9", 601, "carla")
+    history.assigned("call-9", 602, "dario", offer=2)
+    history.answered("call-9", 603, "dario")
+
+
+def two_calls(history: History) -> None:
+    history.agent("carla", "available", 590)
+    history.offered("call-8", 600)
+    history.offered("call-9", 600)
+    history.assigned("call-8", 601, "carla")
+    history.answered("call-8", 602, "carla")
+    history.assigned("call-9", 603, "carla")
+
+
+def second_open_case(history: History) -> None:
+    history.case(CaseOpened, 1, 250, 0, case_id="case-2")
+
+
+PLANTED: dict[str, tuple[Change, str]] = {
+    "call ended twice": (also(second_ending), "call call-9: ended 2 times"),
+    "call abandoned and handled": (
+        also(lambda history: (history.offered("call-1", 600), history.abandoned("call-1", 610))[-1]),
+        "call call-1: ended 2 times",
+    ),
+    "call lost": (also(never_ending), "call call-9: never ended"),
+    "call's last event lost": (without(CallWrappedUp, 2), "call call-3: never ended"),
+    "gap in a call": (without(CallEnded), "call call-1: has a gap: sequence [5]"),
+    "fork in a call": (twice(CallAnswered, occurred_at=at(104)), "call call-1: forked"),
+    "illegal order": (without(CallAnswered), "call call-1: call.ended.v1 (sequence 5) while ringing"),
+    "call with two agents": (also(two_agents), "call call-9: has two agents at once: carla and dario"),
+    "another agent answers": (changed(CallAnswered, agent_id="bruno"), "call call-1: has two agents at once"),
+    "agent with two calls": (also(two_calls), "agent carla: has two calls at"),
+    "agent in two states": (
+        changed(AgentStateChanged, 1, previous_state="break"),
+        "agent alma: was offered but sequence 3 says break",
+    ),
+    "gap in an agent's history": (without(AgentStateChanged, 1), "agent alma: has a gap: sequence [3]"),
+    "agent's time is not accounted for": (
+        changed(AgentStateChanged, 1, seconds_in_previous=99.0),
+        "agent alma: seconds_in_previous of sequence 3",
+    ),
+    "agent and call disagree": (changed(AgentStateChanged, 1, call_id="call-7"), "call call-1: busy with agent alma"),
+    "wrong duration": (changed(CallAnswered, wait_seconds=30.0), "call call-1: wait_seconds of call.answered.v1 is 30"),
+    "call changes its caller": (changed(CallEnded, contact_phone="+33639980000"), "call call-1: contact_phone changed"),
+    "second open case of a contact": (also(second_open_case), "contact ada: has two open cases"),
+    "closing number repeated": (changed(CaseClosed, 1, closing=1), "case case-1: closing 1 follows closing 1"),
+    "closed twice in a row": (without(CaseReopened), "case case-1: closed (sequence 6) while it was not open"),
+    "reopened while open": (without(CaseClosed), "case case-1: reopened (sequence 3) while it was not closed"),
+    "gap in a case": (without(CaseCallLinked), "case case-1: has a gap: sequence [4]"),
+    "fork in a case": (twice(CaseClosed, disposition="refunded"), "case case-1: forked"),
+    "closing not charged": (without(ChargeRecorded, 1), "case case-1 of moon-kettles, closing 2: never charged"),
+    "closing charged twice": (
+        twice(ChargeRecorded, 1, charge_id="charge-2b"),
+        "case case-1 of moon-kettles, closing 2: charged 2 times for case: charge-2, charge-2b",
+    ),
+    "reopening not reversed": (without(ChargeReversed), "closing 1: reopened but not reversed"),
+    "reversed twice": (twice(ChargeReversed, charge_id="reversal-1b"), "closing 1: reversed 2 times"),
+    "reversed by another amount": (
+        changed(ChargeReversed, amount=Decimal("-6.00")),
+        "closing 1: charged 6.80 EUR but reversed -6.00 EUR",
+    ),
+    "charged without closing": (also(lambda history: history.charge(7)), "closing 7: charged (charge-7) but never"),
+    "reversed without reopening": (
+        also(lambda history: history.charge(2, charge_id="r2", reverses="charge-2", amount=Decimal("-6.80"))),
+        "closing 2: reversed (r2) but never reopened",
+    ),
+    "answered call in no case": (changed(CaseCallLinked, 1, call_id=None), "call call-3: answered but linked to no"),
+    "answered call linked twice": (
+        changed(CaseCallLinked, 1, call_id="call-2"),
+        "call call-2: linked 2 times: case-1, case-1",
+    ),
+    "unanswered call in a case": (changed(CaseCallLinked, 1, call_id="call-4"), "which was never answered"),
+    "lead dialled twice at a time": (without(AttemptEnded), "lead lead-1: attempt try-2 began during try-1"),
+    "attempt never ended": (without(AttemptEnded, 1), "lead lead-1: attempt try-2 never ended"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_violation_is_found(name: str) -> None:
+    change, expected = PLANTED[name]
+    found = violations(change(day().events), complete=True)
+    assert any(expected in one for one in found), found
+
+
+def test_an_exact_repeat_is_harmless_and_another_one_is_not() -> None:
+    events = day().events
+    records = [Recorded("routing", uuid4(), event, "calls", b"same") for event in events]
+    log = log_of([*records, *records])
+    assert report_of(log, complete=True).violations == []
+    assert log.repeated == len(events)
+    first = records[0]
+    other = Recorded("routing", first.id, replace(first.event, tenant_id="gale"), "calls", b"same")
+    found = violations([*records, other], complete=True)
+    assert found == [
+        f"event routing/{first.id}: repeated with other content (agent.logged_in.v1 of alma on calls, "
+        "first agent.logged_in.v1 of alma)"
+    ]
+    assert violations([*records, Recorded("billing", first.id, records[1].event, "calls", b"same")]) != []
+
+
+def test_a_call_on_two_channels_is_no_double_booking() -> None:
+    history = History()
+    history.agent("carla", "available", 0)
+    history.offered("call-8", 1)
+    history.offered("chat-1", 1, channel="chat")
+    history.assigned("call-8", 2, "carla")
+    history.assigned("chat-1", 3, "carla")
+    assert not any("two calls" in one for one in violations(history.events))
+
+
+def test_a_withheld_number_belongs_to_no_case() -> None:
+    history = History()
+    history.agent("carla", "available", 0)
+    history.offered("call-8", 1, contact_phone="")
+    history.assigned("call-8", 2, "carla")
+    history.answered("call-8", 3, "carla")
+    history.ended("call-8", 4, "carla")
+    history.wrapped_up("call-8", 5, "carla")
+    assert violations(history.events, complete=True) == []
+
+
+async def test_the_whole_log_is_read_from_a_broker(stack: Any) -> None:
+    """Every topic, repeats and dead letters included; nothing is left out and nothing waits for more."""
+    assert (await check(stack.bootstrap_servers, complete=True)).counts["events"] == 0
+    events = day().events
+    kafka: Kafka = stack.kafka
+    async with kafka.producer() as producer:
+        for event in events:
+            await _produce(producer, event, times=2)
+        await producer.send_and_wait("calls.dead-letters", b"{}", headers=[("ce_type", b"call.odd.v1")])
+        await producer.send_and_wait("calls", b"not an event")
+    report = await check(stack.bootstrap_servers, complete=True)
+    assert report.counts["events"] == report.counts["repeated"] == len(events)
+    assert report.dead_letters == ["calls.dead-letters: call.odd.v1: no cause given"]
+    assert len(report.violations) == 1
+    assert "header ce_type is missing" in report.violations[0]
+
+
+async def _produce(producer: AIOKafkaProducer, event: Event, times: int) -> None:
+    headers, value = envelope.encode(event, event_id=uuid4(), source="test", time=START, traceparent=None)
+    for _ in range(times):
+        await producer.send_and_wait(event.TOPIC, value, key=event.key.encode(), headers=headers)
