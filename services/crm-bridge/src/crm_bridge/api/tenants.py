@@ -1,0 +1,127 @@
+"""What a tenant decides about its contacts and cases."""
+
+from __future__ import annotations
+
+import zoneinfo
+
+import phonenumbers
+from common.auth import FLOOR
+from common.errors import Invalid
+from common.http import (
+    Caller,
+    Db,
+    Model,
+    Page,
+    PageCursor,
+    PageLimit,
+    Router,
+    check_if_match,
+    decode_cursor,
+    encode_cursor,
+    etag,
+)
+from fastapi import Request, Response
+from pydantic import Field
+
+from crm_bridge.api.parameters import Disposition, Line, Operator, Reader, TenantPath
+from crm_bridge.domain.settings import DEFAULT_CLOSING_DISPOSITIONS, DEFAULT_REGION, DEFAULT_REOPEN_WINDOW_DAYS
+from crm_bridge.service import tenants as service
+from crm_bridge.store import tenants as store
+from crm_bridge.store.tenants import Tenant
+
+router = Router(tags=["tenants"])
+
+
+class TenantBody(Model):
+    """Replaces the tenant's settings whole. Calls that come before they are set are handled with the defaults."""
+
+    name: Line = Field(examples=["Kettle & Sons"])
+    time_zone: str = Field(max_length=64, description="IANA name", examples=["Europe/Paris"])
+    region: str = Field(
+        default=DEFAULT_REGION,
+        max_length=2,
+        description="ISO 3166: how national phone numbers are read",
+        examples=["FR"],
+    )
+    reopen_window_days: int = Field(
+        default=DEFAULT_REOPEN_WINDOW_DAYS,
+        ge=0,
+        le=3650,
+        description="A call within so many days after the last closing reopens the case; a later one opens another",
+    )
+    closing_dispositions: list[Disposition] = Field(
+        default=list(DEFAULT_CLOSING_DISPOSITIONS),
+        max_length=200,
+        description="Wrap-up codes that close the contact's case",
+        examples=[["resolved", "refunded"]],
+    )
+
+
+class TenantView(TenantBody):
+    """The settings with their version, which is in the ETag too."""
+
+    tenant_id: str
+    version: int
+
+
+def _view(tenant: Tenant, version: int) -> TenantView:
+    return TenantView(
+        tenant_id=tenant.tenant_id,
+        name=tenant.name,
+        time_zone=tenant.time_zone,
+        region=tenant.region,
+        reopen_window_days=tenant.reopen_window_days,
+        closing_dispositions=tenant.closing_dispositions,
+        version=version,
+    )
+
+
+@router.put(
+    "/tenants/{tenant_id}", dependencies=[Operator], responses={201: {"model": TenantView, "description": "Created"}}
+)
+async def put_tenant(
+    tenant_id: TenantPath, body: TenantBody, request: Request, response: Response, session: Db, caller: Caller
+) -> TenantView:
+    """Create (201) or replace (200); the version grows only when something changes.
+
+    New settings hold for what comes: cases that are closed stay so.
+    """
+    caller.check_tenant(tenant_id)
+    if tenant_id == FLOOR:
+        raise Invalid(f"tenant_id: {FLOOR} is the floor itself and has no contacts", field="tenant_id")
+    if body.time_zone not in zoneinfo.available_timezones():
+        raise Invalid(f"time_zone: there is no time zone {body.time_zone!r}", field="time_zone")
+    if body.region not in phonenumbers.SUPPORTED_REGIONS:
+        raise Invalid(f"region: there is no region {body.region!r}", field="region")
+    if "if-match" in request.headers:
+        present = await store.by_id(session, tenant_id)
+        check_if_match(request, present[1] if present else 0)
+    tenant = Tenant(
+        tenant_id=tenant_id,
+        name=body.name,
+        time_zone=body.time_zone,
+        region=body.region,
+        reopen_window_days=body.reopen_window_days,
+        closing_dispositions=sorted(set(body.closing_dispositions)),
+    )
+    version, created = await service.put(session, tenant)
+    response.status_code = 201 if created else 200
+    response.headers["etag"] = etag(version)
+    return _view(tenant, version)
+
+
+@router.get("/tenants/{tenant_id}", dependencies=[Reader])
+async def get_tenant(tenant_id: TenantPath, response: Response, session: Db) -> TenantView:
+    """One tenant."""
+    tenant, version = await service.get(session, tenant_id)
+    response.headers["etag"] = etag(version)
+    return _view(tenant, version)
+
+
+@router.get("/tenants", dependencies=[Reader])
+async def list_tenants(session: Db, limit: PageLimit = 100, cursor: PageCursor = None) -> Page[TenantView]:
+    """The tenants that the caller may see, by id."""
+    after = decode_cursor(cursor, str)
+    found = await store.page(session, after=after[0] if after else None, limit=limit)
+    items = [_view(tenant, version) for tenant, version in found]
+    return Page(items=items, next_cursor=encode_cursor(items[-1].tenant_id) if len(items) == limit else None)

@@ -1,0 +1,1 @@
+"""Decisions of crm-bridge: pure functions of state, input and time."""

@@ -1,0 +1,26 @@
+"""What a tenant decides about its cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+DEFAULT_REGION = "FR"
+DEFAULT_REOPEN_WINDOW_DAYS = 14
+DEFAULT_CLOSING_DISPOSITIONS = ("closed", "resolved")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantSettings:
+    """`region` reads national phone numbers; `reopen_window` counts from the moment of the last closing.
+
+    The defaults serve a tenant whose calls arrive before its settings do: a case opened under defaults is right, a
+    call in the dead letters is not.
+    """
+
+    region: str = DEFAULT_REGION
+    reopen_window: timedelta = timedelta(days=DEFAULT_REOPEN_WINDOW_DAYS)
+    closing_dispositions: frozenset[str] = frozenset(DEFAULT_CLOSING_DISPOSITIONS)
+
+
+DEFAULTS = TenantSettings()

@@ -1,0 +1,1 @@
+"""All SQL of crm-bridge, one module per noun."""

@@ -1,0 +1,159 @@
+"""Tables of crm-bridge."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from common.tables import system_tables
+from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Index, MetaData, String, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field, SQLModel
+
+
+def _moment(*, nullable: bool = False) -> Any:
+    return Field(
+        sa_type=DateTime(timezone=True),
+        nullable=nullable,
+        sa_column_kwargs={} if nullable else {"server_default": text("now()")},
+    )
+
+
+class Base(SQLModel):
+    metadata = MetaData()
+
+
+class Tenant(Base, table=True):
+    """What a tenant decides about its contacts and cases."""
+
+    __tablename__ = "tenants"
+
+    tenant_id: str = Field(primary_key=True)
+    name: str
+    time_zone: str
+    region: str
+    reopen_window_days: int
+    closing_dispositions: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
+    version: int
+    updated_at: datetime = _moment()
+
+
+class Contact(Base, table=True):
+    """A person of a tenant. `key` is the E.164 number, or `call:<call id>` for one who withheld it."""
+
+    __tablename__ = "contacts"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key", name="contacts_key"),
+        Index("contacts_of_tenant", "tenant_id", "id"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    tenant_id: str
+    key: str
+    phone: str | None
+    name: str | None
+    email: str | None
+    priority: int
+    version: int
+    last_call_at: datetime | None = _moment(nullable=True)
+    created_at: datetime = _moment()
+    updated_at: datetime = _moment()
+
+
+class Case(Base, table=True):
+    """One matter of one contact. Of a contact at most one case is open."""
+
+    __tablename__ = "cases"
+    __table_args__ = (
+        CheckConstraint("status IN ('open', 'closed')", name="cases_status"),
+        CheckConstraint(
+            "(status = 'closed') = (closed_at IS NOT NULL) AND (status = 'closed') = (disposition IS NOT NULL)",
+            name="cases_closed",
+        ),
+        Index("cases_one_open", "tenant_id", "contact_id", unique=True, postgresql_where=text("status = 'open'")),
+        Index("cases_current", "contact_id", text("closed_at DESC")),
+        Index("cases_of_tenant", "tenant_id", "id"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    tenant_id: str
+    contact_id: UUID = Field(sa_column=Column(ForeignKey("contacts.id"), nullable=False))
+    queue_id: str
+    status: str
+    opened_at: datetime = _moment()
+    active_at: datetime = _moment()
+    sequence: int
+    calls: int
+    closings: int
+    closed_at: datetime | None = _moment(nullable=True)
+    disposition: str | None
+
+
+class CaseCall(Base, table=True):
+    """A call belongs to one case for ever. The agent's code comes with the wrap-up."""
+
+    __tablename__ = "case_calls"
+    __table_args__ = (Index("case_calls_of_case", "case_id", "answered_at"),)
+
+    tenant_id: str = Field(primary_key=True)
+    call_id: str = Field(primary_key=True)
+    case_id: UUID = Field(sa_column=Column(ForeignKey("cases.id"), nullable=False))
+    contact_id: UUID
+    queue_id: str
+    direction: str
+    agent_id: str
+    answered_at: datetime = _moment()
+    wrapped_up_at: datetime | None = _moment(nullable=True)
+    disposition: str | None
+
+
+class Webhook(Base, table=True):
+    """An endpoint of a tenant. Secrets are encrypted; `disabled_reason` tells why *we* stopped sending."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (Index("webhooks_of_tenant", "tenant_id", "id"),)
+
+    id: str = Field(primary_key=True)
+    tenant_id: str
+    url: str
+    event_types: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
+    enabled: bool
+    disabled_reason: str | None
+    failing_since: datetime | None = _moment(nullable=True)
+    secret: bytes
+    previous_secret: bytes | None
+    previous_secret_until: datetime | None = _moment(nullable=True)
+    version: int
+    created_at: datetime = _moment()
+    updated_at: datetime = _moment()
+
+
+class WebhookDelivery(Base, table=True):
+    """One message to one endpoint. `next_attempt_at` is also the lease of whoever is sending it."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="deliveries_state"),
+        Index("deliveries_due", "webhook_id", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+        Index("deliveries_of_webhook", "webhook_id", "id"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    tenant_id: str
+    webhook_id: str = Field(sa_column=Column(ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False))
+    event_type: str
+    case_id: UUID
+    body: str
+    state: str
+    attempts: int
+    next_attempt_at: datetime = _moment()
+    expires_at: datetime = _moment()
+    last_status: int | None
+    last_error: str | None
+    last_excerpt: str | None
+    created_at: datetime = _moment()
+    delivered_at: datetime | None = _moment(nullable=True)
+
+
+system_tables(Base.metadata)
