@@ -1,0 +1,124 @@
+"""A call and its states.
+
+Queued ──▶ Offered ──▶ Talking ──▶ WrappingUp ──▶ WrappedUp
+  ▲  │        │ │
+  └──┼────────┘ │        missed offers return it to its queue, at its original place
+     └──────────┴──▶ Abandoned
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+import msgspec
+from common.events.routing import Channel, Direction
+
+
+class Queued(msgspec.Struct, frozen=True, tag="queued"):
+    """Waits for an agent. `limit_at` ends the wait, `overflow_at` moves it to the second queue."""
+
+    limit_at: datetime | None
+    overflow_at: datetime | None
+
+
+class Offered(msgspec.Struct, frozen=True, tag="offered"):
+    """Rings at one agent until `expires_at`; `waiting` is what it returns to when the offer is missed."""
+
+    agent_id: str
+    assigned_at: datetime
+    expires_at: datetime
+    waiting: Queued
+
+
+class Talking(msgspec.Struct, frozen=True, tag="talking"):
+    agent_id: str
+    answered_at: datetime
+
+
+class WrappingUp(msgspec.Struct, frozen=True, tag="wrapping_up"):
+    """The conversation is over; the agent has until `limit_at` to finish."""
+
+    agent_id: str
+    answered_at: datetime
+    ended_at: datetime
+    limit_at: datetime
+
+
+class Abandoned(msgspec.Struct, frozen=True, tag="abandoned"):
+    """Terminal: nobody answered."""
+
+    abandoned_at: datetime
+    reason: Literal["hung_up", "wait_limit", "no_agent"]
+
+
+class WrappedUp(msgspec.Struct, frozen=True, tag="wrapped_up"):
+    """Terminal: answered and done."""
+
+    agent_id: str
+    answered_at: datetime
+    ended_at: datetime
+    wrapped_up_at: datetime
+    disposition: str | None
+
+
+Live: TypeAlias = Queued | Offered | Talking | WrappingUp
+Terminal: TypeAlias = Abandoned | WrappedUp
+CallState: TypeAlias = Live | Terminal
+CallStateName = Literal["queued", "offered", "talking", "wrapping_up", "abandoned", "wrapped_up"]
+
+_NAMES: dict[type[CallState], CallStateName] = {
+    Queued: "queued",
+    Offered: "offered",
+    Talking: "talking",
+    WrappingUp: "wrapping_up",
+    Abandoned: "abandoned",
+    WrappedUp: "wrapped_up",
+}
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One call. `sequence` is that of its newest event; `offers` counts the agents tried.
+
+    `queued_at` is the entry into the queue it is in now, `first_queued_at` into its first: by the latter it is ordered,
+    so that neither a missed offer nor an overflow costs the caller the time already waited.
+    """
+
+    id: str
+    tenant_id: str
+    queue_id: str
+    entry: int
+    channel: Channel
+    direction: Direction
+    contact_phone: str
+    offered_at: datetime
+    first_queued_at: datetime
+    queued_at: datetime
+    max_wait_seconds: float | None
+    campaign_id: str | None
+    lead_id: str | None
+    attempt_id: str | None
+    external_id: str | None
+    traceparent: str | None
+    sequence: int
+    offers: int
+    state: CallState
+
+    @property
+    def state_name(self) -> CallStateName:
+        return _NAMES[type(self.state)]
+
+    @property
+    def agent_id(self) -> str | None:
+        """The agent it rings at, speaks with, or was handled by."""
+        match self.state:
+            case Offered(agent_id=agent_id) | Talking(agent_id=agent_id):
+                return agent_id
+            case WrappingUp(agent_id=agent_id) | WrappedUp(agent_id=agent_id):
+                return agent_id
+            case _:
+                return None
+
+    @property
+    def is_over(self) -> bool:
+        return isinstance(self.state, Abandoned | WrappedUp)

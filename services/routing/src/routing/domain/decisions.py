@@ -1,0 +1,270 @@
+"""What happens in a pool: `decide(pool, input)`.
+
+Every input first lets happen what was due before it, each timer at its own due time, so that the result does not depend
+on how often somebody looks. The pool's time never runs backwards: an input that comes late is taken at the pool's time.
+
+Rules of the match
+- A call is offered to the longest idle available agent who holds all skills that its queue requires.
+- An agent who becomes available is offered the first call of all their queues: priority with ageing, then the longest
+  waiting.
+- A missed offer returns the call to its queue at its place. The agent who let it time out or declined it goes on a
+  break.
+- A call still waiting when its wait limit comes is abandoned; an offer that rings at that moment may still be accepted.
+- A call still waiting after the queue's overflow time moves to the second queue, once, with its waiting time counted.
+- Log-out, break and availability asked for during a call take effect after its wrap-up.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+from common.events import AgentLoggedIn, CallAnswered, CallOffered
+
+from routing.domain import inputs
+from routing.domain.agents import (
+    AfterCall,
+    Agent,
+    AgentState,
+    Available,
+    Busy,
+    LoggedOut,
+    OnBreak,
+    Ringing,
+    ThenAvailable,
+    ThenBreak,
+    ThenLogOut,
+)
+from routing.domain.calls import Abandoned, Call, Offered, Queued, Talking, WrappedUp, WrappingUp
+from routing.domain.pool import Pool
+from routing.domain.turns import Fact, Turn
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What an input came to. `refused` is None or why it changed nothing (timers that were due apart)."""
+
+    facts: list[Fact]
+    refused: str | None = None
+
+
+def decide(pool: Pool, given: inputs.AnyInput, traceparent: str | None = None) -> Decision:
+    """Apply one input to the pool. The same inputs in the same order give the same events."""
+    turn = Turn(pool, traceparent)
+    now = max(pool.now, given.occurred_at)
+    turn.fire_due(now)
+    pool.now = now
+    refused = _apply(turn, given)
+    turn.fire_due(now)
+    return Decision(turn.facts, refused)
+
+
+def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
+    """Apply one input at the pool's time; returns why it is refused, or None."""
+    match given:
+        case inputs.OfferCall():
+            return _offer_call(turn, given)
+        case inputs.HangUp():
+            return _hang_up(turn, given)
+        case inputs.Accept():
+            return _accept(turn, given)
+        case inputs.Decline():
+            return _decline(turn, given)
+        case inputs.WrapUp():
+            return _wrap_up(turn, given)
+        case inputs.LogIn():
+            return _log_in(turn, given)
+        case inputs.LogOut():
+            return _log_out(turn, given)
+        case inputs.SetState():
+            return _set_state(turn, given)
+        case inputs.ConfigureQueue(queue=queue):
+            if turn.pool.configure_queue(queue):
+                turn.serve_queue(queue.id)
+            return None
+        case inputs.ConfigureAgent(agent=profile):
+            if turn.pool.configure_agent(profile):
+                agent = turn.pool.agents[profile.id]
+                if isinstance(agent.state, Available):
+                    turn.serve(agent)
+            return None
+        case inputs.Tick():
+            return None
+        case _:
+            assert_never(given)
+
+
+# inputs about a call
+
+
+def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:
+    queue = turn.pool.queue(given.queue_id)
+    if queue is None:
+        return "unknown_queue"
+    if given.call_id in turn.pool.calls:
+        return None
+    now = turn.pool.now
+    call = Call(
+        id=given.call_id,
+        tenant_id=queue.tenant_id,
+        queue_id=queue.id,
+        entry=0,
+        channel=given.channel,
+        direction=given.direction,
+        contact_phone=given.contact_phone,
+        offered_at=now,
+        first_queued_at=now,
+        queued_at=now,
+        max_wait_seconds=given.max_wait_seconds,
+        campaign_id=given.campaign_id,
+        lead_id=given.lead_id,
+        attempt_id=given.attempt_id,
+        external_id=given.external_id,
+        traceparent=turn.traceparent,
+        sequence=1,
+        offers=0,
+        state=Queued(None, None),
+    )
+    turn.tell(CallOffered, call, queued_at=None)
+    turn.enter(call, queue)
+    return None
+
+
+def _hang_up(turn: Turn, given: inputs.HangUp) -> str | None:
+    call = turn.pool.calls.get(given.call_id)
+    if call is None:
+        return "no_live_call"
+    if given.agent_id is not None and call.agent_id != given.agent_id:
+        return "not_the_agents_call"
+    match call.state:
+        case Queued():
+            turn.abandon(call, "hung_up")
+        case Offered(agent_id=agent_id):
+            if given.agent_id is not None:
+                return "not_answered"
+            turn.abandon(call, "hung_up")
+            turn.free(agent_id, call.traceparent)
+        case Talking() as talking:
+            turn.end(call, talking)
+        case WrappingUp() | Abandoned() | WrappedUp():
+            pass
+        case _:
+            assert_never(call.state)
+    return None
+
+
+def _accept(turn: Turn, given: inputs.Accept) -> str | None:
+    call = turn.pool.calls.get(given.call_id)
+    if call is None:
+        return "no_live_call"
+    match call.state:
+        case Offered(agent_id=agent_id) if agent_id == given.agent_id:
+            now = turn.pool.now
+            call = turn.put(call, Talking(agent_id, now))
+            turn.tell(
+                CallAnswered,
+                call,
+                agent_id=agent_id,
+                answered_at=now,
+                wait_seconds=(now - call.queued_at).total_seconds(),
+                total_wait_seconds=(now - call.first_queued_at).total_seconds(),
+            )
+            agent = turn.pool.agents[agent_id]
+            turn.move(agent, Busy(now, call.id, call.tenant_id, ThenAvailable()), call.traceparent)
+            return None
+        case Talking(agent_id=agent_id) if agent_id == given.agent_id:
+            return None
+        case _:
+            return "not_offered_to_the_agent"
+
+
+def _decline(turn: Turn, given: inputs.Decline) -> str | None:
+    call = turn.pool.calls.get(given.call_id)
+    if call is None:
+        return "no_live_call"
+    match call.state:
+        case Offered(agent_id=agent_id) as offered if agent_id == given.agent_id:
+            turn.miss(call, offered, "declined", OnBreak(turn.pool.now, "declined"))
+            return None
+        case _:
+            return "not_offered_to_the_agent"
+
+
+def _wrap_up(turn: Turn, given: inputs.WrapUp) -> str | None:
+    call = turn.pool.calls.get(given.call_id)
+    if call is None:
+        return "no_live_call"
+    match call.state:
+        case WrappingUp(agent_id=agent_id) as wrapping_up if agent_id == given.agent_id:
+            turn.finish(call, wrapping_up, given.disposition)
+            return None
+        case Talking(agent_id=agent_id) if agent_id == given.agent_id:
+            return "still_talking"
+        case _:
+            return "not_the_agents_call"
+
+
+# inputs about an agent
+
+
+def _log_in(turn: Turn, given: inputs.LogIn) -> str | None:
+    agent = turn.pool.agents.get(given.agent_id)
+    if agent is None:
+        return "unknown_agent"
+    match agent.state:
+        case LoggedOut():
+            now = turn.pool.now
+            state: AgentState = Available(now) if given.state == "available" else OnBreak(now, None)
+            agent = Agent(id=agent.id, sequence=agent.sequence + 1, state=state)
+            turn.pool.put_agent(agent)
+            turn.tell_agent(AgentLoggedIn, agent, turn.traceparent, state=agent.state_name)
+            if given.state == "available":
+                turn.serve(agent)
+        case Busy(then=ThenLogOut()) | AfterCall(then=ThenLogOut()):
+            turn.defer(agent, ThenAvailable() if given.state == "available" else ThenBreak(None))
+        case _:
+            pass
+    return None
+
+
+def _log_out(turn: Turn, given: inputs.LogOut) -> str | None:
+    agent = turn.pool.agents.get(given.agent_id)
+    if agent is None:
+        return "unknown_agent"
+    match agent.state:
+        case LoggedOut():
+            pass
+        case Available() | OnBreak():
+            turn.leave(agent, turn.traceparent)
+        case Ringing(call_id=call_id):
+            turn.let_go(call_id, LoggedOut(turn.pool.now))
+        case Busy() | AfterCall():
+            turn.defer(agent, ThenLogOut())
+        case _:
+            assert_never(agent.state)
+    return None
+
+
+def _set_state(turn: Turn, given: inputs.SetState) -> str | None:
+    agent = turn.pool.agents.get(given.agent_id)
+    if agent is None:
+        return "unknown_agent"
+    wants_break = given.state == "break"
+    match agent.state:
+        case LoggedOut():
+            return "logged_out"
+        case Available():
+            if wants_break:
+                turn.move(agent, OnBreak(turn.pool.now, given.reason), turn.traceparent)
+        case OnBreak(reason=reason):
+            if not wants_break:
+                turn.serve(turn.move(agent, Available(turn.pool.now), turn.traceparent))
+            elif reason != given.reason:
+                turn.move(agent, OnBreak(turn.pool.now, given.reason), turn.traceparent)
+        case Ringing(call_id=call_id):
+            if wants_break:
+                turn.let_go(call_id, OnBreak(turn.pool.now, given.reason))
+        case Busy() | AfterCall():
+            turn.defer(agent, ThenBreak(given.reason) if wants_break else ThenAvailable())
+        case _:
+            assert_never(agent.state)
+    return None

@@ -1,0 +1,145 @@
+"""Commands and facts that change a pool, in the order of the topic `routing-inputs` (key: pool id).
+
+Private to routing: they are not in `common.events.CATALOGUE`. Durations derive from `occurred_at`, the time at which
+the API took the input, never from the time at which it is handled.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal, TypeAlias
+
+from common.events.base import Event
+from common.events.routing import Channel, Direction
+
+from routing.domain.configuration import AgentProfile, Queue
+
+TOPIC = "routing-inputs"
+
+
+class Input(Event, frozen=True, kw_only=True):
+    """What every input says: whose it is, for which pool, and when it came in."""
+
+    TOPIC: ClassVar[str] = TOPIC
+
+    pool_id: str
+    occurred_at: datetime
+
+    @property
+    def subject(self) -> str:
+        return self.pool_id
+
+
+class OfferCall(Input, frozen=True, kw_only=True):
+    """A call for a queue. `max_wait_seconds` (outbound: 2) is the longest that it waits for an agent to be found."""
+
+    TYPE: ClassVar[str] = "routing.offer_call.v1"
+
+    call_id: str
+    queue_id: str
+    contact_phone: str
+    channel: Channel
+    direction: Direction
+    external_id: str | None = None
+    max_wait_seconds: float | None = None
+    campaign_id: str | None = None
+    lead_id: str | None = None
+    attempt_id: str | None = None
+
+
+class HangUp(Input, frozen=True, kw_only=True):
+    """The call is over: by its agent if `agent_id` is given (only while they talk), otherwise by the caller."""
+
+    TYPE: ClassVar[str] = "routing.hang_up.v1"
+
+    call_id: str
+    agent_id: str | None = None
+
+
+class Accept(Input, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "routing.accept.v1"
+
+    call_id: str
+    agent_id: str
+
+
+class Decline(Input, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "routing.decline.v1"
+
+    call_id: str
+    agent_id: str
+
+
+class WrapUp(Input, frozen=True, kw_only=True):
+    """The agent's work for the ended call is done, with its code."""
+
+    TYPE: ClassVar[str] = "routing.wrap_up.v1"
+
+    call_id: str
+    agent_id: str
+    disposition: str | None = None
+
+
+class LogIn(Input, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "routing.log_in.v1"
+
+    agent_id: str
+    state: Literal["available", "break"] = "available"
+
+
+class LogOut(Input, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "routing.log_out.v1"
+
+    agent_id: str
+
+
+class SetState(Input, frozen=True, kw_only=True):
+    """The agent asks to take calls, or for a break with a reason."""
+
+    TYPE: ClassVar[str] = "routing.set_state.v1"
+
+    agent_id: str
+    state: Literal["available", "break"]
+    reason: str | None = None
+
+
+class ConfigureQueue(Input, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "routing.queue_configured.v1"
+
+    queue: Queue
+
+
+class ConfigureAgent(Input, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "routing.agent_configured.v1"
+
+    agent: AgentProfile
+
+
+class Tick(Input, frozen=True, kw_only=True):
+    """Time has come to `occurred_at`: whatever is due happens. Written by the pool's owner when a timer is due, so that
+    timers have their place in the one order of the pool's inputs and a replay gives the same events."""
+
+    TYPE: ClassVar[str] = "routing.tick.v1"
+
+
+AnyInput: TypeAlias = (
+    OfferCall | HangUp | Accept | Decline | WrapUp | LogIn | LogOut | SetState | ConfigureQueue | ConfigureAgent | Tick
+)
+
+INPUTS: dict[str, type[Event]] = {
+    cls.TYPE: cls
+    for cls in (
+        OfferCall,
+        HangUp,
+        Accept,
+        Decline,
+        WrapUp,
+        LogIn,
+        LogOut,
+        SetState,
+        ConfigureQueue,
+        ConfigureAgent,
+        Tick,
+    )
+}
+"""Every input by its CloudEvents type, for the consumer that decodes them."""

@@ -1,0 +1,353 @@
+"""One decision under way: what happens to calls and agents, and the events that tell it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeAlias, assert_never
+
+import msgspec
+from common.events import (
+    AgentLoggedOut,
+    AgentStateChanged,
+    CallAbandoned,
+    CallAssigned,
+    CallEnded,
+    CallEvent,
+    CallOfferMissed,
+    CallOverflowed,
+    CallQueued,
+    CallWrappedUp,
+    Event,
+)
+from common.events.routing import AgentEvent
+from msgspec.structs import replace
+
+from routing.domain.agents import (
+    AfterCall,
+    Agent,
+    Available,
+    Busy,
+    LoggedOut,
+    OnBreak,
+    Ringing,
+    Then,
+    ThenAvailable,
+    ThenBreak,
+    ThenLogOut,
+)
+from routing.domain.calls import Abandoned, Call, CallState, Offered, Queued, Talking, WrappedUp, WrappingUp
+from routing.domain.configuration import FLOOR, Queue
+from routing.domain.pool import Pool, Timer
+
+OnShift: TypeAlias = Available | OnBreak | Ringing | Busy | AfterCall
+Missed = Literal["timeout", "declined", "agent_gone"]
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """An event to publish, and the trace that it belongs to: a call's events all carry the trace of its offer."""
+
+    event: Event
+    traceparent: str | None
+
+
+class Turn:
+    """One decision under way: the pool, and the facts so far."""
+
+    def __init__(self, pool: Pool, traceparent: str | None) -> None:
+        self.pool = pool
+        self.traceparent = traceparent
+        self.facts: list[Fact] = []
+
+    def fire_due(self, now: datetime) -> None:
+        """Let every timer due until `now` happen, in order, each at its own time."""
+        while (due := self.pool.take_due(now)) is not None:
+            at, timer, call = due
+            self.pool.now = max(self.pool.now, at)
+            match timer, call.state:
+                case Timer.OFFER_TIMEOUT, Offered() as offered:
+                    self.miss(call, offered, "timeout", OnBreak(self.pool.now, "missed_offer"))
+                case Timer.OVERFLOW, Queued():
+                    self.overflow(call)
+                case Timer.WAIT_LIMIT, Queued():
+                    self.abandon(call, "wait_limit")
+                case Timer.WRAP_UP_LIMIT, WrappingUp() as wrapping_up:
+                    self.finish(call, wrapping_up, None)
+                case _:
+                    raise AssertionError(f"{timer!r} is due for a call that is {call.state_name}")
+
+    # what happens to a call
+
+    def enter(self, call: Call, queue: Queue) -> None:
+        """The call enters a queue: its first, or the one it overflows to."""
+        now = self.pool.now
+        limits = []
+        if queue.max_wait_seconds is not None:
+            limits.append(now + timedelta(seconds=queue.max_wait_seconds))
+        if call.max_wait_seconds is not None:
+            limits.append(call.first_queued_at + timedelta(seconds=call.max_wait_seconds))
+        overflow_at = None
+        if call.entry == 0 and queue.overflow is not None:
+            overflow_at = now + timedelta(seconds=queue.overflow.after_seconds)
+        waiting = Queued(min(limits, default=None), overflow_at)
+        call = replace(
+            call,
+            queue_id=queue.id,
+            entry=call.entry + 1,
+            queued_at=now,
+            sequence=call.sequence + 1,
+            state=waiting,
+        )
+        self.tell(CallQueued, call)
+        self._place(call, waiting)
+
+    def _place(self, call: Call, waiting: Queued) -> None:
+        """Offer the call to the best available agent, or let it wait."""
+        agent = self.pool.best_agent(call.queue_id)
+        if agent is None:
+            self.pool.put_call(replace(call, state=waiting))
+        else:
+            self._assign(call, waiting, agent)
+
+    def _assign(self, call: Call, waiting: Queued, agent: Agent) -> None:
+        now = self.pool.now
+        expires_at = now + timedelta(seconds=self.queue_of(call).offer_timeout_seconds)
+        call = replace(
+            call,
+            sequence=call.sequence + 1,
+            offers=call.offers + 1,
+            state=Offered(agent.id, now, expires_at, waiting),
+        )
+        self.pool.put_call(call)
+        self.tell(
+            CallAssigned,
+            call,
+            agent_id=agent.id,
+            assigned_at=now,
+            offer_expires_at=expires_at,
+            offer=call.offers,
+        )
+        self.move(agent, Ringing(now, call.id, call.tenant_id), call.traceparent)
+
+    def miss(self, call: Call, offered: Offered, reason: Missed, then: OnBreak | LoggedOut) -> None:
+        """The offer is over without an answer: the agent goes where `then` says, the call back to its place."""
+        now = self.pool.now
+        call = self.put(call, offered.waiting)
+        self.tell(CallOfferMissed, call, agent_id=offered.agent_id, offer=call.offers, reason=reason)
+        agent = self.pool.agents[offered.agent_id]
+        if isinstance(then, LoggedOut):
+            self.leave(agent, call.traceparent)
+        else:
+            self.move(agent, then, call.traceparent)
+        waiting = offered.waiting
+        if waiting.limit_at is not None and waiting.limit_at <= now:
+            self.abandon(call, "wait_limit")
+        elif waiting.overflow_at is not None and waiting.overflow_at <= now:
+            self.overflow(call)
+        else:
+            self._place(call, waiting)
+
+    def let_go(self, call_id: str, then: OnBreak | LoggedOut) -> None:
+        """The agent leaves while a call rings at them."""
+        call = self.pool.calls[call_id]
+        if not isinstance(call.state, Offered):
+            raise AssertionError(f"call {call_id} rings at an agent but is {call.state_name}")
+        self.miss(call, call.state, "agent_gone", then)
+
+    def overflow(self, call: Call) -> None:
+        queue = self.queue_of(call)
+        target = self.pool.queue(queue.overflow.queue_id) if queue.overflow else None
+        if target is None:
+            # The rule was taken away since the call came: it stays, and no longer has this timer.
+            if isinstance(call.state, Queued):
+                waiting = Queued(call.state.limit_at, None)
+                self.pool.put_call(replace(call, state=waiting))
+                self._place(call, waiting)
+            return
+        call = replace(call, sequence=call.sequence + 1)
+        self.tell(
+            CallOverflowed,
+            call,
+            to_queue_id=target.id,
+            wait_seconds=_seconds(call.queued_at, self.pool.now),
+        )
+        self.enter(call, target)
+
+    def abandon(self, call: Call, reason: Literal["hung_up", "wait_limit"]) -> None:
+        now = self.pool.now
+        total = _seconds(call.first_queued_at, now)
+        call = self.put(call, Abandoned(now, reason))
+        self.tell(
+            CallAbandoned,
+            call,
+            abandoned_at=now,
+            wait_seconds=_seconds(call.queued_at, now),
+            total_wait_seconds=total,
+            short=total < self.queue_of(call).short_abandon_seconds,
+            reason=reason,
+        )
+
+    def end(self, call: Call, talking: Talking) -> None:
+        now = self.pool.now
+        limit_at = now + timedelta(seconds=self.queue_of(call).wrap_up_seconds)
+        call = self.put(call, WrappingUp(talking.agent_id, talking.answered_at, now, limit_at))
+        self.tell(
+            CallEnded,
+            call,
+            agent_id=talking.agent_id,
+            answered_at=talking.answered_at,
+            ended_at=now,
+            wait_seconds=_seconds(call.queued_at, talking.answered_at),
+            talk_seconds=_seconds(talking.answered_at, now),
+        )
+        agent = self.pool.agents[talking.agent_id]
+        if not isinstance(agent.state, Busy):
+            raise AssertionError(f"agent {agent.id} talks but is {agent.state_name}")
+        self.move(agent, AfterCall(now, call.id, call.tenant_id, agent.state.then), call.traceparent)
+
+    def finish(self, call: Call, done: WrappingUp, disposition: str | None) -> None:
+        now = self.pool.now
+        call = self.put(call, WrappedUp(done.agent_id, done.answered_at, done.ended_at, now, disposition))
+        self.tell(
+            CallWrappedUp,
+            call,
+            agent_id=done.agent_id,
+            answered_at=done.answered_at,
+            ended_at=done.ended_at,
+            wrapped_up_at=now,
+            wait_seconds=_seconds(call.queued_at, done.answered_at),
+            talk_seconds=_seconds(done.answered_at, done.ended_at),
+            wrap_up_seconds=_seconds(done.ended_at, now),
+            disposition=disposition,
+        )
+        agent = self.pool.agents[done.agent_id]
+        if not isinstance(agent.state, AfterCall):
+            raise AssertionError(f"agent {agent.id} wraps up but is {agent.state_name}")
+        match agent.state.then:
+            case ThenAvailable():
+                self.serve(self.move(agent, Available(now), call.traceparent))
+            case ThenBreak(reason=reason):
+                self.move(agent, OnBreak(now, reason), call.traceparent)
+            case ThenLogOut():
+                self.leave(agent, call.traceparent)
+            case _:
+                assert_never(agent.state.then)
+
+    # what happens to an agent
+
+    def serve(self, agent: Agent) -> None:
+        """An available agent takes the first call of their queues, if any waits."""
+        call = self.pool.best_call(agent.id)
+        if call is not None and isinstance(call.state, Queued):
+            self._assign(call, call.state, agent)
+
+    def serve_queue(self, queue_id: str) -> None:
+        """After new rules: as many of the queue's calls as available agents may take."""
+        while (call := self.pool.first_waiting(queue_id)) is not None and isinstance(call.state, Queued):
+            agent = self.pool.best_agent(queue_id)
+            if agent is None:
+                return
+            self._assign(call, call.state, agent)
+
+    def free(self, agent_id: str, traceparent: str | None) -> None:
+        """The caller has gone while the call rang at the agent."""
+        self.serve(self.move(self.pool.agents[agent_id], Available(self.pool.now), traceparent))
+
+    def move(
+        self, agent: Agent, state: Available | OnBreak | Ringing | Busy | AfterCall, traceparent: str | None
+    ) -> Agent:
+        """The agent changes state within their shift."""
+        before = agent
+        agent = Agent(id=agent.id, sequence=agent.sequence + 1, state=state)
+        self.pool.put_agent(agent)
+        busy_with = state if isinstance(state, Ringing | Busy | AfterCall) else None
+        self.tell_agent(
+            AgentStateChanged,
+            agent,
+            traceparent,
+            state=agent.state_name,
+            previous_state=before.state_name,
+            since_previous=before.state.since,
+            seconds_in_previous=_seconds(before.state.since, self.pool.now),
+            reason=state.reason if isinstance(state, OnBreak) else None,
+            call_id=busy_with.call_id if busy_with else None,
+            call_tenant_id=busy_with.call_tenant_id if busy_with else None,
+        )
+        return agent
+
+    def leave(self, agent: Agent, traceparent: str | None) -> None:
+        """The agent's shift ends."""
+        before = agent
+        agent = Agent(id=agent.id, sequence=agent.sequence + 1, state=LoggedOut(self.pool.now))
+        self.pool.put_agent(agent)
+        self.tell_agent(
+            AgentLoggedOut,
+            agent,
+            traceparent,
+            previous_state=before.state_name,
+            since_previous=before.state.since,
+            seconds_in_previous=_seconds(before.state.since, self.pool.now),
+        )
+
+    def defer(self, agent: Agent, then: Then) -> None:
+        """Note what the agent wants after the call that they are in. No event: nothing has happened yet."""
+        if isinstance(agent.state, Busy | AfterCall) and agent.state.then != then:
+            self.pool.put_agent(replace(agent, state=replace(agent.state, then=then)))
+
+    # telling it
+
+    def queue_of(self, call: Call) -> Queue:
+        """The rules of the queue that the call is in."""
+        queue = self.pool.queue(call.queue_id)
+        if queue is None:
+            raise AssertionError(f"call {call.id} is in queue {call.queue_id}, which pool {self.pool.id} does not know")
+        return queue
+
+    def put(self, call: Call, state: CallState) -> Call:
+        """The call has a new state, with one event to come."""
+        call = replace(call, sequence=call.sequence + 1, state=state)
+        self.pool.put_call(call)
+        return call
+
+    def tell(self, kind: type[CallEvent], call: Call, **more: Any) -> None:
+        """Add an event of the call as it is now."""
+        queue = self.queue_of(call)
+        fields: dict[str, Any] = {
+            "tenant_id": call.tenant_id,
+            "call_id": call.id,
+            "sequence": call.sequence,
+            "pool_id": self.pool.id,
+            "queue_id": call.queue_id,
+            "entry": call.entry,
+            "channel": call.channel,
+            "direction": call.direction,
+            "contact_phone": call.contact_phone,
+            "service_level_seconds": queue.service_level_seconds,
+            "short_abandon_seconds": queue.short_abandon_seconds,
+            "time_zone": queue.time_zone,
+            "occurred_at": self.pool.now,
+            "offered_at": call.offered_at,
+            "queued_at": call.queued_at,
+            "campaign_id": call.campaign_id,
+            "lead_id": call.lead_id,
+            "attempt_id": call.attempt_id,
+            "external_id": call.external_id,
+        }
+        fields.update(more)
+        self.facts.append(Fact(kind(**fields), call.traceparent))
+
+    def tell_agent(self, kind: type[AgentEvent], agent: Agent, traceparent: str | None, **more: Any) -> None:
+        """Add an event of the agent as they are now."""
+        event = kind(
+            tenant_id=FLOOR,
+            agent_id=agent.id,
+            sequence=agent.sequence,
+            pool_id=self.pool.id,
+            queue_ids=self.pool.queue_ids_of(agent.id),
+            occurred_at=self.pool.now,
+            **more,
+        )
+        self.facts.append(Fact(event, traceparent))
+
+
+def _seconds(start: datetime, end: datetime) -> float:
+    return (end - start).total_seconds()

@@ -1,0 +1,116 @@
+"""How many decisions a second one pool makes: `python tests/bench/bench_decide.py [agents] [queues]`.
+
+Calls arrive, are accepted, end and are wrapped up at random, on a floor kept about half busy and then overloaded. Every
+input counts as one decision; creating the events is part of it, saving them is not. Last line: one line of JSON.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import random
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from common.events import CallAssigned, CallEnded
+from routing.domain import inputs
+from routing.domain.configuration import AgentProfile, Queue
+from routing.domain.decisions import decide
+from routing.domain.pool import Pool
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+def floor(agents: int, queues: int, chance: random.Random) -> Pool:
+    """A pool where each queue needs one or two of 40 skills and each agent has 3 to 12 of them."""
+    pool = Pool("main", START)
+    skills = [f"skill-{number}" for number in range(40)]
+    for number in range(queues):
+        pool.configure_queue(
+            Queue(
+                id=f"queue-{number}",
+                tenant_id="kettle",
+                time_zone="Europe/Paris",
+                channel="voice",
+                required_skills=tuple(chance.sample(skills, chance.randint(1, 2))),
+                priority=number % 10,
+                ageing_seconds_per_priority=60,
+                service_level_seconds=20,
+                short_abandon_seconds=5,
+                offer_timeout_seconds=20,
+                wrap_up_seconds=30,
+                max_wait_seconds=None,
+                overflow=None,
+                version=1,
+            )
+        )
+    for number in range(agents):
+        held = dict.fromkeys(chance.sample(skills, chance.randint(3, 12)), 5)
+        pool.configure_agent(AgentProfile(id=f"agent-{number}", skills=held, version=1))
+    return pool
+
+
+def measure(agents: int, queues: int, calls: int, busy: float) -> dict[str, float]:
+    """Decisions a second and percentiles in microseconds with about `busy` of the agents' time asked for."""
+    chance = random.Random(1)
+    pool = floor(agents, queues, chance)
+    seconds = 0.0
+    took: list[float] = []
+    later: list[tuple[float, type[Any], dict[str, Any]]] = []
+
+    def give(kind: type[Any], **fields: Any) -> None:
+        given = kind(tenant_id="kettle", pool_id="main", occurred_at=START + timedelta(seconds=seconds), **fields)
+        began = time.perf_counter()
+        facts = decide(pool, given).facts
+        took.append(time.perf_counter() - began)
+        for fact in facts:
+            event = fact.event
+            if isinstance(event, CallAssigned):
+                talk = chance.expovariate(1 / 180)
+                later.append((seconds + 2, inputs.Accept, {"call_id": event.call_id, "agent_id": event.agent_id}))
+                later.append((seconds + 2 + talk, inputs.HangUp, {"call_id": event.call_id}))
+            elif isinstance(event, CallEnded):
+                done = {"call_id": event.call_id, "agent_id": event.agent_id, "disposition": "done"}
+                later.append((seconds + chance.uniform(1, 20), inputs.WrapUp, done))
+
+    for number in range(agents):
+        give(inputs.LogIn, agent_id=f"agent-{number}")
+    took.clear()
+    gap = 190 / (agents * busy)
+    agenda: list[tuple[float, int, type[Any], dict[str, Any]]] = []
+    count = itertools.count()
+    for number in range(calls):
+        arrival = number * gap
+        fields: dict[str, Any] = {"call_id": f"c{number}", "queue_id": f"queue-{chance.randrange(queues)}"}
+        fields |= {"contact_phone": "+33639980001", "channel": "voice", "direction": "inbound"}
+        heapq.heappush(agenda, (arrival, next(count), inputs.OfferCall, fields))
+    while agenda:
+        seconds, _, kind, fields = heapq.heappop(agenda)
+        give(kind, **fields)
+        for at, next_kind, next_fields in later:
+            heapq.heappush(agenda, (at, next(count), next_kind, next_fields))
+            later.clear()
+    took.sort()
+    return {
+        "decisions_per_second": round(len(took) / sum(took)),
+        "mean_us": round(sum(took) / len(took) * 1e6, 1),
+        "p50_us": round(took[len(took) // 2] * 1e6, 1),
+        "p99_us": round(took[int(len(took) * 0.99)] * 1e6, 1),
+    }
+
+
+def main() -> None:
+    agents = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    queues = int(sys.argv[2]) if len(sys.argv) > 2 else 200
+    result = {}
+    for name, busy in (("half_busy", 0.5), ("overloaded", 1.3)):
+        result[name] = measure(agents, queues, 30_000, busy)
+        print(f"{agents} agents, {queues} queues, {name}: {result[name]}")
+    print(json.dumps({"agents": agents, "queues": queues, **result}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""The pool under any sequence of inputs: nobody is promised twice, nobody waits for nothing, and it all replays."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+from common.events import CallAbandoned, CallEvent, CallOffered, CallWrappedUp, Event
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from routing.domain import inputs
+from routing.domain.agents import AfterCall, Agent, Available, Busy, Ringing
+from routing.domain.calls import Call, Offered, Queued, Talking, WrappingUp
+from routing.domain.configuration import Queue
+from routing.domain.decisions import decide
+from routing.domain.pool import Pool
+
+from .floors import START, Floor, profile, queue
+
+SKILLS = ["french", "dutch", "billing"]
+QUEUES = ["q0", "q1", "q2", "q3"]
+AGENTS = ["ann", "ben", "cat", "dan", "eve"]
+
+skills = st.sets(st.sampled_from(SKILLS), max_size=2)
+agent_ids = st.sampled_from(AGENTS)
+
+
+@st.composite
+def queues(draw: st.DrawFn, queue_id: str, version: int = 1) -> Queue:
+    return queue(
+        queue_id,
+        *sorted(draw(skills)),
+        priority=draw(st.integers(0, 9)),
+        ageing_seconds_per_priority=draw(st.sampled_from([1.0, 10.0, 60.0])),
+        offer_timeout_seconds=draw(st.sampled_from([5.0, 20.0])),
+        wrap_up_seconds=draw(st.sampled_from([0.0, 10.0])),
+        max_wait_seconds=draw(st.sampled_from([None, 30.0, 90.0])),
+        overflow=draw(st.sampled_from([None, ("q1", 0.0), ("q1", 20.0), ("q2", 30.0)])),
+        version=version,
+    )
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """Everything that may happen to a floor, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.floor = Floor()
+        self.seconds = 0.0
+        self.count = 0
+        self.version = 1
+
+    @property
+    def pool(self) -> Pool:
+        return self.floor.pool
+
+    @initialize(data=st.data())
+    def open(self, data: st.DataObject) -> None:
+        for queue_id in QUEUES:
+            self.floor.give(inputs.ConfigureQueue, 0, queue=data.draw(queues(queue_id)))
+        for agent_id in AGENTS:
+            self.floor.give(inputs.ConfigureAgent, 0, agent=profile(agent_id, *data.draw(skills)))
+        self.floor.log_in(0, *data.draw(st.sets(agent_ids)))
+
+    @rule(seconds=st.floats(0, 40), tick=st.booleans())
+    def pass_time(self, seconds: float, tick: bool) -> None:
+        self.seconds += seconds
+        if tick:
+            self.floor.tick(self.seconds)
+
+    @rule(queue_id=st.sampled_from(QUEUES), limit=st.sampled_from([None, None, 2.0]))
+    def call(self, queue_id: str, limit: float | None) -> None:
+        self.count += 1
+        self.floor.call(self.seconds, f"c{self.count}", queue_id, max_wait_seconds=limit)
+
+    @rule(agent_id=agent_ids)
+    def log_in(self, agent_id: str) -> None:
+        self.floor.log_in(self.seconds, agent_id)
+
+    @rule(agent_id=agent_ids)
+    def log_out(self, agent_id: str) -> None:
+        self.floor.log_out(self.seconds, agent_id)
+
+    @rule(agent_id=agent_ids, state=st.sampled_from(["available", "break"]), reason=st.sampled_from([None, "lunch"]))
+    def set_state(self, agent_id: str, state: str, reason: str | None) -> None:
+        self.floor.set_state(self.seconds, agent_id, state, reason)
+
+    @precondition(lambda self: self.pool.calls)
+    @rule(data=st.data(), right=st.booleans(), agent_id=agent_ids)
+    def act_on_a_call(self, data: st.DataObject, right: bool, agent_id: str) -> None:
+        call_id = data.draw(st.sampled_from(sorted(self.pool.calls)))
+        act = data.draw(st.sampled_from(["accept", "accept", "decline", "hang_up", "wrap_up"]))
+        agent_id = (self.pool.calls[call_id].agent_id if right else None) or agent_id
+        match act:
+            case "accept":
+                self.floor.accept(self.seconds, call_id, agent_id)
+            case "decline":
+                self.floor.decline(self.seconds, call_id, agent_id)
+            case "hang_up":
+                self.floor.hang_up(self.seconds, call_id, agent_id if right and self.count % 2 else None)
+            case _:
+                self.floor.wrap_up(self.seconds, call_id, agent_id)
+
+    @rule(data=st.data(), queue_id=st.sampled_from(QUEUES))
+    def change_a_queue(self, data: st.DataObject, queue_id: str) -> None:
+        self.version += 1
+        self.floor.give(inputs.ConfigureQueue, self.seconds, queue=data.draw(queues(queue_id, self.version)))
+
+    @rule(agent_id=agent_ids, held=skills)
+    def change_an_agent(self, agent_id: str, held: set[str]) -> None:
+        self.version += 1
+        changed = profile(agent_id, *held, version=self.version)
+        self.floor.give(inputs.ConfigureAgent, self.seconds, agent=changed)
+
+    @rule()
+    def restart(self) -> None:
+        """The owner dies; the next one reads what was saved, as JSON."""
+        self.floor.pool = reloaded(self.pool)
+
+    @invariant()
+    def a_call_has_one_agent_and_an_agent_one_call(self) -> None:
+        of_agents = {
+            agent.state.call_id: agent.id
+            for agent in self.pool.agents.values()
+            if isinstance(agent.state, Ringing | Busy | AfterCall)
+        }
+        of_calls = {call.id: call.agent_id for call in self.pool.calls.values() if call.agent_id is not None}
+        assert of_agents == of_calls
+        for call in self.pool.calls.values():
+            if call.agent_id is not None:
+                expected = {Offered: "offered", Talking: "busy", WrappingUp: "wrap_up"}[type(call.state)]
+                assert self.pool.agents[call.agent_id].state_name == expected
+
+    @invariant()
+    def nobody_idle_may_take_a_waiting_call(self) -> None:
+        waiting = {call.queue_id for call in self.pool.calls.values() if isinstance(call.state, Queued)}
+        for agent in self.pool.agents.values():
+            if isinstance(agent.state, Available):
+                assert waiting.isdisjoint(self.pool.queue_ids_of(agent.id))
+
+    @invariant()
+    def nothing_is_overdue(self) -> None:
+        due = self.pool.next_due()
+        assert due is None or due > self.pool.now
+
+    def teardown(self) -> None:
+        """Left alone and hung up on, every call ends, in exactly one way; and the same inputs give the same events."""
+        for call_id in sorted(self.pool.calls):
+            self.floor.hang_up(self.seconds, call_id)
+        self.floor.tick(self.seconds + 1000)
+        assert self.pool.calls == {}
+        check_histories(self.floor.events)
+        again = Pool("main", START)
+        replayed = [fact.event for given, trace in self.floor.given for fact in decide(again, given, trace).facts]
+        assert replayed == self.floor.events
+
+
+def reloaded(pool: Pool) -> Pool:
+    """The pool after a round trip through JSON."""
+    calls = msgspec.json.decode(msgspec.json.encode(list(pool.calls.values())), type=list[Call])
+    agents = msgspec.json.decode(msgspec.json.encode(list(pool.agents.values())), type=list[Agent])
+    assert calls == list(pool.calls.values())
+    assert agents == list(pool.agents.values())
+    return Pool.load(pool.id, pool.now, pool.queues, pool.profiles, agents, calls)
+
+
+def test_the_best_call_and_agent_are_those_that_a_full_scan_would_find() -> None:
+    """The indexes against the definition, on a floor with many kinds of agents and queues."""
+    chance = random.Random(7)
+    every = [f"s{number}" for number in range(6)]
+    floor = Floor(
+        *(queue(f"q{n}", *chance.sample(every, chance.randint(0, 2)), priority=n % 10) for n in range(30)),
+        *(profile(f"a{n}", *chance.sample(every, chance.randint(0, 6))) for n in range(60)),
+    )
+    pool = floor.pool
+
+    def scan_agent(queue_id: str) -> str | None:
+        able = [
+            (agent.state.since, agent.id)
+            for agent in pool.agents.values()
+            if isinstance(agent.state, Available) and queue_id in pool.queue_ids_of(agent.id)
+        ]
+        return min(able)[1] if able else None
+
+    def scan_call(agent_id: str) -> str | None:
+        able = []
+        for call in pool.calls.values():
+            rules = pool.queue(call.queue_id)
+            assert rules is not None
+            if isinstance(call.state, Queued) and rules.id in pool.queue_ids_of(agent_id):
+                head_start = rules.priority * rules.ageing_seconds_per_priority
+                able.append((call.first_queued_at.timestamp() - head_start, call.id))
+        return min(able)[1] if able else None
+
+    for step in range(150):
+        for queue_id in (f"q{n}" for n in range(30)):
+            best = pool.best_agent(queue_id)
+            assert (best.id if best else None) == scan_agent(queue_id)
+        for agent_id in (f"a{n}" for n in range(60)):
+            first = pool.best_call(agent_id)
+            assert (first.id if first else None) == scan_call(agent_id)
+        agent_id = f"a{chance.randrange(60)}"
+        if chance.random() < 0.5:
+            floor.call(step, f"c{step}", f"q{chance.randrange(30)}")
+        elif pool.agents[agent_id].state_name == "logged_out":
+            floor.log_in(step, agent_id)
+        else:
+            floor.log_out(step, agent_id)
+
+
+def check_histories(events: list[Event]) -> None:
+    """Each call's events are numbered 1, 2, 3 … and it ends in exactly one way."""
+    histories: dict[str, list[CallEvent]] = {}
+    for event in events:
+        if isinstance(event, CallEvent):
+            histories.setdefault(event.call_id, []).append(event)
+    for history in histories.values():
+        assert [event.sequence for event in history] == list(range(1, len(history) + 1))
+        assert isinstance(history[0], CallOffered)
+        assert [isinstance(event, CallAbandoned | CallWrappedUp) for event in history].count(True) == 1
+        assert isinstance(history[-1], CallAbandoned | CallWrappedUp)
+
+
+PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestPool = PoolMachine.TestCase
