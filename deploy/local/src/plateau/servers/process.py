@@ -156,7 +156,7 @@ class Server(abc.ABC):
         """Whether a client is served now."""
 
     def _environment(self) -> Mapping[str, str]:
-        return os.environ
+        return dict(os.environ)
 
     def _open_log(self) -> IO[bytes]:
         return self.log.open("wb" if self._process is None else "ab")
