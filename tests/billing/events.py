@@ -41,7 +41,7 @@ def reopened(event: CaseClosed, *, after: timedelta = timedelta(hours=1)) -> Cas
     )  # fmt: skip
 
 
-def event_id(event: Event) -> UUID:
+def id_of(event: Event) -> UUID:
     """The same id for the same event, so that repeating it is a repetition."""
     return derived_id(event.TYPE, event.subject, str(getattr(event, "closing", 0)))
 
@@ -67,7 +67,7 @@ def history(generator: random.Random, cases: int, tenants: Sequence[str]) -> lis
 def delivery(event: Event, offset: int = 0, traceparent: str | None = None) -> Delivery:
     """As the consumer hands it to the handler."""
     time = getattr(event, "occurred_at", NOON)
-    return Delivery("cases", 0, offset, event_id(event), SOURCE, event.TYPE, event, time, traceparent)
+    return Delivery("cases", 0, offset, id_of(event), SOURCE, event.TYPE, event, time, traceparent)
 
 
 async def publish(kafka: Kafka, events: Sequence[Event], *, traceparent: str | None = None) -> None:
@@ -75,7 +75,7 @@ async def publish(kafka: Kafka, events: Sequence[Event], *, traceparent: str | N
     async with kafka.producer() as producer:
         for event in events:
             headers, value = envelope.encode(
-                event, id=event_id(event), source=SOURCE, time=NOON, traceparent=traceparent
+                event, event_id=id_of(event), source=SOURCE, time=NOON, traceparent=traceparent
             )
             await producer.send(event.TOPIC, value, key=event.key.encode(), headers=headers)
         await producer.flush()

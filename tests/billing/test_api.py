@@ -92,7 +92,7 @@ async def test_from_case_events_to_the_statement(billing: Billing) -> None:
     await billing.tariff("4.20", "2026-01-01")
     plain, back = closed("c-1"), closed('a "b", c', at=NOON + timedelta(hours=1))
     late = closed("c-3", at=datetime(2026, 11, 30, 23, 30, tzinfo=UTC))
-    formula = closed("=1+1", at=NOON + timedelta(hours=2))
+    formula = closed("=1+1", at=NOON + timedelta(hours=3))
     events = [opened("c-1"), plain, back, reopened(back), closed(back.case_id, 2, at=NOON + timedelta(days=1)), late]
     await publish(billing.stack.kafka, [*events, formula, *events], traceparent=TRACE)
     await billing.charged(6)
@@ -106,13 +106,10 @@ async def test_from_case_events_to_the_statement(billing: Billing) -> None:
     assert lines == [
         ("2026-11-20", "c-1", 1, "charge", "4.20"),
         ("2026-11-20", 'a "b", c', 1, "charge", "4.20"),
-        *sorted(lines[2:4]),
-        ("2026-11-21", 'a "b", c', 2, "charge", "4.20"),
-    ]
-    assert set(lines[2:4]) == {
         ("2026-11-20", 'a "b", c', 1, "reversal", "-4.20"),
         ("2026-11-20", "=1+1", 1, "charge", "4.20"),
-    }
+        ("2026-11-21", 'a "b", c', 2, "charge", "4.20"),
+    ]
     assert statement["totals"] == {
         "charge_count": 4, "charges": "16.80", "reversal_count": 1, "reversals": "-4.20", "net": "12.60",
         "currency": "EUR",
@@ -170,10 +167,6 @@ async def test_a_case_without_tariff_is_listed_and_charged_once_there_is_one(bil
         ("c-1", "no tariff is valid on 2026-11-20"),
         ("c-2", "billing knows no tenant lantern"),
     ]
-
-    async def gauge(tenant: str, count: int) -> bool:
-        text = (await billing.operator.get("/metrics")).text
-        return f'plateau_billing_unrated_closings{{tenant="{tenant}"}} {count}' in text.replace(".0\n", "\n")
 
     assert (await billing.tariff("4.20", "2026-11-01")).json()["charged"] == 1
     assert [item["case_id"] for item in await billing.charged(1)] == ["c-1"]
