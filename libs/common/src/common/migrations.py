@@ -11,6 +11,7 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import sqlalchemy
 from alembic import command, context
@@ -64,7 +65,7 @@ def check(service: str, url: str) -> None:
     command.check(_config(service, url))
 
 
-def create_system_tables(op: Operations) -> None:
+def create_system_tables(op: Operations | ModuleType) -> None:
     """Inbox, outbox, dead letters, idempotency keys, API keys, audit: for a service's first migration."""
     metadata = MetaData()
     system_tables(metadata)
@@ -74,7 +75,7 @@ def create_system_tables(op: Operations) -> None:
     op.execute("ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)")
 
 
-def enable_row_level_security(op: Operations, *tables: str) -> None:
+def enable_row_level_security(op: Operations | ModuleType, *tables: str) -> None:
     """Show and accept only rows of the transaction's tenant, for the owner of the table too."""
     for table in tables:
         op.execute(f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY')
