@@ -1,0 +1,59 @@
+# Plateau. `make` alone lists what there is.
+PYTHON ?= python3
+UV := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := libs/common services/routing services/dialer services/crm-bridge services/billing services/kpi deploy/local
+SOURCES := libs services deploy tests
+.DEFAULT_GOAL := help
+.PHONY: help run test check test-kafka bench replay migrate fmt lock dlq clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/installed: requirements.lock Makefile $(addsuffix /pyproject.toml,$(PACKAGES))
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Plateau needs Python 3.11 or newer; set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps $(addprefix -e ,$(PACKAGES))
+	@touch $@
+
+run: $(VENV)/installed ## the local stack with a day of traffic (SECONDS=60: that long, then a summary)
+	@$(BIN)/plateau run $(if $(SECONDS),--seconds $(SECONDS))
+
+test: $(VENV)/installed ## every test that needs nothing but Python
+	$(BIN)/pytest -m "not kafka"
+
+check: $(VENV)/installed ## format, lint, types, layers, manifests
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy $(wildcard libs/*/src services/*/src) deploy tests
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/deploy tests/house tests/contracts
+
+test-kafka: $(VENV)/installed ## integration and fault tests on real Apache Kafka (or on KAFKA_BOOTSTRAP_SERVERS)
+	PLATEAU_TEST_KAFKA=apache $(BIN)/pytest tests/common tests/e2e tests/faults tests/local/test_servers.py
+
+bench: $(VENV)/installed ## the figures: exactly-once events/s, call to agent, memory
+	$(BIN)/python tests/bench/all.py
+
+replay: $(VENV)/installed ## play a call-by-call file: FILE=calls.csv SPEED=120
+	@$(BIN)/plateau replay $(if $(FILE),"$(FILE)",$(error name a file: make replay FILE=calls.csv SPEED=120)) --speed $(or $(SPEED),120) $(if $(DATE),--date $(DATE))
+
+migrate: $(VENV)/installed ## migrate one service's database: SERVICE=billing, with DATABASE_URL set
+	$(BIN)/python -m common.migrations upgrade $(or $(SERVICE),$(error name a service: make migrate SERVICE=billing))
+
+dlq: $(VENV)/installed ## the dead letters of the running local stack
+	@$(BIN)/plateau dlq list
+
+fmt: $(VENV)/installed ## format and mend what can be mended
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+lock: $(VENV)/installed ## resolve the newest versions anew and write requirements.lock
+	$(BIN)/uv lock --quiet
+	$(BIN)/uv export --quiet --all-groups --no-emit-workspace --no-header --no-annotate --format requirements-txt -o requirements.lock
+
+clean: ## remove the environment and the local stack's data
+	rm -rf $(VENV) .local .mypy_cache .ruff_cache .hypothesis uv.lock
