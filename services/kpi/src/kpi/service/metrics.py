@@ -70,8 +70,8 @@ class Gauges:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._queues: list[LiveFigures] = []
-        self._pools: dict[str, dict[str, int]] = {}
+        self.queues: list[LiveFigures] = []
+        self.pools: dict[str, dict[str, int]] = {}
         self._gauge("plateau_calls_waiting", lambda queue: queue.waiting)
         self._gauge("plateau_calls_talking", lambda queue: queue.talking)
         self._gauge("plateau_longest_wait_seconds", lambda queue: queue.longest_wait_seconds)
@@ -82,7 +82,7 @@ class Gauges:
         def observe(_: CallbackOptions) -> Iterable[Observation]:
             return [
                 Observation(observed, {"tenant": queue.tenant_id, "queue": queue.queue_id})
-                for queue in self._queues
+                for queue in self.queues
                 if (observed := value(queue)) is not None
             ]
 
@@ -91,7 +91,7 @@ class Gauges:
     def _agents(self, _: CallbackOptions) -> Iterable[Observation]:
         return [
             Observation(agents, {"pool": pool, "state": state})
-            for pool, states in self._pools.items()
+            for pool, states in self.pools.items()
             for state, agents in states.items()
         ]
 
@@ -99,8 +99,8 @@ class Gauges:
         """Read the present state once."""
         async with self._database.transaction() as session:
             figures = await live.look(session, self._clock.now())
-            self._pools = await read_agents_of_pools(session)
-        self._queues = [queue for queue in figures if queue.queue_id != WHOLE_TENANT]
+            self.pools = await read_agents_of_pools(session)
+        self.queues = [queue for queue in figures if queue.queue_id != WHOLE_TENANT]
 
     async def run(self) -> None:
         """Refresh for ever."""
@@ -111,5 +111,5 @@ class Gauges:
                 if not is_transient(failure):
                     raise
                 log.warning("the gauges cannot be refreshed: %s", type(failure).__name__)
-                self._queues, self._pools = [], {}
+                self.queues, self.pools = [], {}
             await asyncio.sleep(REFRESH_SECONDS)

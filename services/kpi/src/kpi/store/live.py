@@ -48,9 +48,8 @@ async def put_agents(session: Session, agents: Sequence[LiveAgent]) -> None:
     await session.execute(
         """
         INSERT INTO live_agents AS t (agent_id, sequence, tenant_id, pool_id, queue_ids, state, since)
-        SELECT agent_id, sequence, tenant_id, pool_id,
-               ARRAY(SELECT jsonb_array_elements_text(queue_ids)), state, since
-        FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::timestamptz[])
+        SELECT agent_id, sequence, tenant_id, pool_id, string_to_array(queue_ids, ','), state, since
+        FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
              AS given (agent_id, sequence, tenant_id, pool_id, queue_ids, state, since)
         ON CONFLICT (agent_id) DO UPDATE SET
             sequence = excluded.sequence, tenant_id = excluded.tenant_id, pool_id = excluded.pool_id,
@@ -61,7 +60,7 @@ async def put_agents(session: Session, agents: Sequence[LiveAgent]) -> None:
         [agent.sequence for agent in rows],
         [agent.tenant_id for agent in rows],
         [agent.pool_id for agent in rows],
-        [list(agent.queue_ids) for agent in rows],
+        [",".join(agent.queue_ids) for agent in rows],
         [agent.state for agent in rows],
         [agent.since for agent in rows],
     )
