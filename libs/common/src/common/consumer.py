@@ -14,7 +14,7 @@ import asyncio
 import logging
 import time as monotonic
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -169,10 +169,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if consumer is None:
             return 0
         total = 0
-        for partition in consumer.assignment():
-            end = consumer.highwater(partition)
-            if end is not None:
-                total += max(0, end - await consumer.position(partition))
+        with suppress(TimeoutError):  # while the group rebalances a position may not be known
+            async with asyncio.timeout(1):
+                for partition in consumer.assignment():
+                    end = consumer.highwater(partition)
+                    if end is not None:
+                        total += max(0, end - await consumer.position(partition))
         return total
 
     async def _process(self, records: Sequence[Record]) -> None:

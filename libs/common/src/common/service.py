@@ -19,6 +19,7 @@ import httpx
 import uvicorn
 import uvloop
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from fastapi import APIRouter, FastAPI
 from opentelemetry.metrics import CallbackOptions, Observation
 
@@ -28,7 +29,7 @@ from common.auth import Authenticator
 from common.clock import Clock
 from common.config import ServiceSettings
 from common.consumer import BatchHandler, Consumer
-from common.database import Database
+from common.database import TRANSIENT, Database, is_transient
 from common.events import CATALOGUE, Event
 from common.kafka import Kafka
 from common.relay import Relay
@@ -177,7 +178,7 @@ async def started(name: str, settings: ServiceSettings, wire: Wire) -> AsyncIter
         )
         tasks: dict[str, Task] = {
             "relay": Relay(database, kafka).run,
-            "prune": lambda: _prune(runtime),
+            "prune": lambda: every(3600, lambda: _prune(runtime)),
             **{f"consumer {consumer.group}": consumer.run for consumer in wiring.consumers},
             **wiring.tasks,
         }
@@ -190,13 +191,18 @@ async def started(name: str, settings: ServiceSettings, wire: Wire) -> AsyncIter
                     raise RuntimeError(f"{name} cannot listen on {settings.http_host}:{settings.http_port}")
                 await asyncio.sleep(0.005)
             port = server.servers[0].sockets[0].getsockname()[1]
+            failure: Exception | None = None
             try:
                 yield Running(runtime, app, f"http://{settings.http_host}:{port}", wiring)
+            except Exception as raised:
+                failure = raised
             finally:
                 runtime.stopping.set()
                 server.should_exit = True
                 for task in background:
                     task.cancel()
+        if failure is not None:
+            raise failure
 
 
 async def _endless(name: str, task: Task) -> None:
@@ -204,14 +210,25 @@ async def _endless(name: str, task: Task) -> None:
     raise RuntimeError(f"{name} ended, which it never should")
 
 
+async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work` again and again, `seconds` of real time apart; a passing failure waits for the next time."""
+    while True:
+        try:
+            await work()
+        except (*TRANSIENT, KafkaError) as failure:
+            if isinstance(failure, TRANSIENT) and not is_transient(failure):
+                raise
+            log.warning("%s waits: %s: %s", getattr(work, "__qualname__", work), type(failure).__name__, failure)
+        await asyncio.sleep(seconds)
+
+
 async def _prune(runtime: Runtime) -> None:
     """Forget handled events and answered keys once nobody can send them again."""
-    while True:
-        days = runtime.settings.inbox_days
-        async with runtime.database.transaction() as session:
-            await session.execute("DELETE FROM inbox WHERE received_at < now() - make_interval(days => $1)", days)
-            await session.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '7 days'")
-        await asyncio.sleep(3600)
+    async with runtime.database.transaction() as session:
+        await session.execute(
+            "DELETE FROM inbox WHERE received_at < now() - make_interval(days => $1)", runtime.settings.inbox_days
+        )
+        await session.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '7 days'")
 
 
 def _ready_checks(runtime: Runtime, wiring: Wiring) -> list[ReadyCheck]:
@@ -243,13 +260,11 @@ def _observe_lag(runtime: Runtime, wiring: Wiring) -> None:
     latest: dict[str, int] = {}
 
     async def measure() -> None:
-        while True:
-            for consumer in wiring.consumers:
-                latest[consumer.group] = await consumer.lag()
-            await asyncio.sleep(5)
+        for consumer in wiring.consumers:
+            latest[consumer.group] = await consumer.lag()
 
     def observe(_: CallbackOptions) -> list[Observation]:
         return [Observation(lag, {"service": runtime.name, "group": group}) for group, lag in latest.items()]
 
     telemetry.meter.create_observable_gauge("plateau_consumer_lag", callbacks=[observe])
-    wiring.tasks = {**wiring.tasks, "lag": measure}
+    wiring.tasks = {**wiring.tasks, "lag": lambda: every(5, measure)}
