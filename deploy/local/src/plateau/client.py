@@ -29,10 +29,13 @@ _LAST_DELAY: Final = 1.0
 _PAGE: Final = 200
 
 
-def default_urls() -> dict[str, str]:
-    """Where the services are: `ROUTING_URL`, `CRM_BRIDGE_URL` … when set, else the local stack's fixed ports."""
+def urls_from_environment(local: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Where the services are: `ROUTING_URL`, `CRM_BRIDGE_URL` … when set, else as in `local`, else the fixed ports."""
+    known = local or {}
     return {
-        service: os.environ.get(f"{service.upper().replace('-', '_')}_URL", f"http://127.0.0.1:{port}")
+        service: os.environ.get(
+            f"{service.upper().replace('-', '_')}_URL", known.get(service, f"http://127.0.0.1:{port}")
+        ).rstrip("/")
         for service, port in DEFAULT_PORTS.items()
     }
 

@@ -1,0 +1,282 @@
+"""`plateau`: the floor file, the local stack, tokens and dead letters from the command line.
+
+A command is a function in a module of its own or here, registered on `app`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from common.auth import Role
+from common.errors import PlateauError
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from plateau import floor as floors
+from plateau import run as running
+from plateau.client import SERVICES, Client, urls_from_environment
+from plateau.floor.apply import Change, NotApplied, Plan
+from plateau.floor.apply import apply as apply_plan
+from plateau.floor.apply import plan as plan_of
+from plateau.floor.export import export as export_floor
+from plateau.servers import ServerFailed
+from plateau.stack import DEFAULT_SPEED, DIRECTORY
+from plateau.state import State
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, help="Plateau, the back end of a contact centre."
+)
+dead_letters = typer.Typer(no_args_is_help=True, help="Events that could not be handled.")
+app.add_typer(dead_letters, name="dlq")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+FloorFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The floor file (YAML).")]
+Directory = Annotated[Path, typer.Option("--state", help="Directory of the local stack.")]
+Token = Annotated[
+    str | None,
+    typer.Option(envvar="PLATEAU_TOKEN", help="Bearer token or API key; without one, the local stack's own issuer."),
+]
+
+
+class Service(StrEnum):
+    """The five services by their folder names."""
+
+    ROUTING = "routing"
+    DIALER = "dialer"
+    CRM_BRIDGE = "crm-bridge"
+    BILLING = "billing"
+    KPI = "kpi"
+
+
+ServiceOption = Annotated[Service | None, typer.Option("--service", help="Only this service.")]
+
+
+class Failure(typer.Exit):
+    """The command failed; it has said why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(1)
+        err.print(message, style="red", markup=False)
+
+
+def client(directory: Path, token: str | None) -> Client:
+    """The services' APIs. Their addresses: `ROUTING_URL` … when set, else those of the local stack."""
+    local = directory / "issuer" / "issuer.pem"
+    if token is not None:
+        return Client(urls_from_environment(State(directory).urls() if local.exists() else None), token)
+    if not local.exists():
+        raise Failure(f"there is no local stack in {directory}: give a token (--token or PLATEAU_TOKEN)")
+    state = State(directory)
+    minted = state.issuer.mint("operator,service,supervisor", subject="plateau")
+    return Client(urls_from_environment(state.urls()), minted)
+
+
+def called(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine; expected errors end the command with their message."""
+    try:
+        return asyncio.run(work())
+    except NotApplied as refused:
+        done = ", ".join(change.title for change in refused.applied) or "nothing"
+        raise Failure(f"{refused}\nApplied before that, and standing: {done}") from None
+    except PlateauError as failure:
+        raise Failure(str(failure)) from None
+
+
+def loaded(path: Path) -> floors.Floor:
+    """The floor of a file; wrong values are told with their lines."""
+    try:
+        floor = floors.load(path)
+    except floors.FloorInvalid as invalid:
+        count = len(invalid.wrong)
+        raise Failure(f"{invalid}\n{count} wrong value{'s' * (count != 1)}; nothing was applied") from None
+    except (OSError, UnicodeDecodeError) as failure:
+        raise Failure(f"{path}: {failure}") from None
+    for warning in floor.warnings:
+        err.print(f"warning: {warning}", style="yellow", markup=False)
+    return floor
+
+
+@app.command()
+def validate(path: FloorFile) -> None:
+    """Check a floor file as a whole, without any service."""
+    floor = loaded(path)
+    out.print(
+        f"{path.name}: right. {len(floor.tenants)} tenants, {len(floor.queues)} queues, {len(floor.agents)} agents, "
+        f"{len(floor.campaigns)} campaigns"
+    )
+
+
+@app.command()
+def apply(
+    path: FloorFile,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    directory: Directory = DIRECTORY,
+    token: Token = None,
+) -> None:
+    """Make the running floor what the file says; unchanged objects are not written."""
+    floor = loaded(path)
+
+    async def work() -> None:
+        async with client(directory, token) as services:
+            made = await plan_of(services, floor)
+            _print_plan(made)
+            if dry_run:
+                return
+            done = await apply_plan(services, made)
+            out.print(f"applied {len(done)} changes")
+
+    called(work)
+
+
+def _print_plan(made: Plan) -> None:
+    for change in made.pending:
+        _print_change(change)
+    for thing in made.elsewhere:
+        out.print(f"[dim]  not in the file, left as it is: {escape(thing)}[/dim]")
+    created, changed, unchanged = (made.count(action) for action in ("created", "changed", "unchanged"))
+    out.print(f"{created} to create, {changed} to change, {unchanged} unchanged")
+
+
+def _print_change(change: Change) -> None:
+    sign, style = ("+", "green") if change.action == "created" else ("~", "yellow")
+    out.print(f"[{style}]{sign} {escape(change.title)}[/{style}]")
+    for name, old, new in change.fields:
+        before = "" if change.action == "created" else f"{_shown(old)} -> "
+        out.print(f"    {name}: {escape(before + _shown(new))}")
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+@app.command()
+def export(directory: Directory = DIRECTORY, token: Token = None) -> None:
+    """Write a floor file from the running floor to standard output."""
+
+    async def work() -> str:
+        async with client(directory, token) as services:
+            return await export_floor(services)
+
+    typer.echo(called(work), nl=False)
+
+
+def _sample() -> Path:
+    return Path("deploy") / "local" / "floors" / running.SAMPLE
+
+
+@app.command("run")
+def run_stack(
+    floor: Annotated[Path, typer.Option(exists=True, dir_okay=False, default_factory=_sample, help="The floor file.")],
+    traffic: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Traffic (YAML); without it <floor>.traffic.yaml, or a guess."),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Real seconds of traffic; without it, until Ctrl-C.")
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0.1, max=1000, help="Simulated seconds per real second.")] = DEFAULT_SPEED,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same callers.")] = 1,
+    directory: Directory = DIRECTORY,
+) -> None:
+    """Start everything on this machine, apply the floor, play traffic, show it live; end with a summary."""
+    loaded(floor)
+    options = running.Options(floor, traffic, seconds, speed, directory, seed)
+    try:
+        status = running.main(options)
+    except ValidationError as invalid:
+        raise Failure(f"{traffic or floor.with_suffix('.traffic.yaml')}: {invalid}") from None
+    except ServerFailed as failure:
+        raise Failure(str(failure)) from None
+    raise typer.Exit(status)
+
+
+@app.command("token")
+def mint_token(
+    role: Annotated[list[Role] | None, typer.Option("--role", help="May be given several times.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's data.")] = None,
+    subject: Annotated[str, typer.Option(help="Who it is; for an agent, the agent's id.")] = "olive",
+    hours: Annotated[float, typer.Option(min=0.01)] = 24,
+    directory: Directory = DIRECTORY,
+) -> None:
+    """Mint a token of the local stack's issuer."""
+    roles = role or [Role.OPERATOR]
+    if Role.TENANT in roles and tenant is None:
+        raise Failure("a token with the role tenant needs --tenant")
+    issuer = State(directory).issuer
+    typer.echo(issuer.mint(",".join(roles), tenant=tenant, subject=subject, seconds=hours * 3600))
+
+
+@dead_letters.command("list")
+def list_dead_letters(
+    service: ServiceOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="Those too that were redriven.")] = False,
+    directory: Directory = DIRECTORY,
+    token: Token = None,
+) -> None:
+    """Events that could not be handled, by service, newest first."""
+    table = Table("service", "id", "topic", "type", "died at", "redriven at", "cause")
+
+    async def work() -> None:
+        async with client(directory, token) as services:
+            for name in _services(service):
+                waiting = str(not everything).lower()
+                async for letter in services.pages(name, "/v1/dead-letters", waiting=waiting):
+                    columns = ("id", "topic", "type", "died_at", "redriven_at", "cause")
+                    table.add_row(name, *(escape(str(letter[column] or "")) for column in columns))
+
+    called(work)
+    out.print(table if table.row_count else "no dead letters")
+
+
+@dead_letters.command("show")
+def show_dead_letter(
+    service: Service, letter: Annotated[str, typer.Argument(help="Its id.")],
+    directory: Directory = DIRECTORY, token: Token = None,
+) -> None:  # fmt: skip
+    """One dead letter, whole, as JSON."""
+
+    async def work() -> Any:
+        async with client(directory, token) as services:
+            return await services.get(service, f"/v1/dead-letters/{letter}")
+
+    typer.echo(json.dumps(called(work), indent=2, ensure_ascii=False))
+
+
+@dead_letters.command("redrive")
+def redrive_dead_letters(
+    service: Service,
+    letter: Annotated[str | None, typer.Argument(help="Its id; without one, all that wait.")] = None,
+    directory: Directory = DIRECTORY,
+    token: Token = None,
+) -> None:
+    """Send dead letters back to be handled again. Their effect stays exactly-once."""
+
+    async def work() -> int:
+        async with client(directory, token) as services:
+            ids = [letter] if letter else [one["id"] async for one in services.pages(service, "/v1/dead-letters")]
+            for identifier in ids:
+                await services.post(service, f"/v1/dead-letters/{identifier}/redrive")
+            return len(ids)
+
+    count = called(work)
+    out.print(f"redriven: {count}")
+
+
+def _services(chosen: Service | None) -> list[str]:
+    return list(SERVICES) if chosen is None else [str(chosen)]
+
+
+if __name__ == "__main__":
+    app()

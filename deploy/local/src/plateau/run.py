@@ -1,0 +1,256 @@
+"""`plateau run`: the stack, the floor, the simulator, the live view; a summary at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka.errors import KafkaError
+from common.errors import PlateauError
+from common.kafka import Kafka
+from rich.console import Console
+from rich.live import Live
+
+from plateau import floor as floors
+from plateau import view
+from plateau.checker import check
+from plateau.client import Client, Refused, Unreachable
+from plateau.floor.apply import apply, plan
+from plateau.simulator import Simulator, Traffic
+from plateau.stack import DEFAULT_SPEED, DIRECTORY, Stack, running_stack
+from plateau.state import State
+from plateau.tally import Tally, ends, lag
+
+SAMPLE: Final = "sample.yaml"
+FINISH_SECONDS: Final = 12.0
+"""Real seconds in which calls in progress may end by themselves at the end of a run."""
+SETTLE_SECONDS: Final = 60.0
+LINE_SECONDS: Final = 5.0
+VIOLATIONS_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for. `seconds` are real ones; None: until Ctrl-C."""
+
+    floor: Path
+    traffic: Path | None = None
+    seconds: float | None = None
+    speed: float = DEFAULT_SPEED
+    directory: Path = DIRECTORY
+    seed: int = 1
+
+
+class Interrupted(PlateauError):
+    """A signal ended the run at once, without a summary."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number.name)
+        self.signal = number
+
+
+async def run(options: Options, console: Console) -> int:
+    """The whole run; the exit status: 0, or 1 when an invariant was violated. Raises ServerFailed and floor errors."""
+    floor = floors.load(options.floor)
+    traffic = _traffic(options, floor)
+    state = State(options.directory)
+    console.print(f"state, logs and data: {state.directory}", highlight=False)
+    zone = floor.tenants[0].time_zone if floor.tenants else "Europe/Paris"
+    async with (
+        _stoppable() as stop,
+        running_stack(state, speed=options.speed, time_zone=zone, tell=console.print) as stack,
+        asyncio.TaskGroup() as group,
+    ):
+        watch = group.create_task(stack.watch())
+        keep = group.create_task(stack.keep_time())
+        try:
+            await _apply(stack, floor, console)
+            return await _play(stack, floor, traffic, options, console, stop)
+        finally:
+            watch.cancel()
+            keep.cancel()
+
+
+def _traffic(options: Options, floor: floors.Floor) -> Traffic:
+    """The traffic file asked for; else the one beside the floor file; else traffic that suits the floor."""
+    beside = options.floor.with_suffix(".traffic.yaml")
+    path = options.traffic or (beside if beside.exists() else None)
+    return Traffic.for_floor(floor) if path is None else Traffic.load(path)
+
+
+async def _apply(stack: Stack, floor: floors.Floor, console: Console) -> None:
+    async with Client(stack.urls, stack.token) as client:
+        made = await plan(client, floor)
+        changes = await apply(client, made)
+    console.print(f"floor applied: {len(changes)} changes, {made.count('unchanged')} unchanged", highlight=False)
+
+
+async def _play(
+    stack: Stack, floor: floors.Floor, traffic: Traffic, options: Options, console: Console, stop: Stop
+) -> int:
+    kafka = Kafka(stack.bootstrap_servers)
+    tally = Tally(kafka)
+    await tally.open()
+    seed = f"{options.seed}/{stack.state.next_run()}"
+    simulator = Simulator(stack.urls, stack.token, floor, stack.clock, seed, traffic)
+    try:
+        async with simulator.playing(), _shown(stack, simulator, tally, kafka, console):
+            stop.gentle = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(options.seconds):
+                    await stop.asked.wait()
+            console.print("no new calls; those in progress go to their end", highlight=False)
+            drained = await simulator.drain(0 if stop.asked.is_set() else FINISH_SECONDS)
+        console.print("waiting for the services to handle what is left", highlight=False)
+        settled = await _settle(kafka)
+        await tally.catch_up()
+    finally:
+        await tally.close()
+    if not drained or not settled:
+        console.print("some calls were still in progress: they go on with the next run", style="yellow")
+    report = await check(stack.bootstrap_servers, complete=drained and settled)
+    for violation in report.violations[:VIOLATIONS_SHOWN]:
+        console.print(f"violation: {violation}", style="red", highlight=False)
+    for refusal in simulator.refusals[:VIOLATIONS_SHOWN]:
+        console.print(f"refused fact: {refusal}", style="yellow", highlight=False)
+    console.print(view.summary(tally.counts, tally.amounts, simulator.counters, report.violations))
+    amounts = tally.amounts
+    amount = str(next(iter(amounts.values()))) if len(amounts) == 1 else view.money(amounts)
+    last_line: dict[str, Any] = {
+        name: tally.counts[name] for name in ("calls_offered", "calls_answered", "cases_closed", "charges")
+    }
+    print(json.dumps({**last_line, "amount": amount, "invariant_violations": len(report.violations)}), flush=True)
+    return 1 if report.violations else 0
+
+
+async def _settle(kafka: Kafka) -> bool:
+    """Wait until every consumer has read everything and nothing new is published. Whether that came to be."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SETTLE_SECONDS):
+            before = await ends(kafka)
+            while True:
+                await asyncio.sleep(1)
+                behind = await lag(kafka)
+                now = await ends(kafka)
+                if now == before and not any(behind.values()):
+                    return True
+                before = now
+    return False
+
+
+@asynccontextmanager
+async def _shown(
+    stack: Stack, simulator: Simulator, tally: Tally, kafka: Kafka, console: Console
+) -> AsyncIterator[None]:
+    """The live view while the block runs."""
+    figures = view.Figures()
+    async with Client(stack.urls, stack.token, patience=1.0) as client, asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(tally.follow()),
+            group.create_task(_refresh(figures, stack, client, tally, kafka)),
+            group.create_task(_show(figures, stack, simulator, console)),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _refresh(figures: view.Figures, stack: Stack, client: Client, tally: Tally, kafka: Kafka) -> None:
+    while True:
+        figures.simulated = f"{stack.clock.now():%Y-%m-%d %H:%M:%S} UTC"
+        figures.counts, figures.amounts = tally.counts, tally.amounts
+        try:
+            figures.live = await client.get("kpi", "/v1/live")
+            figures.campaigns = [one async for one in client.pages("dialer", "/v1/campaigns")]
+            figures.lag = await lag(kafka)
+            figures.trouble = ""
+        except (Unreachable, Refused, KafkaError) as failure:
+            figures.trouble = str(failure)
+        await asyncio.sleep(1)
+
+
+async def _show(figures: view.Figures, stack: Stack, simulator: Simulator, console: Console) -> None:
+    if console.is_terminal:
+        with Live(console=console, screen=False, auto_refresh=False, transient=True) as live:
+            while True:
+                live.update(view.screen(figures, simulator.counters, stack.urls), refresh=True)
+                await asyncio.sleep(0.5)
+    for service, url in stack.urls.items():
+        console.print(f"{service}: {url}/docs", highlight=False)
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    while True:
+        await asyncio.sleep(LINE_SECONDS)
+        console.print(view.line(figures, loop.time() - begin), highlight=False, soft_wrap=True)
+
+
+@dataclass(slots=True)
+class Stop:
+    """How the run is told to end: `asked` gently, once `gentle`; before that, and when asked again, at once."""
+
+    asked: asyncio.Event
+    gentle: bool = False
+    signal: signal.Signals | None = None
+
+
+@asynccontextmanager
+async def _stoppable() -> AsyncIterator[Stop]:
+    """The first Ctrl-C during the traffic ends it in good order; otherwise, and on SIGTERM, the run ends at once."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    stop = Stop(asyncio.Event())
+
+    def on_signal(number: signal.Signals) -> None:
+        if number == signal.SIGINT and stop.gentle and not stop.asked.is_set():
+            stop.asked.set()
+            return
+        stop.signal = number
+        task.cancel()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield stop
+    except asyncio.CancelledError:
+        if stop.signal is None:
+            raise
+        task.uncancel()
+        raise Interrupted(stop.signal) from None
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def main(options: Options) -> int:
+    """Run to the end; errors are told on stderr. The exit status."""
+    errors = Console(stderr=True, highlight=False)
+    try:
+        return asyncio.run(run(options, Console()))
+    except (PlateauError, BaseExceptionGroup) as raised:
+        failures = leaves(raised)
+        stopped = [failure for failure in failures if isinstance(failure, Interrupted)]
+        if stopped:
+            errors.print(f"stopped by {stopped[0].signal.name}")
+            return 128 + stopped[0].signal
+        if not all(isinstance(failure, PlateauError) for failure in failures):
+            raise
+        for failure in failures:
+            errors.print(f"error: {failure}", style="red", markup=False)
+        return 1
+
+
+def leaves(raised: BaseException) -> list[BaseException]:
+    """The exceptions of a group of groups, without what was only cancelled because of them."""
+    if isinstance(raised, BaseExceptionGroup):
+        return [leaf for one in raised.exceptions for leaf in leaves(one)]
+    return [] if isinstance(raised, asyncio.CancelledError) else [raised]

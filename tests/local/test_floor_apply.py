@@ -1,0 +1,186 @@
+"""Comparing and applying, against services that are a dictionary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from plateau.client import SERVICES, Client
+from plateau.floor import parse
+from plateau.floor.apply import NotApplied, apply, plan
+from plateau.floor.export import export
+
+FLOOR = """\
+pools:
+  room:
+    name: Room
+    skills: [french]
+    positions:
+      - {prefix: alma, count: 3, skills: {french: 8}}
+tenants:
+  boats:
+    name: Paper Boats
+    time_zone: Europe/Paris
+    closing_dispositions: [settled, cancelled]
+    tariff: {price_per_closed_case: "4.20"}
+    webhooks:
+      boats-hook: {url: "https://boats.example/hook", event_types: [case.closed.v1]}
+    queues:
+      orders: {pool: room, required_skills: [french], overflow: {queue: late, after_seconds: 30}}
+      late: {pool: room, priority: 2}
+    campaigns:
+      autumn:
+        name: Autumn
+        queue: orders
+        calling_hours: {mon: [["10:00", "13:00"]]}
+        running: true
+        leads: leads.csv
+"""
+LEADS = "phone,name\n0199001001,A\n0199001002,B\n"
+
+
+class Services:
+    """The five services as dictionaries: what is PUT is given back, normalised a little as real ones do."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self.lists: dict[str, list[dict[str, Any]]] = {}
+        self.writes: list[str] = []
+        self.refusals: dict[str, dict[str, Any]] = {}
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        service, path = str(request.url.host), request.url.path
+        if request.method == "GET":
+            listed = [
+                dict(one) for (of, at), one in self.objects.items() if of == service and at.rpartition("/")[0] == path
+            ]
+            return httpx.Response(200, json={"items": listed or self.lists.get(path, []), "next_cursor": None})
+        if path in self.refusals:
+            return httpx.Response(422, json=self.refusals[path])
+        self.writes.append(f"{request.method} {service} {path}")
+        if path.endswith("/leads"):
+            phones = [line.split(",")[0] for line in request.content.decode().splitlines()[1:]]
+            self.lists.setdefault(path, []).extend({"phone": "+33" + phone[1:]} for phone in phones)
+        elif path.endswith(("/start", "/pause")):
+            self.objects[service, path.rpartition("/")[0]]["state"] = "running" if path.endswith("start") else "paused"
+        elif path.endswith("/tariff"):
+            versions = self.lists.setdefault(f"{path}s", [])
+            versions.append({"version": len(versions) + 1, "valid_from": "2026-11-02", **json.loads(request.content)})
+        else:
+            body = json.loads(request.content)
+            if "required_skills" in body:
+                body["service_level_seconds"] = float(body["service_level_seconds"])
+            self.objects[service, path] = {"id": path.rpartition("/")[2], **body}
+        return httpx.Response(200, json={})
+
+
+@pytest.fixture
+def services() -> Services:
+    return Services()
+
+
+@pytest.fixture
+async def client(services: Services) -> AsyncIterator[Client]:
+    async with Client({service: f"http://{service}" for service in SERVICES}, "token") as made:
+        await made.http.aclose()
+        made.http = httpx.AsyncClient(transport=httpx.MockTransport(services.answer))
+        yield made
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "leads.csv").write_text(LEADS)
+    return tmp_path
+
+
+async def test_a_floor_is_applied_in_the_order_of_what_needs_what(
+    services: Services, client: Client, directory: Path
+) -> None:
+    await apply(client, await plan(client, parse(FLOOR, directory=directory)))
+    assert services.writes == [
+        *(f"PUT {service} /v1/tenants/boats" for service in ("billing", "crm-bridge", "dialer", "kpi", "routing")),
+        "PUT billing /v1/tenants/boats/tariff",
+        "PUT routing /v1/pools/room",
+        "PUT routing /v1/queues/late",
+        "PUT routing /v1/queues/orders",
+        *(f"PUT routing /v1/agents/alma-00{number}" for number in (1, 2, 3)),
+        "PUT crm-bridge /v1/webhooks/boats-hook",
+        "PUT dialer /v1/campaigns/autumn",
+        "POST dialer /v1/campaigns/autumn/leads",
+        "POST dialer /v1/campaigns/autumn/start",
+    ]
+
+
+async def test_applying_again_writes_nothing(services: Services, client: Client, directory: Path) -> None:
+    floor = parse(FLOOR, directory=directory)
+    await apply(client, await plan(client, floor))
+    services.writes.clear()
+    again = await plan(client, floor)
+    assert again.pending == ()
+    assert await apply(client, again) == []
+    assert services.writes == []
+
+
+async def test_only_what_differs_is_written_and_told_field_by_field(
+    services: Services, client: Client, directory: Path
+) -> None:
+    await apply(client, await plan(client, parse(FLOOR, directory=directory)))
+    services.writes.clear()
+    (directory / "leads.csv").write_text(LEADS + "0199001003,C\n")
+    text = FLOOR.replace("count: 3", "count: 4").replace("priority: 2", "priority: 5").replace('"4.20"', '"5.00"')
+    made = await plan(client, parse(text, directory=directory))
+    told = {change.title: change.fields for change in made.pending}
+    assert told["queue late (routing)"] == (("priority", 2, 5),)
+    assert told["tariff boats (billing)"] == (("price_per_closed_case", "4.20", "5.00"),)
+    assert told["leads autumn (dialer)"] == (("rows", None, 1),)
+    assert [change.action for change in made.pending if change.kind == "agent"] == ["created"]
+    await apply(client, made)
+    assert services.writes == [
+        "PUT billing /v1/tenants/boats/tariff",
+        "PUT routing /v1/queues/late",
+        "PUT routing /v1/agents/alma-004",
+        "POST dialer /v1/campaigns/autumn/leads",
+    ]
+
+
+async def test_a_refusal_names_the_line_and_what_stands_and_applying_goes_on(
+    services: Services, client: Client, directory: Path
+) -> None:
+    floor = parse(FLOOR, "floor.yaml", directory)
+    reason = {
+        "detail": "after_seconds: too long",
+        "errors": [{"field": "overflow.after_seconds", "reason": "too long"}],
+    }
+    services.refusals["/v1/queues/orders"] = reason
+    with pytest.raises(NotApplied) as refused:
+        await apply(client, await plan(client, floor))
+    assert str(refused.value).startswith("floor.yaml:16:")
+    assert 'queue orders: overflow.after_seconds: too long (said by routing, status 422), not "30"' in str(
+        refused.value
+    )
+    assert [change.title for change in refused.value.applied][-1] == "queue late (routing)"
+    assert not any("agents" in write for write in services.writes)
+    services.refusals.clear()
+    services.writes.clear()
+    await apply(client, await plan(client, floor))
+    assert services.writes[0] == "PUT routing /v1/queues/orders"
+
+
+async def test_what_the_file_has_not_is_named_and_left(services: Services, client: Client, directory: Path) -> None:
+    await apply(client, await plan(client, parse(FLOOR, directory=directory)))
+    smaller = await plan(client, parse(FLOOR.replace("count: 3", "count: 2"), directory=directory))
+    assert smaller.elsewhere == ("agent alma-003",)
+    assert smaller.pending == ()
+
+
+async def test_an_export_applies_without_a_change(services: Services, client: Client, directory: Path) -> None:
+    await apply(client, await plan(client, parse(FLOOR, directory=directory)))
+    text = await export(client)
+    again = await plan(client, parse(text, directory=directory))
+    assert again.pending == (), text
+    assert again.elsewhere == ()
+    assert "overflow: {queue: late, after_seconds: 30}" in text
