@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from common.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION, TOPICS
 
 FILE = Path(__file__).parent / "base" / "topics.yaml"
