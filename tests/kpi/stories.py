@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +29,7 @@ from common.events.routing import AgentState
 from common.ids import derived_id
 from common.kafka import Kafka
 from hypothesis import strategies as st
+from kpi.domain.live import AGENT_STATES
 
 NINE = datetime(2026, 11, 21, 9, tzinfo=UTC)
 SOURCE = "routing"
@@ -52,10 +53,11 @@ class Story:
 
     def __post_init__(self) -> None:
         self.offered_at = self.at
-        self._tell(CallOffered)
+        self.tell(CallOffered)
         self._enter(self.queue)
 
-    def _tell(self, cls: type[Event], **more: Any) -> None:
+    def tell(self, cls: Callable[..., Event], **more: Any) -> None:
+        """Adds one event of the call as it stands."""
         self.events.append(
             cls(
                 tenant_id=self.tenant,
@@ -79,7 +81,7 @@ class Story:
 
     def _enter(self, queue: str) -> None:
         self.queue, self.entry, self.queued_at = queue, self.entry + 1, self.at
-        self._tell(CallQueued)
+        self.tell(CallQueued)
 
     def _pass(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
@@ -95,30 +97,30 @@ class Story:
 
     def missed(self, after: float) -> Story:
         """Rings at an agent at once, who lets it ring for `after` seconds."""
-        self._tell(
+        self.tell(
             CallAssigned, agent_id="ann", assigned_at=self.at, offer_expires_at=self.at + timedelta(seconds=20), offer=1
         )
         self._pass(after)
-        self._tell(CallOfferMissed, agent_id="ann", offer=1, reason="timeout")
+        self.tell(CallOfferMissed, agent_id="ann", offer=1, reason="timeout")
         return self
 
     def overflowed(self, after: float, to: str) -> Story:
         self._pass(after)
-        self._tell(CallOverflowed, to_queue_id=to, wait_seconds=self.wait)
+        self.tell(CallOverflowed, to_queue_id=to, wait_seconds=self.wait)
         self._enter(to)
         return self
 
     def answered(self, after: float) -> Story:
         self._pass(after)
         self.answered_at = self.at
-        self._tell(
+        self.tell(
             CallAnswered, agent_id="ann", answered_at=self.at, wait_seconds=self.wait, total_wait_seconds=self.total
         )
         return self
 
     def abandoned(self, after: float) -> Story:
         self._pass(after)
-        self._tell(
+        self.tell(
             CallAbandoned,
             abandoned_at=self.at,
             wait_seconds=self.wait,
@@ -133,7 +135,7 @@ class Story:
         wait = (self.answered_at - (self.queued_at or self.answered_at)).total_seconds()
         self._pass(talk)
         self.ended_at = self.at
-        self._tell(
+        self.tell(
             CallEnded,
             agent_id="ann",
             answered_at=self.answered_at,
@@ -147,7 +149,7 @@ class Story:
         assert self.answered_at is not None
         assert self.ended_at is not None
         self._pass(after)
-        self._tell(
+        self.tell(
             CallWrappedUp,
             agent_id="ann",
             answered_at=self.answered_at,
@@ -192,7 +194,7 @@ class Day:
     def becomes(self, state: AgentState, after: float) -> Day:
         since, before = self.at, self.state
         self.at, self.state = self.at + timedelta(seconds=after), state
-        spent = {"previous_state": before, "since_previous": since, "seconds_in_previous": after}
+        spent: dict[str, Any] = {"previous_state": before, "since_previous": since, "seconds_in_previous": after}
         if state == "logged_out":
             self.events.append(AgentLoggedOut(**self._common(), **spent))
         else:
@@ -262,7 +264,7 @@ def stories(draw: st.DrawFn, call_id: str = "c") -> list[Event]:
 def days(draw: st.DrawFn, agent: str = "a") -> list[Event]:
     """The events of one agent's random day."""
     day = Day(agent, at=NINE + timedelta(seconds=draw(st.integers(0, 3600))))
-    for state in draw(st.lists(st.sampled_from(["available", "offered", "busy", "wrap_up", "break"]), max_size=5)):
+    for state in draw(st.lists(st.sampled_from(AGENT_STATES[:-1]), max_size=5)):
         day.becomes(state, draw(WAITS))
     if draw(st.booleans()):
         day.becomes("logged_out", draw(WAITS))

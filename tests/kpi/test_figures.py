@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from common.errors import InvalidEvent
@@ -187,7 +189,7 @@ def test_a_tenant_has_the_handling_time_of_its_calls() -> None:
 
 
 def attempt(number: int, outcome: AttemptOutcome | None = None) -> Event:
-    common = {
+    common: dict[str, Any] = {
         "tenant_id": "kettle",
         "campaign_id": "spring",
         "queue_id": "kettle-out",
@@ -211,7 +213,7 @@ def test_attempts_count_when_they_started() -> None:
     }
 
 
-def case(number: int, cls: type[Event], minutes: int, **more: object) -> Event:
+def case(number: int, cls: Callable[..., Event], minutes: int, **more: Any) -> Event:
     return cls(
         **{
             "tenant_id": "kettle",
@@ -227,7 +229,7 @@ def case(number: int, cls: type[Event], minutes: int, **more: object) -> Event:
     )
 
 
-def charge(number: int, cls: type[Event], amount: str, **more: object) -> Event:
+def charge(number: int, cls: Callable[..., Event], amount: str, **more: Any) -> Event:
     return cls(
         **{
             "tenant_id": "kettle",
@@ -281,7 +283,7 @@ def test_an_event_that_contradicts_itself_is_invalid(event: Event) -> None:
 def test_a_queued_call_without_its_time_is_invalid() -> None:
     story = Story("c")
     story.queued_at = None
-    story._tell(CallQueued)
+    story.tell(CallQueued)
     with pytest.raises(InvalidEvent):
         added(*story.events)
 

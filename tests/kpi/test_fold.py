@@ -165,11 +165,11 @@ def test_an_event_counted_twice_is_found() -> None:
 
 def test_histories_that_cannot_be_are_differences() -> None:
     twice_answered = Story("c").answered(3)
-    twice_answered._tell(
+    twice_answered.tell(
         CallAnswered, agent_id="bob", answered_at=twice_answered.at, wait_seconds=3.0, total_wait_seconds=3.0
     )
     both = Story("d").answered(3)
-    both._tell(
+    both.tell(
         CallAbandoned,
         abandoned_at=both.at,
         wait_seconds=3.0,

@@ -14,6 +14,8 @@ from fastapi import Query, Request
 from pydantic import Field
 
 from kpi.api.models import (
+    EARLIEST,
+    LATEST,
     SLUG,
     CallFigures,
     CaseFigures,
@@ -103,7 +105,7 @@ async def _rows(
     if asked.key is not None and not await series.has_key(session, of, asked.key):
         raise NotFound(f"there are no figures of {of.key} {asked.key}")
     after: Place | None = decode_cursor(cursor, datetime, str, str)
-    if after is not None and after[0].tzinfo is None:
+    if after is not None and (after[0].tzinfo is None or not EARLIEST <= after[0] <= LATEST):
         raise Invalid("this is not a cursor of this list", field="cursor")
     return await series.read(session, of, asked, after=after, limit=limit)
 

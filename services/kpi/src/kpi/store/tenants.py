@@ -67,7 +67,7 @@ async def formulas(session: Session) -> dict[str, ServiceLevelFormula]:
 
 
 async def is_known(session: Session, tenant_id: str) -> bool:
-    """Whether the tenant was declared, or has been seen in an event."""
+    """Whether the tenant was declared, or calls of it have been seen."""
     found = await session.fetchval(
         """
         SELECT EXISTS (SELECT FROM tenants WHERE tenant_id = $1) OR EXISTS (SELECT FROM queues WHERE tenant_id = $1)
