@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from common.config import ServiceSettings
+from pydantic import SecretStr
 
 
 class Settings(ServiceSettings):

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from common.tables import system_tables
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -25,8 +26,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
-
-from common.tables import system_tables
 
 
 class Base(SQLModel):

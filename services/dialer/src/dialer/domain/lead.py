@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, assert_never
+from uuid import UUID
 
 from common.events.dialer import AttemptOutcome
 
@@ -61,6 +62,20 @@ class Lead:
     state: LeadState
     attempts: int
     zones: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedLead:
+    """A lead with what its file said of it. `phone` is E.164."""
+
+    lead_id: UUID
+    campaign_id: str
+    phone: str
+    name: str | None
+    external_id: str | None
+    last_outcome: AttemptOutcome | None
+    created_at: datetime
+    lead: Lead
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
-
 from common.database import Session
+
 from dialer.domain.campaign import Campaign, Tenant
 from dialer.domain.hours import CallingHours
 from dialer.domain.lead import CampaignRules, CampaignState
@@ -124,10 +124,12 @@ async def zone_sets(session: Session, campaign_ids: Sequence[str]) -> dict[str, 
 
 
 async def lock_finished(session: Session) -> list[Campaign]:
-    """Running campaigns without a lead to dial, locked; those that another replica looks at are left to it."""
+    """Running campaigns of whose leads none is left to dial, locked; another replica's are left to it."""
     rows = await session.fetch(
         """
-        SELECT * FROM campaigns WHERE state = 'running' AND NOT EXISTS (
+        SELECT * FROM campaigns WHERE state = 'running' AND EXISTS (
+            SELECT 1 FROM leads WHERE leads.campaign_id = campaigns.campaign_id
+        ) AND NOT EXISTS (
             SELECT 1 FROM leads WHERE leads.campaign_id = campaigns.campaign_id AND state IN ('pending', 'in_progress')
         ) FOR NO KEY UPDATE SKIP LOCKED
         """

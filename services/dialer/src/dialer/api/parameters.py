@@ -1,0 +1,42 @@
+"""Parameters, roles and state that several of dialer's routes share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from common.auth import Role
+from common.clock import Clock
+from common.http import require
+from fastapi import Depends, Path, Query, Request
+
+from dialer.service.state import State
+
+SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
+NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
+
+TenantId = Annotated[str, Path(pattern=SLUG, examples=["kettle"])]
+CampaignId = Annotated[str, Path(pattern=SLUG, examples=["kettle-renewals"])]
+TenantFilter = Annotated[str | None, Query(alias="tenant_id", pattern=SLUG, description="Only of this tenant")]
+
+Operator = require(Role.OPERATOR)
+FloorReader = require(Role.OPERATOR, Role.SUPERVISOR)
+Reader = require(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT)
+"""The floor's people and systems, and each tenant what is its own."""
+Telephony = require(Role.SERVICE, Role.OPERATOR)
+"""The PBX; and an operator, to look after it."""
+
+
+def _clock(request: Request) -> Clock:
+    clock: Clock = request.app.state.runtime.clock
+    return clock
+
+
+def _state(request: Request) -> State:
+    state: State = request.app.state.runtime.state
+    return state
+
+
+Now = Annotated[Clock, Depends(_clock)]
+"""The service's clock."""
+Shared = Annotated[State, Depends(_state)]
+"""What routes and tasks share."""

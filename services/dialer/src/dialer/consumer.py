@@ -1,0 +1,146 @@
+"""What dialer makes of routing's events, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from common.clock import Clock
+from common.consumer import BatchHandler, Delivery
+from common.database import Session
+from common.events import (
+    AgentLoggedIn,
+    AgentLoggedOut,
+    AgentStateChanged,
+    CallAbandoned,
+    CallAnswered,
+    CallAssigned,
+    CallEvent,
+    CallOffered,
+    CallOfferMissed,
+    CallQueued,
+    CallWrappedUp,
+)
+from common.events.routing import AgentState
+
+from dialer.domain.attempt import (
+    AgentAnswered,
+    AgentAssigned,
+    AgentMissed,
+    CallDone,
+    CallLost,
+    Patience,
+    RoutingFact,
+    RoutingHasCall,
+)
+from dialer.service.attempts import Happened, apply
+from dialer.store import floor
+
+TOPICS: Final = ("agents", "calls")
+HANDLES: Final = (
+    AgentLoggedIn,
+    AgentStateChanged,
+    AgentLoggedOut,
+    CallOffered,
+    CallQueued,
+    CallAssigned,
+    CallOfferMissed,
+    CallAnswered,
+    CallAbandoned,
+    CallWrappedUp,
+)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a batch comes to: only the last word on each agent and call is written."""
+
+    agents: dict[str, tuple[str, list[str], AgentState, int]] = field(default_factory=dict)
+    waiting: dict[str, str | None] = field(default_factory=dict)
+    released: list[str] = field(default_factory=list)
+    given: dict[str, str] = field(default_factory=dict)
+    """Agent by call."""
+    happened: list[Happened] = field(default_factory=list)
+
+    def add(self, delivery: Delivery) -> None:
+        event = delivery.event
+        match event:
+            case AgentLoggedIn() | AgentStateChanged():
+                self._agent(event.agent_id, event.pool_id, event.queue_ids, event.state, event.sequence)
+            case AgentLoggedOut():
+                self._agent(event.agent_id, event.pool_id, event.queue_ids, "logged_out", event.sequence)
+            case CallOffered() | CallQueued():
+                if isinstance(event, CallQueued):
+                    self._waits(event)
+                self._tell(delivery, event, RoutingHasCall(event.call_id))
+            case CallAssigned():
+                self._given(event, event.agent_id)
+                self._tell(delivery, event, AgentAssigned(event.call_id))
+            case CallOfferMissed():
+                self._released(event)
+                self._waits(event)
+                self._tell(delivery, event, AgentMissed(event.call_id))
+            case CallAnswered():
+                self._given(event, event.agent_id)
+                self._tell(delivery, event, AgentAnswered(event.call_id))
+            case CallAbandoned():
+                self._released(event)
+                self.waiting[event.call_id] = None
+                self._tell(delivery, event, CallLost(event.call_id, hung_up=event.reason == "hung_up"))
+            case CallWrappedUp():
+                self._released(event)
+                self._tell(delivery, event, CallDone(event.call_id, event.disposition))
+            case _:
+                raise AssertionError(f"{event.TYPE} is not in HANDLES")
+
+    def _agent(self, agent_id: str, pool_id: str, queue_ids: list[str], state: AgentState, sequence: int) -> None:
+        known = self.agents.get(agent_id)
+        if known is None or known[3] < sequence:
+            self.agents[agent_id] = (pool_id, queue_ids, state, sequence)
+
+    def _waits(self, event: CallEvent) -> None:
+        # Dialer's own calls count as dials in flight until an agent is assigned; not a second time as waiting.
+        if event.attempt_id is None:
+            self.waiting[event.call_id] = event.queue_id
+
+    def _given(self, event: CallEvent, agent_id: str) -> None:
+        self.waiting[event.call_id] = None
+        self.given[event.call_id] = agent_id
+
+    def _released(self, event: CallEvent) -> None:
+        self.released.append(event.call_id)
+        self.given.pop(event.call_id, None)
+
+    def _tell(self, delivery: Delivery, event: CallEvent, fact: RoutingFact) -> None:
+        attempt_id = _uuid(event.attempt_id)
+        if attempt_id is not None:
+            self.happened.append(Happened(attempt_id, fact, event.occurred_at, delivery.traceparent))
+
+
+def handler(patience: Patience) -> BatchHandler:
+    """The handler of a dialer whose attempts wait for facts with this patience."""
+
+    async def handle(session: Session, deliveries: Sequence[Delivery], clock: Clock) -> None:
+        batch = _Batch()
+        for delivery in deliveries:
+            batch.add(delivery)
+        if batch.agents:
+            await floor.save_agents(session, batch.agents)
+        engaged = {agent_id: call_id for call_id, agent_id in batch.given.items()}
+        await floor.save_engagements(session, batch.released, engaged)
+        if batch.waiting:
+            await floor.save_waiting(session, batch.waiting)
+        if batch.happened:
+            await apply(session, batch.happened, patience)
+
+    return handle
+
+
+def _uuid(text: str | None) -> UUID | None:
+    """Another dialer of the floor may name its attempts as it likes: those are not ours."""
+    try:
+        return None if text is None else UUID(text)
+    except ValueError:
+        return None

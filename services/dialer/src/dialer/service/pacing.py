@@ -1,0 +1,170 @@
+"""Who is dialled, and when: one decision per pool of agents and tick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from common import outbox
+from common.clock import Clock
+from common.database import Session
+from common.events.dialer import AttemptStarted, CampaignCompleted
+from common.ids import new_id
+from common.telemetry import current_traceparent, new_traceparent
+
+from dialer.domain.attempt import Attempt, Patience
+from dialer.domain.campaign import Campaign
+from dialer.domain.hours import is_open
+from dialer.domain.lead import Allowed, Exhausted, Lead, ListedLead, dialled, may_dial
+from dialer.domain.pacing import Wish, share_out
+from dialer.domain.zones import SEPARATOR
+from dialer.store import attempts, campaigns, dials, floor, leads
+
+
+async def pace(session: Session, pool_id: str, clock: Clock, patience: Patience) -> int:
+    """Start as many dials as the pool's idle agents can take; returns how many.
+
+    Safe with any number of replicas: one of them at a time decides for a pool, and sees all that was decided before.
+    """
+    if not await floor.lock_pool(session, pool_id):
+        return 0
+    state = await floor.load(session, pool_id)
+    idle = sum(state.idle.values())
+    running = await campaigns.lock_paced(session, pool_id) if idle else []
+    if not running:
+        return 0
+    now = clock.now()
+    due = await _due(session, running, idle, now)
+    wishes = [Wish(campaign.campaign_id, campaign.queue_id, len(due[campaign.campaign_id])) for campaign in running]
+    granted = share_out(state, wishes)
+    started = [
+        _start(campaign, lead, now, patience)
+        for campaign in running
+        for lead in due[campaign.campaign_id][: granted[campaign.campaign_id]]
+    ]
+    if started:
+        await _save(session, started)
+        await campaigns.mark_dialled(session, [name for name, count in granted.items() if count], now)
+    return len(started)
+
+
+async def complete_finished(session: Session, clock: Clock) -> None:
+    """Complete running campaigns of whose leads none is left to dial."""
+    for campaign in await campaigns.lock_finished(session):
+        # Asked again under the lock: an import may have added leads in the meantime.
+        if await leads.any_open(session, campaign.campaign_id):
+            continue
+        await campaigns.update_campaign(session, campaign.moved_to("completed"))
+        counts = await leads.counts(session, campaign.campaign_id)
+        outbox.add(
+            session,
+            CampaignCompleted(
+                tenant_id=campaign.tenant_id,
+                campaign_id=campaign.campaign_id,
+                queue_id=campaign.queue_id,
+                occurred_at=clock.now(),
+                leads=sum(counts.values()),
+                attempts=await attempts.count(session, campaign.campaign_id),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Why a campaign dials as it does, right now."""
+
+    agents_logged_in: int
+    idle_agents: int
+    in_flight: int
+    waiting_or_in_flight: int
+    """Of the campaign's queue: calls that wait and dials in flight."""
+    may_start: int
+    """Further dials for which there are agents and leads."""
+    reason: str | None
+    """Why none may start."""
+
+
+async def explain(session: Session, campaign: Campaign, clock: Clock) -> Pace:
+    """The decision that pacing would take for this campaign if it were the only one, without taking it."""
+    pool_id, logged_in = await floor.logged_in(session, campaign.queue_id)
+    flying = (await attempts.in_flight(session, [campaign.queue_id])).get(campaign.queue_id, 0)
+    if pool_id is None:
+        return Pace(0, 0, flying, flying, 0, "no agent of the queue is logged in")
+    state = await floor.load(session, pool_id)
+    idle = sum(count for skills, count in state.idle.items() if campaign.queue_id in skills)
+    now = clock.now()
+    due = (await _due(session, [campaign], max(1, idle), now))[campaign.campaign_id]
+    may_start = share_out(state, [Wish(campaign.campaign_id, campaign.queue_id, len(due))])[campaign.campaign_id]
+    if campaign.rules.state != "running":
+        reason, may_start = f"the campaign is {campaign.rules.state}", 0
+    elif not idle:
+        reason = "no agent of the queue is idle"
+    elif not due:
+        reason = "no lead may be dialled now: none is due, or calling hours are closed where they live"
+    else:
+        reason = "every idle agent is spoken for"
+    demand = max(flying, state.demand.get(campaign.queue_id, 0))
+    return Pace(logged_in, idle, flying, demand, may_start, None if may_start else reason)
+
+
+async def _due(session: Session, running: list[Campaign], limit: int, now: datetime) -> dict[str, list[ListedLead]]:
+    """Leads per campaign that may be dialled now, locked, up to a limit each."""
+    zone_sets = await campaigns.zone_sets(session, [campaign.campaign_id for campaign in running])
+    found: dict[str, list[ListedLead]] = {}
+    exhausted: list[tuple[UUID, Lead, None]] = []
+    for campaign in running:
+        hours = campaign.rules.calling_hours
+        sets = zone_sets.get(campaign.campaign_id, [])
+        open_sets = [zones for zones in sets if is_open(hours, zones.split(SEPARATOR), now)]
+        due = await leads.lock_due(session, campaign.campaign_id, open_sets, now, limit) if open_sets else []
+        found[campaign.campaign_id] = []
+        for listed in due:
+            if listed.lead.attempts >= campaign.rules.max_attempts:
+                # The campaign's limit was lowered below what the lead has had.
+                exhausted.append((listed.lead_id, Lead(Exhausted(), listed.lead.attempts, listed.lead.zones), None))
+            elif may_dial(listed.lead, campaign.rules, now) == Allowed():
+                found[campaign.campaign_id].append(listed)
+    if exhausted:
+        await leads.save(session, exhausted)
+    return found
+
+
+def _start(campaign: Campaign, listed: ListedLead, now: datetime, patience: Patience) -> tuple[Attempt, Lead]:
+    lead = dialled(listed.lead)
+    attempt = Attempt(
+        attempt_id=new_id(),
+        tenant_id=campaign.tenant_id,
+        campaign_id=campaign.campaign_id,
+        queue_id=campaign.queue_id,
+        lead_id=listed.lead_id,
+        number=lead.attempts,
+        phone=listed.phone,
+        ring_seconds=campaign.ring_seconds,
+        started_at=now,
+        deadline_at=now + timedelta(seconds=campaign.ring_seconds) + patience.ring,
+        traceparent=current_traceparent() or new_traceparent(),
+    )
+    return attempt, lead
+
+
+async def _save(session: Session, started: list[tuple[Attempt, Lead]]) -> None:
+    await leads.save(session, [(attempt.lead_id, lead, None) for attempt, lead in started])
+    await attempts.insert(session, [attempt for attempt, _ in started])
+    for attempt, _ in started:
+        outbox.add(
+            session,
+            AttemptStarted(
+                tenant_id=attempt.tenant_id,
+                campaign_id=attempt.campaign_id,
+                queue_id=attempt.queue_id,
+                lead_id=str(attempt.lead_id),
+                attempt_id=str(attempt.attempt_id),
+                attempt=attempt.number,
+                phone=attempt.phone,
+                started_at=attempt.started_at,
+                occurred_at=attempt.started_at,
+            ),
+            traceparent=attempt.traceparent,
+        )
+    await dials.add(session, [(attempt, "dial", attempt.deadline_at or attempt.started_at) for attempt, _ in started])
