@@ -349,6 +349,11 @@ def second_ending(history: History) -> None:
     history.abandoned("call-9", 611)
 
 
+def abandoned_after_all(history: History) -> None:
+    history.offered("call-1", 600)
+    history.abandoned("call-1", 610)
+
+
 def never_ending(history: History) -> None:
     history.offered("call-9", 600)
 
@@ -378,7 +383,7 @@ def second_open_case(history: History) -> None:
 PLANTED: dict[str, tuple[Change, str]] = {
     "call ended twice": (also(second_ending), "call call-9: ended 2 times"),
     "call abandoned and handled": (
-        also(lambda history: (history.offered("call-1", 600), history.abandoned("call-1", 610))[-1]),
+        also(abandoned_after_all),
         "call call-1: ended 2 times",
     ),
     "call lost": (also(never_ending), "call call-9: never ended"),

@@ -1,0 +1,48 @@
+"""`plateau replay`."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+from common.errors import PlateauError
+from rich.console import Console
+
+from plateau.replay.run import Options
+from plateau.replay.run import replay as play
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The call-by-call file (CSV).")],
+    speed: Annotated[float, typer.Option(min=1, max=5000, help="Simulated seconds per real second.")] = 120,
+    day: Annotated[
+        datetime | None,
+        typer.Option("--day", "--date", formats=["%Y-%m-%d"], help="Only this day; without it, the whole file."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.")] = None,
+    time_zone: Annotated[str, typer.Option(help="Of the file's times.")] = "Asia/Jerusalem",
+    seed: Annotated[str, typer.Option(help="The same seed draws the same patience.")] = "replay",
+    directory: Annotated[Path, typer.Option("--state", help="Where the replay's own stack lives.")] = Path(".local"),
+    keep: Annotated[bool, typer.Option("--keep", help="Keep its data and logs.")] = False,
+) -> None:
+    """Play a real day again through the five services, and compare KPI with the event log and with the file.
+
+    It starts a stack of its own, with the clock at the file's time, on an empty floor. The last line is one line of
+    JSON. Exit status 1 when anything is not as promised.
+    """
+    try:
+        ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise typer.BadParameter(f"{time_zone!r} is no IANA time zone", param_hint="--time-zone") from None
+    console = Console(highlight=False, soft_wrap=True, width=None)
+    options = Options(file, speed, None if day is None else day.date(), limit, time_zone, seed, directory, keep)
+    try:
+        result = asyncio.run(play(options, console))
+    except PlateauError as failure:
+        Console(stderr=True).print(str(failure), style="red", markup=False)
+        raise typer.Exit(1) from None
+    raise typer.Exit(0 if result.right else 1)

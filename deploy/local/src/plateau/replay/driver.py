@@ -1,0 +1,257 @@
+"""Callers, PBX and agents of a plan, as programs outside would be them: through the public HTTP APIs alone.
+
+Everything has a simulated time at which it is due; the worst lateness of this program itself is measured. Callers call
+at their arrival and hang up when their patience is over. Agents accept as soon as their desk rings, and end the call
+after the service time of the file, counted from the moment at which the call was bridged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any, Final, Literal
+
+from common.clock import Clock
+from common.ids import derived_id
+
+from plateau.client import Client
+from plateau.replay.plan import Caller, Plan, Shift
+from plateau.simulator.facts import Facts
+from plateau.simulator.streams import follow
+from plateau.simulator.world import Tasks
+
+RECONCILE_SECONDS: Final = 5.0
+"""Real seconds between two looks at what routing holds: for commands that a broken stream swallowed."""
+LIVE: Final = ("queued", "offered", "talking")
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call being played."""
+
+    caller: Caller
+    call_id: str
+    phase: Literal["waiting", "talking", "over"] = "waiting"
+    agent_id: str | None = None
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the replay has come."""
+
+    offered: int = 0
+    answered: int = 0
+    hung_up: int = 0
+    ended: int = 0
+    worst_lag_seconds: float = 0.0
+    """Simulated seconds by which this program was latest in doing what was due."""
+    worst_answer_seconds: float = 0.0
+    """Simulated seconds that routing's API took longest to accept a call."""
+
+
+class Driver:
+    """Plays one plan. `run` returns when the last call is over and the last agent has left."""
+
+    def __init__(self, client: Client, plan: Plan, clock: Clock, seed: str) -> None:
+        self.progress = Progress()
+        self._client = client
+        self._plan = plan
+        self._clock = clock
+        self._seed = seed
+        self._facts = Facts(client)
+        self._calls: dict[str, Call] = {}
+        self._over: set[str] = set()
+        self._early: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+        self._placing = 0
+        self._due: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._order = count()
+        self._woken = asyncio.Event()
+        self._tasks: Tasks | None = None
+
+    @property
+    def refusals(self) -> list[str]:
+        """Facts that routing's API did not take."""
+        return self._facts.refusals
+
+    async def run(self) -> None:
+        """Play the whole plan. Raises what went wrong in any part of it."""
+        tasks = self._tasks = Tasks()
+        playing = asyncio.create_task(self._play(tasks))
+        try:
+            await asyncio.wait([playing, tasks.failed], return_when=asyncio.FIRST_COMPLETED)
+            if tasks.failed.done():
+                tasks.failed.result()
+            await playing
+        finally:
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
+            await tasks.stop()
+
+    async def _play(self, tasks: Tasks) -> None:
+        connected = asyncio.Event()
+
+        async def on_connected() -> None:
+            await self._adopt()
+            connected.set()
+
+        tasks.spawn(self._facts.run(), name="facts")
+        tasks.spawn(
+            follow(self._client, "routing", "/v1/telephony/stream", on_event=self._on_event, on_connected=on_connected),
+            name="telephony",
+        )
+        tasks.spawn(self._reconcile(), name="reconcile")
+        await connected.wait()
+        for caller in self._plan.callers:
+            self._at(caller.arrival, self._arrival(caller))
+        for shift in self._plan.shifts:
+            self._at(shift.at, self._shift(shift))
+        while self._due or self._calls or self._placing or not self._facts.all_sent:
+            await self._next()
+
+    async def _next(self) -> None:
+        """Do what is due, or wait for something to happen."""
+        self._woken.clear()
+        if not self._due:
+            try:
+                await asyncio.wait_for(self._woken.wait(), 0.05)
+            except TimeoutError:
+                return
+            return
+        due = self._due[0][0]
+        ahead = (due - self._clock.now()).total_seconds()
+        if ahead > 0:
+            waiting = asyncio.ensure_future(self._clock.sleep(ahead))
+            woken = asyncio.ensure_future(self._woken.wait())
+            try:
+                await asyncio.wait([waiting, woken], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiting.cancel()
+                woken.cancel()
+            return
+        _, _, action = heapq.heappop(self._due)
+        self.progress.worst_lag_seconds = max(self.progress.worst_lag_seconds, -ahead)
+        action()
+        if next(self._order) % 16 == 0:
+            await asyncio.sleep(0)  # let answers and commands in
+
+    def _at(self, due: datetime, action: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (due, next(self._order), action))
+        self._woken.set()
+
+    # callers
+
+    def _arrival(self, caller: Caller) -> Callable[[], None]:
+        def arrive() -> None:
+            assert self._tasks is not None
+            self._placing += 1
+            self._tasks.spawn(self._place(caller), name=f"call {caller.number}")
+
+        return arrive
+
+    async def _place(self, caller: Caller) -> None:
+        began = self._clock.now()
+        key = str(derived_id(self._seed, str(caller.number)))
+        body = {
+            "queue_id": caller.queue_id,
+            "contact_phone": caller.phone,
+            "channel": "voice",
+            "direction": "inbound",
+            "external_id": f"replay-{caller.number}",
+        }
+        try:
+            taken = await self._client.post("routing", "/v1/calls", body, key=key)
+        finally:
+            self._placing -= 1
+        took = (self._clock.now() - began).total_seconds()
+        self.progress.worst_answer_seconds = max(self.progress.worst_answer_seconds, took)
+        self.progress.offered += 1
+        call = Call(caller, taken["call_id"])
+        if call.call_id in self._over:
+            return
+        self._calls[call.call_id] = call
+        self._at(began + timedelta(seconds=caller.patience_seconds), lambda: self._lose_patience(call))
+        for kind, data in self._early.pop(call.call_id, ()):
+            self._on_event(kind, data)
+
+    def _lose_patience(self, call: Call) -> None:
+        if call.phase == "waiting":
+            self.progress.hung_up += 1
+            self._facts.add("hung_up", call_id=call.call_id)
+            self._leave(call)
+
+    def _leave(self, call: Call) -> None:
+        call.phase = "over"
+        self._calls.pop(call.call_id, None)
+        self._over.add(call.call_id)
+        self._woken.set()
+
+    # agents
+
+    def _shift(self, shift: Shift) -> Callable[[], None]:
+        def step() -> None:
+            match shift.step:
+                case "log_in":
+                    self._facts.add("agent_logged_in", agent_id=shift.agent_id)
+                case "log_out":
+                    self._facts.add("agent_logged_out", agent_id=shift.agent_id)
+                case "break":
+                    self._facts.add("agent_state", agent_id=shift.agent_id, state="break", reason="pause")
+                case "available":
+                    self._facts.add("agent_state", agent_id=shift.agent_id, state="available")
+
+        return step
+
+    def _end(self, call: Call) -> None:
+        """The conversation has lasted as long as in the file; the agent finishes with it."""
+        if call.phase == "talking":
+            self.progress.ended += 1
+            self._facts.add("hung_up", call_id=call.call_id)
+            self._facts.add(
+                "wrapped_up", call_id=call.call_id, agent_id=call.agent_id, disposition=call.caller.disposition
+            )
+            self._leave(call)
+
+    # routing's commands
+
+    def _on_event(self, kind: str, data: dict[str, Any]) -> None:
+        call_id = data.get("call_id")
+        if call_id is None or call_id in self._over:
+            return
+        call = self._calls.get(call_id)
+        if call is None:
+            # Its command came before the answer to its offer.
+            self._early.setdefault(call_id, []).append((kind, data))
+            return
+        match kind:
+            case "ring" if call.phase == "waiting":
+                call.agent_id = data["agent_id"]
+                self._facts.add("accepted", call_id=call_id, agent_id=call.agent_id)
+            case "bridge" if call.phase == "waiting":
+                call.phase, call.agent_id = "talking", data["agent_id"]
+                self.progress.answered += 1
+                bridged = self._clock.now()
+                self._at(bridged + timedelta(seconds=call.caller.service_seconds), lambda: self._end(call))
+            case "release" if call.phase == "waiting":
+                self._leave(call)
+            case _:
+                return
+
+    async def _reconcile(self) -> None:
+        while True:
+            await asyncio.sleep(RECONCILE_SECONDS)
+            await self._adopt()
+
+    async def _adopt(self) -> None:
+        """Take in what routing holds and the stream did not say."""
+        for state in LIVE:
+            async for view in self._client.pages("routing", "/v1/calls", state=state):
+                if view["call_id"] not in self._calls or view.get("agent_id") is None:
+                    continue
+                if state == "offered":
+                    self._on_event("ring", view)
+                elif state == "talking":
+                    self._on_event("bridge", view)

@@ -1,0 +1,233 @@
+"""A replay from start to end: its own local stack at the file's time, the driver, the report.
+
+NotReplayed             the file or the choice from it cannot be played
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from common.errors import PlateauError
+from rich.console import Console
+from rich.table import Table
+
+from plateau.checker.figures import Outcome, settled
+from plateau.client import Client
+from plateau.floor.apply import apply
+from plateau.floor.apply import plan as plan_of
+from plateau.replay import report
+from plateau.replay.calls import read_calls
+from plateau.replay.driver import Driver, Progress
+from plateau.replay.plan import NothingToPlay, Plan, plan
+from plateau.stack import Stack, running_stack
+from plateau.state import State, Times
+
+PROGRESS_SECONDS: Final = 10.0
+SETTLE_SECONDS: Final = 60.0
+SHOWN: Final = 20
+
+
+class NotReplayed(PlateauError):
+    """The file or the choice from it cannot be played."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for."""
+
+    file: Path
+    speed: float = 120.0
+    day: date | None = None
+    limit: int | None = None
+    time_zone: str = "Asia/Jerusalem"
+    seed: str = "replay"
+    directory: Path = Path(".local")
+    keep: bool = False
+    lead_in_seconds: float = 30.0
+    """Real seconds for the services to start before the first thing of the plan is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a replay came to."""
+
+    plan: Plan
+    outcome: Outcome
+    progress: Progress
+    refusals: list[str]
+    billing: dict[str, Any]
+    summary: dict[str, Any]
+
+    @property
+    def right(self) -> bool:
+        """Whether every promise was kept."""
+        return bool(
+            self.outcome.kpi_equals_recount
+            and not self.outcome.report.violations
+            and self.summary["billing_equals_replay"]
+            and self.summary["calls_offered"] == len(self.plan.callers)
+        )
+
+
+class _ReplayState(State):
+    """A state whose time is that of the file."""
+
+    def __init__(self, directory: Path, start: datetime, lead_in_seconds: float) -> None:
+        super().__init__(directory)
+        self._start = start
+        self._lead_in = timedelta(seconds=lead_in_seconds)
+
+    def times(self, speed: float, time_zone: str) -> Times:
+        """At the end of the lead-in it is `start`."""
+        return Times(speed, self._start, datetime.now(UTC) + self._lead_in)
+
+
+async def replay(options: Options, console: Console) -> Result:
+    """Play the file; every figure is printed to `console`. Raises NotReplayed, InvalidCallFile or ServerFailed."""
+    zone = ZoneInfo(options.time_zone)
+    rows = await asyncio.to_thread(lambda: list(read_calls(options.file, zone)))
+    try:
+        made = plan(rows, time_zone=options.time_zone, seed=options.seed, day=options.day, limit=options.limit)
+    except NothingToPlay as nothing:
+        raise NotReplayed(f"{options.file}: {nothing}") from None
+    real = timedelta(seconds=(made.end - made.start).total_seconds() / options.speed)
+    console.print(
+        f"{options.file.name}: {len(made.callers)} calls offered to {len(made.floor.queues)} queues and "
+        f"{len(made.floor.agents)} agents, from {made.start:%Y-%m-%d %H:%M} to {made.end:%Y-%m-%d %H:%M}; "
+        f"left out: {made.in_menu} that hung up in the voice menu, {made.phantoms} phantoms. "
+        f"At speed {options.speed:g} it takes about {str(real).partition('.')[0]}.",
+        highlight=False,
+    )
+    async with _directory(options) as directory:
+        state = _ReplayState(directory, made.start.astimezone(UTC), options.lead_in_seconds)
+        async with (
+            running_stack(state, speed=options.speed, time_zone=options.time_zone, tell=console.print) as stack,
+            Client(stack.urls, stack.token, patience=None) as client,
+        ):
+            watch = asyncio.create_task(stack.watch())
+            playing = asyncio.create_task(_play(stack, client, made, options, console))
+            try:
+                await asyncio.wait([watch, playing], return_when=asyncio.FIRST_COMPLETED)
+                if not playing.done():
+                    watch.result()
+                return await playing
+            finally:
+                watch.cancel()
+                playing.cancel()
+                await asyncio.gather(watch, playing, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _directory(options: Options) -> AsyncIterator[Path]:
+    """A fresh one: a replay starts on an empty floor."""
+    options.directory.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix="replay-", dir=options.directory))
+    try:
+        yield directory
+    finally:
+        if not options.keep:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _play(stack: Stack, client: Client, made: Plan, options: Options, console: Console) -> Result:
+    await apply(client, await plan_of(client, made.floor))
+    clock = stack.clock
+    driver = Driver(client, made, clock, options.seed)
+    telling = asyncio.create_task(_tell(driver.progress, clock.now, made, console))
+    try:
+        await driver.run()
+    finally:
+        telling.cancel()
+    console.print("all calls are over; waiting for everything to come through")
+    outcome = await settled(stack.bootstrap_servers, client, timeout=SETTLE_SECONDS)
+    billing = await client.post("billing", "/v1/replay-checks")
+    result = Result(
+        made, outcome, driver.progress, driver.refusals, billing, _summary(made, outcome, driver, billing, options)
+    )
+    await _print(result, client, options, console)
+    return result
+
+
+async def _tell(progress: Progress, now: Callable[[], datetime], made: Plan, console: Console) -> None:
+    zone = made.start.tzinfo
+    while True:
+        await asyncio.sleep(PROGRESS_SECONDS)
+        console.print(
+            f"{now().astimezone(zone):%Y-%m-%d %H:%M:%S}  offered {progress.offered} of {len(made.callers)}, answered "
+            f"{progress.answered}, hung up {progress.hung_up}, ended {progress.ended}; driver late by at most "
+            f"{progress.worst_lag_seconds:.1f} simulated s",
+            highlight=False,
+        )
+
+
+def _summary(made: Plan, outcome: Outcome, driver: Driver, billing: dict[str, Any], options: Options) -> dict[str, Any]:
+    counts, progress = outcome.report.counts, driver.progress
+    return {
+        "kpi_equals_recount": outcome.kpi_equals_recount,
+        "intervals_compared": len(outcome.recount.intervals),
+        "calls_in_file": len(made.callers) + made.in_menu + made.phantoms,
+        "calls_offered": counts["calls_offered"],
+        "calls_answered": counts["calls_answered"],
+        "calls_abandoned": counts["calls_abandoned"],
+        "cases_closed": counts["cases_closed"],
+        "reversals": counts["reversals"],
+        "charges": outcome.report.net_charges,
+        "amount": {currency: str(amount) for currency, amount in outcome.report.amounts.items()},
+        "billing_equals_replay": bool(billing.get("equal")),
+        "dead_letters": counts["dead_letters"],
+        "violations": len(outcome.report.violations),
+        "speed": options.speed,
+        "driver_worst_lag_seconds": round(progress.worst_lag_seconds, 3),
+        "routing_worst_answer_seconds": round(progress.worst_answer_seconds, 3),
+    }
+
+
+async def _print(result: Result, client: Client, options: Options, console: Console) -> None:
+    made, outcome = result.plan, result.outcome
+    window = {"from": made.start.isoformat(), "to": (made.end + timedelta(days=1)).isoformat()}
+    days = [row async for row in client.pages("kpi", "/v1/intervals", step="1d", level="queue", **window)]
+    zone = ZoneInfo(options.time_zone)
+    console.print(
+        report.table(
+            report.of_kpi(days, made.queue_types),
+            report.of_recount(outcome.recount, made.queue_types, zone),
+            report.of_file(made.past),
+        )
+    )
+    money = Table(title="cases and charges, from the event log")
+    for column in ("closings", "reopenings", "charges", "reversals", "charges that stand", "amount"):
+        money.add_column(column, justify="right")
+    counts = outcome.report.counts
+    money.add_row(
+        *(str(counts[name]) for name in ("cases_closed", "cases_reopened", "charges", "reversals")),
+        str(outcome.report.net_charges),
+        ", ".join(f"{amount} {currency}" for currency, amount in sorted(outcome.report.amounts.items())) or "0",
+    )
+    console.print(money)
+    console.print(
+        f"worst lag of this driver: {result.progress.worst_lag_seconds:.2f} simulated s "
+        f"({result.progress.worst_lag_seconds / options.speed * 1000:.0f} ms); slowest acceptance of a call by "
+        f"routing's API: {result.progress.worst_answer_seconds:.2f} simulated s",
+        highlight=False,
+    )
+    for name, found in (
+        ("violation", outcome.report.violations),
+        ("KPI differs", [f"{one.row}: {one.name} is {one.found}, not {one.expected}" for one in outcome.differences]),
+        ("dead letter", outcome.report.dead_letters),
+        ("refused", result.refusals),
+    ):
+        for text in found[:SHOWN]:
+            console.print(f"{name}: {text}", style="red", markup=False)
+        if len(found) > SHOWN:
+            console.print(f"{name}: and {len(found) - SHOWN} more", style="red")
+    console.print(json.dumps(result.summary), highlight=False, soft_wrap=True, markup=False)
