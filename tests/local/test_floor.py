@@ -125,7 +125,7 @@ def test_a_right_floor_is_read_with_every_default() -> None:
         (
             "[case.closed.v1]",
             "[case.closd.v1]",
-            'unknown event type (did you mean "case.closed.v1"?), not "case.closd.v1"',
+            'must be an event that webhooks can carry (did you mean "case.closed.v1"?), not "case.closd.v1"',
         ),
         ('"14:00", "20:00"', '"20:00", "14:00"', 'must end after it begins, not "20:00-14:00"'),
         ('"14:00", "20:00"', '"12:00", "20:00"', 'hours overlap, not "10:00-13:00, 12:00-20:00"'),
@@ -188,9 +188,9 @@ def test_rows_of_a_leads_file_are_checked_by_line(tmp_path: Path) -> None:
     text = GOOD + "        leads: leads.csv\n"
     messages = wrong_of(text, tmp_path)
     assert messages == [
-        'leads.csv:3:1: campaign autumn: leads: phone: must be a phone number, not "nonsense"',
-        'leads.csv:4:1: campaign autumn: leads: phone: is already on line 2, not "+33199001234"',
-        'leads.csv:5:1: campaign autumn: leads: time_zone: must be an IANA time zone, not "Mars/Base"',
+        'leads.csv:3:1: campaign autumn: leads: phone: not a possible phone number; read "nonsense"',
+        'leads.csv:4:1: campaign autumn: leads: phone: duplicate of line 2; read "+33199001234"',
+        'leads.csv:5:1: campaign autumn: leads: time_zone: not an IANA time zone like Europe/Paris; read "Mars/Base"',
     ]
 
 

@@ -134,10 +134,16 @@ def apply(
             _print_plan(made)
             if dry_run:
                 return
-            done = await apply_plan(services, made)
+            done = await apply_plan(services, made, _print_applied)
             out.print(f"applied {len(done)} changes")
 
     called(work)
+
+
+def _print_applied(change: Change, answer: Any) -> None:
+    """A new webhook's secret is shown this once."""
+    if change.kind == "webhook" and isinstance(answer, dict) and answer.get("secret"):
+        out.print(f"webhook {change.id}: signing secret, not shown again: {answer['secret']}", markup=False)
 
 
 def _print_plan(made: Plan) -> None:

@@ -6,8 +6,6 @@ NotApplied              a service refused a change; names the line, what is wron
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +13,10 @@ from typing import Any, Final, Literal
 
 from common.errors import PlateauError
 from common.ids import derived_id
-from common.phone import normalise
 
 from plateau.client import Client, Refused
-from plateau.floor.check import LEAD_COLUMNS
 from plateau.floor.document import Place, Wrong
+from plateau.floor.leads import Lead, header_of, leads
 from plateau.floor.model import Campaign, Floor, Tariff, Tenant
 from plateau.floor.resources import LISTS, Resource, differences, resources, same
 
@@ -112,8 +109,11 @@ async def plan(client: Client, floor: Floor) -> Plan:
     return Plan(tuple(changes), tuple(sorted(elsewhere)))
 
 
-async def apply(client: Client, plan: Plan, applied: Callable[[Change], None] = lambda _: None) -> list[Change]:
-    """Make every pending change, in order; `applied` is told of each. Raises NotApplied at the first refusal."""
+async def apply(client: Client, plan: Plan, applied: Callable[[Change, Any], None] = lambda *_: None) -> list[Change]:
+    """Make every pending change, in order; `applied` is told of each, with the answer of the service.
+
+    Raises NotApplied at the first refusal.
+    """
     done: list[Change] = []
     for _, group in itertools.groupby(plan.pending, key=lambda change: (change.kind, change.service)):
         for batch in _batches(list(group)):
@@ -124,7 +124,7 @@ async def apply(client: Client, plan: Plan, applied: Callable[[Change], None] = 
                     failed = failed or (change, answer)
                 else:
                     done.append(change)
-                    applied(change)
+                    applied(change, answer)
             if failed is not None:
                 change, error = failed
                 if isinstance(error, Refused):
@@ -208,7 +208,8 @@ async def _campaign(
         known: set[str] = set()
         if current is not None:
             known = {lead["phone"] async for lead in client.pages("dialer", f"{path}/leads")}
-        rows = list(_missing_rows(campaign, floor.tenant(campaign.tenant_id).region, known))
+        every = leads(campaign.leads, campaign, floor.tenant(campaign.tenant_id))
+        rows = [row.text for row in every if isinstance(row, Lead) and row.phone not in known]
         missing = len(rows)
         place = campaign.where("leads")
         if not rows:
@@ -224,7 +225,7 @@ async def _campaign(
                 fields=(("rows", None, len(part)),),
                 method="POST",
                 path=f"{path}/leads",
-                csv=_as_csv(part),
+                csv="\n".join((header_of(campaign.leads), *part, "")).encode(),
             )
     state = "draft" if current is None else str(current.get("state") or current.get("status"))
     going = state == "running" or (state == "completed" and not missing)
@@ -242,32 +243,14 @@ async def _campaign(
         )
 
 
-def _missing_rows(campaign: Campaign, region: str, known: set[str]) -> Iterator[dict[str, str]]:
-    assert campaign.leads is not None
-    with campaign.leads.open(encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
-            if normalise(row["phone"], region) not in known:
-                yield row
-
-
-def _as_csv(rows: Sequence[Mapping[str, str]]) -> bytes:
-    columns = [column for column in LEAD_COLUMNS if column in rows[0]]
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, columns, extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue().encode()
-
-
-async def _send(client: Client, change: Change) -> None:
+async def _send(client: Client, change: Change) -> Any:
     if change.csv is not None:
         key = str(derived_id("leads", change.id, change.csv.decode()))
         headers = {"Content-Type": "text/csv"}
-        await client.request(change.service, "POST", change.path, content=change.csv, headers=headers, key=key)
-    elif change.method == "POST":
-        await client.post(change.service, change.path)
-    else:
-        await client.put(change.service, change.path, change.body or {})
+        return await client.request(change.service, "POST", change.path, content=change.csv, headers=headers, key=key)
+    if change.method == "POST":
+        return await client.post(change.service, change.path)
+    return await client.put(change.service, change.path, change.body or {})
 
 
 __all__ = ["Change", "NotApplied", "Plan", "apply", "newest_tariff", "plan", "same"]

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
-from zoneinfo import available_timezones
-
-from common.phone import InvalidPhone, normalise
 
 from plateau.floor.document import Place, Wrong, suggestion
-from plateau.floor.model import Agent, Campaign, Queue, Tenant
+from plateau.floor.leads import wrong_leads
+from plateau.floor.model import Agent, Queue, Tenant
 from plateau.floor.parse import Draft
-
-LEAD_COLUMNS: Final = ("phone", "name", "time_zone", "external_id")
-MOST_REJECTED_ROWS: Final = 50
-"""More wrong rows of one file are counted, not listed."""
 
 
 def check(draft: Draft) -> None:
@@ -108,55 +99,7 @@ def _campaigns(draft: Draft) -> Iterator[Wrong]:
         elif queue is not None and queue.tenant_id != campaign.tenant_id:
             yield Wrong(place, path, f"this queue belongs to another tenant, {queue.tenant_id}", campaign.queue_id)
         if campaign.leads is not None:
-            yield from _leads(campaign, campaign.leads, tenants[campaign.tenant_id].region)
-
-
-def _leads(campaign: Campaign, path: Path, region: str) -> Iterator[Wrong]:
-    """Each row's rules are the dialer's own, applied here before anything is sent."""
-    where = f"campaign {campaign.id}: leads"
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            count = 0
-            for wrong in _rows(file, path.name, where, region):
-                count += 1
-                if count <= MOST_REJECTED_ROWS:
-                    yield wrong
-            if count > MOST_REJECTED_ROWS:
-                more = f"and {count - MOST_REJECTED_ROWS} more wrong rows"
-                yield Wrong(Place(path.name, 1_000_000_000, 1), where, more)
-    except OSError as error:
-        yield Wrong(campaign.where("leads"), where, f"the file cannot be read ({error.strerror})", str(path))
-    except UnicodeDecodeError:
-        yield Wrong(campaign.where("leads"), where, "the file is not UTF-8", str(path))
-
-
-def _rows(file: Iterator[str], source: str, where: str, region: str) -> Iterator[Wrong]:
-    rows = csv.DictReader(file)
-    columns = rows.fieldnames or []
-    for column in columns:
-        if column not in LEAD_COLUMNS:
-            detail = f"unknown column; known are {', '.join(LEAD_COLUMNS)}"
-            yield Wrong(Place(source, 1, 1), where, detail, column)
-    if "phone" not in columns:
-        yield Wrong(Place(source, 1, 1), where, "there is no column phone", ", ".join(columns))
-        return
-    known_zones = available_timezones()
-    seen: dict[str, int] = {}
-    for row in rows:
-        line = rows.line_num
-        if None in row:
-            yield Wrong(Place(source, line, 1), where, "has more values than there are columns")
-        try:
-            phone = normalise(row["phone"] or "", region)
-        except InvalidPhone:
-            yield Wrong(Place(source, line, 1), f"{where}: phone", "must be a phone number", row["phone"] or "")
-            continue
-        first = seen.setdefault(phone, line)
-        if first != line:
-            yield Wrong(Place(source, line, 1), f"{where}: phone", f"is already on line {first}", row["phone"])
-        zone = row.get("time_zone")
-        if zone and zone not in known_zones:
-            yield Wrong(Place(source, line, 1), f"{where}: time_zone", "must be an IANA time zone", zone)
+            yield from wrong_leads(campaign, tenants[campaign.tenant_id])
 
 
 def _dispositions(tenants: list[Tenant], queues: list[Queue]) -> Iterator[Wrong]:

@@ -46,9 +46,10 @@ class Wrong:
     path: str
     detail: str
     value: str | None = None
+    before_value: str = ", not "
 
     def __str__(self) -> str:
-        said = "" if self.value is None else f", not {_shown(self.value)}"
+        said = "" if self.value is None else f"{self.before_value}{_shown(self.value)}"
         path = f"{self.path}: " if self.path else ""
         return f"{self.place}: {path}{self.detail}{said}"
 

@@ -14,7 +14,12 @@ from plateau.floor.model import Queue
 from plateau.floor.resources import LISTS, queue_body
 
 _QUEUE_DEFAULTS: Final = queue_body(Queue(id="", tenant_id="", pool_id=""))
-_CAMPAIGN_DEFAULTS: Final = {"max_attempts": 4, "retry_after_minutes": 120, "ring_seconds": 25}
+_CAMPAIGN_DEFAULTS: Final = {
+    "max_attempts": 4,
+    "retry_after_minutes": 120,
+    "rest_after_abandon_minutes": 4320,
+    "ring_seconds": 25,
+}
 
 
 class _Dumper(yaml.SafeDumper):

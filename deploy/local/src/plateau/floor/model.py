@@ -98,6 +98,7 @@ class Campaign(Item):
     """Ranges ["10:00", "13:00"] by day (mon … sun), in the lead's time zone."""
     max_attempts: int = 4
     retry_after_minutes: int = 120
+    rest_after_abandon_minutes: int = 4320
     ring_seconds: int = 25
     running: bool = False
     leads: Path | None = field(default=None, compare=False)

@@ -21,6 +21,7 @@ from common.money import EXPONENTS, InvalidMoney, Money
 from plateau.floor.document import SLUG, Document, Fields, Place, Wrong, decimal, suggestion
 from plateau.floor.model import Agent, Campaign, Floor, Overflow, Pool, Queue, Tariff, Tenant, Webhook
 
+EVENT_TYPES: Final = tuple(kind for kind in CATALOGUE if kind.startswith("case."))
 CHANNELS: Final = ("voice", "chat", "email", "post")
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 RESERVED_TENANT: Final = "floor"
@@ -145,11 +146,9 @@ def _tariff(draft: Draft, tenant: Fields, currency: str) -> Tariff | None:
 def _webhook(tenant_id: str, name: str, fields: Fields) -> Webhook:
     event_types = fields.texts("event_types")
     for kind, place in event_types:
-        if kind not in CATALOGUE:
-            known = suggestion(kind, CATALOGUE)
-            fields.document.wrong.append(
-                Wrong(place, fields.path_of("event_types"), f"unknown event type{known}", kind)
-            )
+        if kind not in EVENT_TYPES:
+            detail = f"must be an event that webhooks can carry{suggestion(kind, EVENT_TYPES)}"
+            fields.document.wrong.append(Wrong(place, fields.path_of("event_types"), detail, kind))
     webhook = Webhook(
         id=name,
         tenant_id=tenant_id,
@@ -212,6 +211,7 @@ def _campaign(tenant_id: str, name: str, fields: Fields, directory: Path) -> Cam
         calling_hours=_calling_hours(fields),
         max_attempts=fields.integer("max_attempts", 4, low=1, high=100),
         retry_after_minutes=fields.integer("retry_after_minutes", 120, low=1, high=60 * 24 * 365),
+        rest_after_abandon_minutes=fields.integer("rest_after_abandon_minutes", 4320, low=1, high=60 * 24 * 365),
         ring_seconds=fields.integer("ring_seconds", 25, low=5, high=120),
         running=fields.boolean("running", False),
         leads=directory / leads if leads else None,

@@ -132,6 +132,7 @@ def campaign_body(campaign: Campaign) -> dict[str, Any]:
         "calling_hours": {day: [list(hours) for hours in ranges] for day, ranges in campaign.calling_hours.items()},
         "max_attempts": campaign.max_attempts,
         "retry_after_minutes": campaign.retry_after_minutes,
+        "rest_after_abandon_minutes": campaign.rest_after_abandon_minutes,
         "ring_seconds": campaign.ring_seconds,
     }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from plateau.client import Refused
 from plateau.simulator.arrivals import lognormal
 from plateau.simulator.traffic import Outbound
 from plateau.simulator.world import World
+
+_PAGE: Final = 500
 
 
 class Dials:
@@ -20,16 +22,22 @@ class Dials:
 
     def on_event(self, kind: str, data: dict[str, Any]) -> None:
         """A command of the dialer."""
-        attempt_id = data.get("attempt_id")
-        if attempt_id is None or attempt_id in self._known:
+        attempt_id: str = data["attempt_id"]
+        if data.get("command", kind) != "dial" or attempt_id in self._known:
             return
         self._known.add(attempt_id)
         self._world.tasks.spawn(self._dial(data))
 
     async def adopt(self) -> None:
         """Dials that were asked for while nobody listened."""
-        async for dial in self._world.client.pages("dialer", "/v1/dials"):
-            self.on_event("dial", dial)
+        after = "0"
+        while True:
+            page = await self._world.client.get("dialer", "/v1/dials", after=after, limit=_PAGE)
+            for dial in page["items"]:
+                self.on_event("dial", dial)
+            if not page["items"]:
+                return
+            after = page["next_cursor"]
 
     async def _dial(self, dial: dict[str, Any]) -> None:
         world = self._world

@@ -32,14 +32,17 @@ async def follow(
     """
     delay = _FIRST_DELAY
     timeout = httpx.Timeout(10.0, read=SILENCE)
+    position: str | None = None
     while True:
         try:
             url = client.urls[service] + path
-            async with aconnect_sse(client.http, "GET", url, headers=client.headers(), timeout=timeout) as source:
+            headers = client.headers() if position is None else {**client.headers(), "Last-Event-ID": position}
+            async with aconnect_sse(client.http, "GET", url, headers=headers, timeout=timeout) as source:
                 source.response.raise_for_status()
                 await on_connected()
                 delay = _FIRST_DELAY
                 async for event in source.aiter_sse():
+                    position = event.id or position
                     _hand_over(event, on_event)
         except httpx.HTTPStatusError as failure:
             if failure.response.status_code < 500 and failure.response.status_code != 429:
