@@ -97,7 +97,7 @@ def _channel(topic: Topic) -> dict[str, Any]:
 def _dead_letters(topic: Topic) -> dict[str, Any]:
     return {
         "address": topic.dead_letters,
-        "description": f"Records of `{topic.name}` that a reader could never handle, as they were; headers name the cause.",
+        "description": f"Records of `{topic.name}` that a reader could never handle; headers name the cause.",
         "messages": {},
         "bindings": {
             "kafka": _kafka(DEAD_LETTER_PARTITIONS, int(DEAD_LETTER_RETENTION.total_seconds() * 1000)),
@@ -168,7 +168,7 @@ def _schemas() -> dict[str, Any]:
 
 
 def _types(topic: Topic) -> list[str]:
-    return [kind for kind, cls in CATALOGUE.items() if cls.TOPIC == topic.name]
+    return [kind for kind, cls in CATALOGUE.items() if topic.name == cls.TOPIC]
 
 
 def main() -> None:
