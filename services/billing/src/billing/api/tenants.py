@@ -21,8 +21,9 @@ from common.http import (
     encode_cursor,
     etag,
 )
+from common.money import EXPONENTS
 from fastapi import Request, Response
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, JsonValue
 
 from billing.api.parameters import Operator, Reader, TenantId
 from billing.domain.tariffs import Tariff
@@ -30,6 +31,8 @@ from billing.service import tariffs as service
 from billing.store import tariffs as store
 
 router = Router(tags=["tariffs"])
+
+_CURRENCIES: list[JsonValue] = [*sorted(EXPONENTS)]
 
 
 class TenantBody(Model):
@@ -39,7 +42,7 @@ class TenantBody(Model):
     time_zone: str = Field(
         max_length=64, description="IANA name: decides the days and months", examples=["Europe/Paris"]
     )
-    currency: str = Field(max_length=3, description="ISO 4217", examples=["EUR"])
+    currency: str = Field(max_length=3, description="ISO 4217", json_schema_extra={"enum": _CURRENCIES})
 
 
 class TenantView(TenantBody):

@@ -171,7 +171,10 @@ async def entries(
 async def month_entries(session: Session, tenant_id: str, days: tuple[date, date]) -> AsyncIterator[Entry]:
     """The tenant's entries of these days by day and time, as one snapshot, however many."""
     rows = session.cursor(
-        f"SELECT {_ENTRY} FROM ledger WHERE tenant_id = $1 AND day BETWEEN $2 AND $3 ORDER BY day, occurred_at, kind, id",  # noqa: S608
+        f"""
+        SELECT {_ENTRY} FROM ledger WHERE tenant_id = $1 AND day BETWEEN $2 AND $3
+        ORDER BY day, occurred_at, kind, id
+        """,  # noqa: S608 - a constant
         tenant_id,
         *days,
     )
