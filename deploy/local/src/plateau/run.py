@@ -31,6 +31,8 @@ SAMPLE: Final = "sample.yaml"
 FINISH_SECONDS: Final = 12.0
 """Real seconds in which calls in progress may end by themselves at the end of a run."""
 SETTLE_SECONDS: Final = 60.0
+QUIET_SIMULATED_SECONDS: Final = 120.0
+"""Longer than any timer of a call or a dial that is left when everybody has gone."""
 LINE_SECONDS: Final = 5.0
 VIOLATIONS_SHOWN: Final = 20
 
@@ -108,7 +110,7 @@ async def _play(
             console.print("no new calls; those in progress go to their end", highlight=False)
             drained = await simulator.drain(0 if stop.asked.is_set() else FINISH_SECONDS)
         console.print("waiting for the services to handle what is left", highlight=False)
-        settled = await _settle(kafka)
+        settled = await _settle(kafka, max(3.0, QUIET_SIMULATED_SECONDS / options.speed))
         await tally.catch_up()
     finally:
         await tally.close()
@@ -129,18 +131,20 @@ async def _play(
     return 1 if report.violations else 0
 
 
-async def _settle(kafka: Kafka) -> bool:
-    """Wait until every consumer has read everything and nothing new is published. Whether that came to be."""
+async def _settle(kafka: Kafka, quiet_seconds: float) -> bool:
+    """Wait until every consumer has read everything and nothing new was published for so long; whether that came."""
+    loop = asyncio.get_running_loop()
     with suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_SECONDS):
-            before = await ends(kafka)
+            before, since = await ends(kafka), loop.time()
             while True:
-                await asyncio.sleep(1)
+                await asyncio.sleep(0.5)
                 behind = await lag(kafka)
                 now = await ends(kafka)
-                if now == before and not any(behind.values()):
+                if now != before or any(behind.values()):
+                    before, since = now, loop.time()
+                elif loop.time() - since >= quiet_seconds:
                     return True
-                before = now
     return False
 
 
@@ -153,7 +157,8 @@ async def _shown(
     async with Client(stack.urls, stack.token, patience=1.0) as client, asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(tally.follow()),
-            group.create_task(_refresh(figures, stack, client, tally, kafka)),
+            group.create_task(_refresh(figures, stack, client, tally)),
+            group.create_task(_refresh_lag(figures, kafka)),
             group.create_task(_show(figures, stack, simulator, console)),
         ]
         try:
@@ -163,18 +168,26 @@ async def _shown(
                 task.cancel()
 
 
-async def _refresh(figures: view.Figures, stack: Stack, client: Client, tally: Tally, kafka: Kafka) -> None:
+async def _refresh(figures: view.Figures, stack: Stack, client: Client, tally: Tally) -> None:
     while True:
         figures.simulated = f"{stack.clock.now():%Y-%m-%d %H:%M:%S} UTC"
         figures.counts, figures.amounts = tally.counts, tally.amounts
         try:
             figures.live = await client.get("kpi", "/v1/live")
             figures.campaigns = [one async for one in client.pages("dialer", "/v1/campaigns")]
-            figures.lag = await lag(kafka)
             figures.trouble = ""
-        except (Unreachable, Refused, KafkaError) as failure:
+        except (Unreachable, Refused) as failure:
             figures.trouble = str(failure)
         await asyncio.sleep(1)
+
+
+async def _refresh_lag(figures: view.Figures, kafka: Kafka) -> None:
+    while True:
+        try:
+            figures.lag = await lag(kafka)
+        except KafkaError as failure:
+            figures.trouble = f"the broker does not tell its lag: {type(failure).__name__}"
+        await asyncio.sleep(3)
 
 
 async def _show(figures: view.Figures, stack: Stack, simulator: Simulator, console: Console) -> None:

@@ -47,12 +47,17 @@ class Desks:
             desk.activity = "busy" if state in ("busy", "wrap_up", "offered") else "free"
             self._world.tasks.spawn(self._rests(desk), name=f"rests of {desk.agent.id}")
 
-    def log_out(self) -> None:
-        """Everybody leaves; who is in a conversation leaves after it."""
+    def log_out(self, *, outbound_only: bool = False) -> None:
+        """Everybody leaves (or those who take only campaigns' calls); who is in a conversation leaves after it."""
         for desk in self._desks.values():
-            if desk.activity != "away":
+            if desk.activity != "away" and (not outbound_only or self._serves_only_campaigns(desk)):
                 desk.activity = "away"
                 self._world.facts.add("agent_logged_out", agent_id=desk.agent.id)
+
+    def _serves_only_campaigns(self, desk: Desk) -> bool:
+        floor = self._world.floor
+        dialled = {campaign.queue_id for campaign in floor.campaigns}
+        return all(queue.id in dialled for queue in floor.queues if desk.agent in floor.agents_of(queue))
 
     def ring(self, agent_id: str, call_id: str, outbound: bool, timeout_seconds: float) -> None:
         """An offer reaches the desk."""

@@ -19,6 +19,7 @@ class Dials:
         self._world = world
         self._known: set[str] = set()
         self.in_progress = 0
+        """Dials begun before the floor was closing."""
 
     def on_event(self, kind: str, data: dict[str, Any]) -> None:
         """A command of the dialer."""
@@ -45,7 +46,8 @@ class Dials:
         traffic = world.traffic.campaigns.get(dial["campaign_id"]) or world.outbound(dial.get("queue_id", ""))
         random = world.random("dial", attempt_id)
         ring_seconds = float(dial.get("ring_seconds") or 25)
-        self.in_progress += 1
+        counted = not world.closing
+        self.in_progress += counted
         try:
             await self._tell(attempt_id, "ringing")
             outcome = _outcome(traffic, random.random())
@@ -62,7 +64,7 @@ class Dials:
             world.counters.dials[outcome] += 1
             await self._tell(attempt_id, outcome)
         finally:
-            self.in_progress -= 1
+            self.in_progress -= counted
 
     async def _tell(self, attempt_id: str, fact: str) -> None:
         try:

@@ -133,6 +133,7 @@ class Simulator:
         if world is None or switch is None or desks is None or dials is None:
             raise RuntimeError("the simulator does not play")
         world.closing = True
+        desks.log_out(outbound_only=True)
 
         def idle() -> bool:
             return not switch.busy and dials.in_progress == 0 and world.facts.all_sent
