@@ -132,8 +132,8 @@ async def record(
     """Store what came of a try; False when the lease was over and somebody else has tried since (or it is deleted)."""
     stored = await session.fetchval(
         """
-        UPDATE deliveries SET state = $3, next_attempt_at = $4, last_status = $5, last_error = $6, last_excerpt = $7,
-            delivered_at = CASE WHEN $3 = 'delivered' THEN $8::timestamptz END
+        UPDATE deliveries SET state = $3::varchar, next_attempt_at = $4, last_status = $5, last_error = $6,
+            last_excerpt = $7, delivered_at = CASE WHEN $3::varchar = 'delivered' THEN $8::timestamptz END
         WHERE id = $1 AND attempts = $2 AND state = 'pending' RETURNING true
         """,
         claim.id,
