@@ -49,7 +49,7 @@ async def add(session: Session, commands: Sequence[tuple[Attempt, Command, datet
                 AS new (attempt_id, tenant_id, command, expires_at, call_id, n) ORDER BY n
             ON CONFLICT DO NOTHING RETURNING 1
         )
-        SELECT pg_notify('dialer_' || current_schema(), 'dials') FROM (SELECT 1 FROM added LIMIT 1) AS some
+        SELECT pg_notify('dialer_' || current_schema(), 'dials') FROM (SELECT 1 FROM added LIMIT 1) AS anything
         """,
         [attempt.attempt_id for attempt, _, _ in commands],
         [attempt.tenant_id for attempt, _, _ in commands],

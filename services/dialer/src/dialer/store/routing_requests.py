@@ -33,7 +33,7 @@ async def add(session: Session, requests: Sequence[tuple[Attempt, Kind, str | No
             INSERT INTO routing_requests (attempt_id, tenant_id, kind, call_id)
             SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING RETURNING 1
         )
-        SELECT pg_notify('dialer_' || current_schema(), 'routing') FROM (SELECT 1 FROM added LIMIT 1) AS some
+        SELECT pg_notify('dialer_' || current_schema(), 'routing') FROM (SELECT 1 FROM added LIMIT 1) AS anything
         """,
         [attempt.attempt_id for attempt, _, _ in requests],
         [attempt.tenant_id for attempt, _, _ in requests],

@@ -1,0 +1,163 @@
+"""The import of lists: every wrong value with its line, all or nothing, and nothing twice."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from common.errors import NotFound
+from dialer.domain.errors import RejectedRows, TooLarge
+from dialer.domain.lead_file import Reject
+from hypothesis import given
+from hypothesis import strategies as st
+
+from .conftest import Floor, numbers
+
+WRONG = """phone,name,time_zone,external_id
++33639980000,Odile,Europe/Paris,A1
+0639980001,Basile,,A2
+12,Short,,A3
++33639980002,Nowhere,Europe/Pariss,A4
++33639980000,Again,,A5
+,Empty,,A6
++33639980003,too,many,fields,here
+"+33639980004,Open quote,,A8
++33639980005,Tab\there,,A9
+"""
+
+
+async def test_wrong_rows_are_named_by_line_and_value_and_nothing_is_imported(floor: Floor) -> None:
+    await floor.campaign()
+    with pytest.raises(RejectedRows) as refused:
+        await floor.load(WRONG)
+    document = refused.value.document()
+    assert document["status"] == 422
+    assert (document["rows"], document["rejected"]) == (9, 7)
+    assert [(reject["line"], reject["column"], reject["value"]) for reject in document["errors"]] == [
+        (4, "phone", "12"),
+        (5, "time_zone", "Europe/Pariss"),
+        (6, "phone", "+33639980000"),
+        (7, "phone", ""),
+        (8, "", "+33639980003,too,many,fields,here"),
+        (9, "", '"+33639980004,Open quote,,A8'),
+        (10, "name", "Tab\there"),
+    ]
+    assert document["errors"][2]["reason"] == "duplicate of line 2"
+    assert document["errors"][1]["reason"] == "not an IANA time zone like Europe/Paris"
+    assert await floor.leads() == []
+
+
+async def test_skip_imports_the_good_rows(floor: Floor) -> None:
+    await floor.campaign()
+    result = await floor.load(WRONG, on_reject="skip")
+    assert (result.rows, result.imported, result.unchanged, result.rejected) == (9, 2, 0, 7)
+    leads = await floor.leads()
+    assert [(lead["phone"], lead["name"], lead["zones"], lead["external_id"]) for lead in leads] == [
+        ("+33639980000", "Odile", "Europe/Paris", "A1"),
+        ("+33639980001", "Basile", "Europe/Paris", "A2"),
+    ]
+
+
+async def test_the_same_file_again_changes_nothing(floor: Floor) -> None:
+    await floor.campaign()
+    text = "phone;name\n" + "\n".join(f"{number};Person {number}" for number in numbers(50))
+    assert (await floor.load(text)).imported == 50
+    before = await floor.leads()
+    again = await floor.load(text)
+    assert (again.rows, again.imported, again.unchanged, again.rejected) == (50, 0, 50, 0)
+    assert await floor.leads() == before
+    more = await floor.load(text + "\n+33639980900;New")
+    assert (more.imported, more.unchanged) == (1, 50)
+
+
+async def test_a_number_on_the_list_with_other_values_is_a_reject(floor: Floor) -> None:
+    await floor.campaign()
+    await floor.load("phone,name\n+33639980000,Odile\n")
+    result = await floor.load("name,phone\nOdette,+33639980000\nBasile,+33639980001\n", on_reject="skip")
+    assert (result.imported, result.rejected) == (1, 1)
+    assert result.rejects == [Reject(2, "phone", "+33639980000", "already on the list with another name")]
+
+
+async def test_the_same_number_may_be_on_two_lists(floor: Floor) -> None:
+    await floor.campaign("one", leads=numbers(2))
+    await floor.campaign("two", leads=numbers(2))
+    assert len(await floor.leads("one")) == len(await floor.leads("two")) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "reason"),
+    [
+        ("", 1, "phone", "the file is empty; its first line names the columns"),
+        ("name,external_id\n", 1, "phone", "the column phone is missing"),
+        ("phone,nom\n", 1, "nom", "unknown column; columns are phone, name, time_zone, external_id"),
+        ("phone,phone\n", 1, "phone", "the column is there twice"),
+        (b"phone\n+33639980000\n\xe9\n", 3, "", "not UTF-8 from here on (invalid continuation byte)"),
+        ("phone\n+33639980000\n" + "9" * 10_001, 3, "", "longer than 10000 characters"),
+    ],
+)
+async def test_a_file_that_cannot_be_read_is_refused_whole(
+    floor: Floor, text: str | bytes, line: int, column: str, reason: str
+) -> None:
+    await floor.campaign()
+    with pytest.raises(RejectedRows) as refused:
+        await floor.load(text, on_reject="skip")
+    assert refused.value.errors is not None
+    last = refused.value.errors[-1]
+    assert (last["line"], last["column"], last["reason"]) == (line, column, reason)
+    assert await floor.leads() == []
+
+
+async def test_hours_that_never_fit_the_number_are_named_at_the_import(floor: Floor) -> None:
+    await floor.campaign()
+    with pytest.raises(RejectedRows) as refused:
+        await floor.load("phone\n+18005551234\n")
+    assert refused.value.errors is not None
+    assert "possible time zones at once" in refused.value.errors[0]["reason"]
+    assert (await floor.load("phone,time_zone\n+18005551234,America/New_York\n")).imported == 1
+
+
+async def test_a_file_past_the_limit_is_refused(floor: Floor) -> None:
+    await floor.campaign()
+    with pytest.raises(TooLarge):
+        await floor.load(b"phone\n" + b"+33639980000\n" * 90_000)
+
+
+async def test_only_the_first_thousand_rejects_are_listed(floor: Floor) -> None:
+    await floor.campaign()
+    good, bad = numbers(200), ["1"] * 1500
+    with pytest.raises(RejectedRows) as refused:
+        await floor.load("phone\n" + "\n".join(good + bad + good))
+    document = refused.value.document()
+    assert (document["rows"], document["rejected"], len(document["errors"])) == (1900, 1700, 1000)
+    assert [error["line"] for error in document["errors"]] == list(range(202, 1202))
+
+
+async def test_there_must_be_a_campaign(floor: Floor) -> None:
+    with pytest.raises(NotFound):
+        await floor.load("phone\n", "unknown")
+
+
+names = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters='\u2028\u2029\x85"'), max_size=20)
+
+
+@given(
+    people=st.lists(names, min_size=1, max_size=20),
+    size=st.integers(1, 50),
+    ends=st.sampled_from(["\n", "\r\n", "\r"]),
+    mark=st.sampled_from(["", "\ufeff"]),
+)
+def test_a_file_reads_the_same_however_it_is_cut(people: list[str], size: int, ends: str, mark: str) -> None:
+    from dialer.domain.lead_file import Checks, Header, LineReader, Row, check_row
+
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator=ends, quoting=csv.QUOTE_ALL)
+    writer.writerows([["phone", "name"], *zip(numbers(len(people)), people, strict=True)])
+    data = (mark + out.getvalue()).encode()
+    reader = LineReader()
+    lines = [line for n in range(0, len(data), size) for line in reader.feed(data[n : n + size])]
+    (_, first), *rest = lines + reader.feed(b"", last=True)
+    checks = Checks("FR", "Europe/Paris", lambda _: True)
+    rows = [check_row(number, line, Header.parse(1, first), checks) for number, line in rest]
+    assert [row.name for row in rows if isinstance(row, Row)] == [name.strip() or None for name in people]
+    assert [row.line for row in rows if isinstance(row, Row)] == list(range(2, len(people) + 2))
