@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -296,6 +296,11 @@ def test_an_absurd_duration_is_invalid(seconds: float) -> None:
 
 def test_milliseconds_round_half_up_from_microseconds() -> None:
     assert [milliseconds(s) for s in (0.0, 0.000499, 0.0005, 1.0015, 20.0)] == [0, 0, 1, 1002, 20_000]
+
+
+def test_intervals_are_cut_in_utc_whatever_the_offset() -> None:
+    odd = timezone(timedelta(minutes=7))
+    assert interval_of((NINE + timedelta(minutes=16)).astimezone(odd)) == NINE + timedelta(minutes=15)
 
 
 @given(st.integers(0, 4_000_000_000_000_000), st.integers(0, 100_000_000))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import random
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -20,6 +23,8 @@ from kpi.domain.live import FORGOTTEN_AFTER
 from kpi.service import counting, live
 from kpi.service.metrics import Gauges
 from kpi.tables import TENANT_TABLES
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from support import Stack
 
 from .conftest import NOW, Kpi
@@ -155,10 +160,39 @@ async def test_gauges_show_the_database(service_database: Opened) -> None:
     events = [*Story("c", at=NOW - timedelta(seconds=30)).events, *Day().becomes("break", 5).events]
     async with database.transaction() as session:
         await counting.count(session, events, NOW)
-    gauges = Gauges(database, CLOCK)
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(metric_readers=[reader])
+    gauges = Gauges(database, CLOCK, provider.get_meter("test"))
     await gauges.refresh()
-    assert [(row.queue_id, row.waiting, row.longest_wait_seconds) for row in gauges.queues] == [("kettle-help", 1, 30)]
-    assert gauges.pools == {"pool-1": {"break": 1}}
+    data = reader.get_metrics_data()
+    assert data is not None
+    observed = json.loads(data.to_json())["resource_metrics"][0]["scope_metrics"][0]["metrics"]
+    found = {
+        (metric["name"], *sorted(point["attributes"].items())): point["value"]
+        for metric in observed
+        for point in metric["data"]["data_points"]
+    }
+    queue = (("queue", "kettle-help"), ("tenant", "kettle"))
+    assert found == {
+        ("plateau_calls_waiting", *queue): 1,
+        ("plateau_calls_talking", *queue): 0,
+        ("plateau_longest_wait_seconds", *queue): 30,
+        ("plateau_service_level_ratio", *queue): 0,
+        ("plateau_agents", ("pool", "pool-1"), ("state", "break")): 1,
+    }
+    provider.shutdown()
+
+
+async def command_line(kpi: Kpi) -> tuple[int | None, Any]:
+    """What `python -m kpi.recount` says and exits with."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "kpi.recount"),
+        *("--bootstrap", kpi.stack.bootstrap_servers, "--api", kpi.running.base_url),
+        env={**os.environ, "PLATEAU_TOKEN": kpi.stack.token("operator")},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate()
+    return process.returncode, json.loads(said)
 
 
 async def test_delivered_twice_the_served_figures_equal_the_recount(kpi: Kpi) -> None:
@@ -176,6 +210,7 @@ async def test_delivered_twice_the_served_figures_equal_the_recount(kpi: Kpi) ->
     report = recount.report(counted, recount.compare(counted, rows))
     assert report["equal"], report
     assert (report["calls"], report["intervals"]) == (151, len(rows))
+    assert await command_line(kpi) == (0, report)
 
     async with kpi.running.runtime.database.transaction() as session:
         await session.execute("UPDATE intervals SET answered = answered + 1 WHERE queue_id = 'kettle-help'")
@@ -183,6 +218,7 @@ async def test_delivered_twice_the_served_figures_equal_the_recount(kpi: Kpi) ->
     wrong = recount.report(counted, recount.compare(counted, rows))
     assert not wrong["equal"]
     assert {difference["name"] for difference in wrong["differences"]} == {"answered"}
+    assert await command_line(kpi) == (1, wrong)
 
 
 def test_no_drift_between_tables_and_migrations(stack: Stack) -> None:

@@ -20,7 +20,7 @@ from kpi.store import tenants
 from kpi.store.series import Step, Window
 
 SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 

@@ -31,25 +31,26 @@ def milliseconds(seconds: float) -> int:
 
 def interval_of(when: datetime) -> datetime:
     """Start of the 15 minutes that hold `when`."""
-    return _aware(when).replace(minute=when.minute - when.minute % 15, second=0, microsecond=0)
+    utc = _utc(when)
+    return utc.replace(minute=utc.minute - utc.minute % 15, second=0, microsecond=0)
 
 
 def minute_of(when: datetime) -> datetime:
     """Start of the minute that holds `when`."""
-    return _aware(when).replace(second=0, microsecond=0)
+    return _utc(when).replace(second=0, microsecond=0)
 
 
-def _aware(when: datetime) -> datetime:
+def _utc(when: datetime) -> datetime:
     if when.tzinfo is None:
         raise InvalidEvent(f"the time {when.isoformat()} has no offset from UTC")
     if not EPOCH.year < when.year < LAST_YEAR:
         raise InvalidEvent(f"the time {when.isoformat()} is not of our age")
-    return when
+    return when if when.tzinfo is UTC else when.astimezone(UTC)
 
 
 def split(start: datetime, duration: int) -> Iterator[tuple[datetime, int]]:
     """Splits `duration` milliseconds from `start` over the intervals that they span; the parts add up to `duration`."""
-    at = (_aware(start) - EPOCH) // MILLISECOND
+    at = (_utc(start) - EPOCH) // MILLISECOND
     end = at + duration
     while at < end:
         interval = at - at % INTERVAL_MILLISECONDS

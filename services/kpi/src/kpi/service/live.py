@@ -31,7 +31,7 @@ class LiveFigures:
 
 
 async def look(session: Session, now: datetime, tenant_id: str | None = None) -> list[LiveFigures]:
-    """Every known queue and tenant (or those of one tenant): queues first, each in the order of their ids."""
+    """Every known queue, then every declared or seen tenant (or those of one tenant alone), in the order of ids."""
     formulas = await tenants.formulas(session)
     queues = await live.read_queues(session, now=now, window=SERVICE_LEVEL_WINDOW, tenant_id=tenant_id)
     window = series.Window("15m", now - SERVICE_LEVEL_WINDOW, now)
@@ -55,10 +55,10 @@ async def look(session: Session, now: datetime, tenant_id: str | None = None) ->
             service_level=formula.value(replace(counts, offered=counts.offered - undecided), {}),
         )
 
-    per_tenant: dict[str, list[QueueNow]] = {}
+    per_tenant: dict[str, list[QueueNow]] = {tenant: [] for tenant in formulas if tenant_id in (None, tenant)}
     for queue in queues:
         per_tenant.setdefault(queue.tenant_id, []).append(queue)
     return [
         *(figures([queue], queue.tenant_id, queue.queue_id) for queue in queues),
-        *(figures(of, tenant, WHOLE_TENANT) for tenant, of in per_tenant.items()),
+        *(figures(of, tenant, WHOLE_TENANT) for tenant, of in sorted(per_tenant.items())),
     ]

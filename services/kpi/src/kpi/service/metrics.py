@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable
 from common import telemetry
 from common.clock import Clock
 from common.database import TRANSIENT, Database, is_transient
-from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from kpi.domain.counts import WHOLE_TENANT
 from kpi.domain.increments import Increments
@@ -67,16 +67,17 @@ def count(increments: Increments) -> None:
 class Gauges:
     """The gauges, and the task that keeps them fresh. While the database is away they show nothing."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, meter: Meter = telemetry.meter) -> None:
         self._database = database
         self._clock = clock
+        self._meter = meter
         self.queues: list[LiveFigures] = []
         self.pools: dict[str, dict[str, int]] = {}
         self._gauge("plateau_calls_waiting", lambda queue: queue.waiting)
         self._gauge("plateau_calls_talking", lambda queue: queue.talking)
         self._gauge("plateau_longest_wait_seconds", lambda queue: queue.longest_wait_seconds)
         self._gauge("plateau_service_level_ratio", lambda queue: queue.service_level)
-        telemetry.meter.create_observable_gauge("plateau_agents", callbacks=[self._agents])
+        meter.create_observable_gauge("plateau_agents", callbacks=[self._agents])
 
     def _gauge(self, name: str, value: Callable[[LiveFigures], float | None]) -> None:
         def observe(_: CallbackOptions) -> Iterable[Observation]:
@@ -86,7 +87,7 @@ class Gauges:
                 if (observed := value(queue)) is not None
             ]
 
-        telemetry.meter.create_observable_gauge(name, callbacks=[observe])
+        self._meter.create_observable_gauge(name, callbacks=[observe])
 
     def _agents(self, _: CallbackOptions) -> Iterable[Observation]:
         return [
