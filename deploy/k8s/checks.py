@@ -29,7 +29,7 @@ from pydantic import SecretStr
 
 HERE = Path(__file__).parent
 SERVICES = {"routing": "routing", "dialer": "dialer", "crm-bridge": "crm_bridge", "billing": "billing", "kpi": "kpi"}
-"""Name in the cluster → import name, which is also the consumer group."""
+"""Name in the cluster → import name."""
 PORT = 8000
 KUBERNETES = "1.34"
 
@@ -66,16 +66,35 @@ def secret_keys(service: str) -> set[str]:
 
 
 def consumed_topics(service: str) -> set[str]:
-    """Topics that the service's `main.py` wires to a consumer of the group that bears the service's import name."""
+    """Topics that the service's `main.py` wires to a consumer of the service's own group."""
+    topics: set[str] = set()
+    for call, constants in _calls_in_main(service, "consumer"):
+        given = {keyword.arg: keyword.value for keyword in call.keywords}
+        if "group" not in given:
+            topics |= set(_value(given["topics"], constants))
+    return topics
+
+
+def consumer_group(service: str) -> str:
+    """The name under which `main.py` runs the service: its consumer group."""
+    [(call, constants)] = _calls_in_main(service, "run", method=False)
+    return str(_value(call.args[0], constants))
+
+
+def _calls_in_main(service: str, name: str, *, method: bool = True) -> Iterator[tuple[ast.Call, dict[str, Any]]]:
     main = import_module(f"{SERVICES[service]}.main")
     assert main.__file__ is not None
-    topics: set[str] = set()
     for node in ast.walk(ast.parse(Path(main.__file__).read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "consumer":
-            given = {keyword.arg: keyword.value for keyword in node.keywords}
-            if "group" not in given:
-                topics |= set(eval(ast.unparse(given["topics"]), vars(main)))  # noqa: S307 - our own module's constant
-    return topics
+        if isinstance(node, ast.Call):
+            match node.func:
+                case ast.Attribute(attr=attribute) if method and attribute == name:
+                    yield node, vars(main)
+                case ast.Name(id=identifier) if not method and identifier == name:
+                    yield node, vars(main)
+
+
+def _value(expression: ast.expr, constants: dict[str, Any]) -> Any:
+    return eval(ast.unparse(expression), constants)  # noqa: S307 - our own module's constant
 
 
 def faults(documents: Sequence[Document]) -> list[str]:
@@ -301,7 +320,7 @@ def _scaling_faults(documents: Sequence[Document]) -> Iterator[str]:
                 yield f"{_name(scaled)}: topic {topic} is not in the catalogue"
             elif service not in BY_NAME[topic].read_by:
                 yield f"{_name(scaled)}: the catalogue does not let {service} read {topic}"
-        for group in {trigger["consumerGroup"] for trigger in triggers} - {SERVICES[service]}:
+        for group in {trigger["consumerGroup"] for trigger in triggers} - {consumer_group(service)}:
             yield f"{_name(scaled)}: group {group} is not {service}'s"
         widest = max((BY_NAME[topic].partitions for topic in topics & BY_NAME.keys()), default=0)
         if not spec["minReplicaCount"] <= spec["maxReplicaCount"] <= widest:

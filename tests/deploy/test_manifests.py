@@ -159,8 +159,8 @@ PLANTED: dict[str, tuple[Plant, str]] = {
         "ScaledObject/billing: billing does not consume contacts",
     ),
     "scaled by another group": (
-        lambda d: scaling(d, "crm-bridge")["triggers"][0]["metadata"].update(consumerGroup="crm-bridge"),
-        "ScaledObject/crm-bridge: group crm-bridge is not crm-bridge's",
+        lambda d: scaling(d, "crm-bridge")["triggers"][0]["metadata"].update(consumerGroup="kpi"),
+        "ScaledObject/crm-bridge: group kpi is not crm-bridge's",
     ),
     "more replicas than partitions": (
         lambda d: scaling(d, "routing").update(maxReplicaCount=13),
