@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeVar
 
+from aiokafka import ConsumerRecord, TopicPartition
 from common.config import ServiceSettings
 from common.kafka import Kafka
 from common.migrations import provision, upgrade
 from common.testing import Issuer
+from cryptography.fernet import Fernet
 from sqlalchemy import create_engine, make_url, text
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
@@ -69,6 +71,8 @@ class Stack:
 
     def settings(self, cls: type[SettingsT], service: str, **values: Any) -> SettingsT:
         """Settings of a service on this stack, with a fresh database unless `database_url` is given."""
+        if service == "crm_bridge":
+            values.setdefault("webhook_secret_key", Fernet.generate_key().decode())
         return cls(
             **{
                 "database_url": values.pop("database_url", None) or self.database_url(service),
@@ -79,3 +83,24 @@ class Stack:
                 **values,
             }
         )
+
+
+async def read_all(kafka: Kafka, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
+    """Every record that is on the topic now."""
+    client = kafka.consumer(None)
+    await client.start()
+    try:
+        async with kafka.admin() as admin:
+            described = await admin.describe_topics([topic])
+        partitions = [TopicPartition(topic, item["partition"]) for item in described[0]["partitions"]]
+        client.assign(partitions)
+        ends = await client.end_offsets(partitions)
+        found: list[ConsumerRecord[bytes, bytes]] = []
+        while True:
+            behind = [p for p in partitions if await client.position(p) < ends[p]]
+            if not behind:
+                return found
+            for batch in (await client.getmany(timeout_ms=200)).values():
+                found.extend(batch)
+    finally:
+        await client.stop()

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
 from common import dead_letters, envelope, outbox
 from common.clock import SystemClock
 from common.consumer import Consumer, Delivery, per_event
@@ -21,7 +20,7 @@ from common.kafka import Kafka, partition_of
 from common.outbox import unpack_headers
 from common.relay import Relay
 from common.testing import eventually
-from support import Stack
+from support import Stack, read_all
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -105,26 +104,6 @@ async def produce(kafka: Kafka, events: Sequence[tuple[Event, UUID]], **headers:
             await producer.send_and_wait(
                 event.TOPIC, value=value, key=event.key.encode(), headers=[*attributes, *extra]
             )
-
-
-async def read_all(kafka: Kafka, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
-    client = kafka.consumer(None)
-    await client.start()
-    try:
-        async with kafka.admin() as admin:
-            described = await admin.describe_topics([topic])
-        partitions = [TopicPartition(topic, item["partition"]) for item in described[0]["partitions"]]
-        client.assign(partitions)
-        ends = await client.end_offsets(partitions)
-        found: list[ConsumerRecord[bytes, bytes]] = []
-        while True:
-            behind = [p for p in partitions if await client.position(p) < ends[p]]
-            if not behind:
-                return found
-            for batch in (await client.getmany(timeout_ms=200)).values():
-                found.extend(batch)
-    finally:
-        await client.stop()
 
 
 async def test_each_event_counts_once_though_delivered_three_times(stack: Stack, toy: Database) -> None:

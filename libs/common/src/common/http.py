@@ -71,6 +71,7 @@ class _Route(APIRoute):
         async def handle(request: Request) -> Response:
             runtime = request.app.state.runtime
             request.state.caller = await runtime.authenticator.authenticate(request.headers.get("authorization"))
+            _check_query_tenant(request, request.state.caller)
             if telemetry.tracing() or "traceparent" not in request.headers:
                 return await self.answer(request, inner)
             token = context.attach(propagate.extract({"traceparent": request.headers["traceparent"]}))
@@ -83,6 +84,13 @@ class _Route(APIRoute):
 
     async def answer(self, request: Request, inner: Handler) -> Response:
         return await inner(request)
+
+
+def _check_query_tenant(request: Request, caller: Principal) -> None:
+    """A list asked for by another tenant's id is not empty: that tenant does not exist for this caller."""
+    asked = request.query_params.get("tenant_id")
+    if asked is not None:
+        caller.check_tenant(asked)
 
 
 class _TransactionalRoute(_Route):

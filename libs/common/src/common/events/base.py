@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from datetime import datetime
+from typing import Annotated, ClassVar
 
 import msgspec
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A point in time that knows its zone; one without is refused on reading."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

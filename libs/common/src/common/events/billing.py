@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
 
-from common.events.base import Event
+from common.events.base import Event, Moment
 
 
 class ChargeEvent(Event, frozen=True, kw_only=True):
@@ -25,7 +24,7 @@ class ChargeEvent(Event, frozen=True, kw_only=True):
     tariff_version: int
     month: str
     """Billing month in the tenant's time zone, `2026-11`."""
-    occurred_at: datetime
+    occurred_at: Moment
 
     @property
     def subject(self) -> str:

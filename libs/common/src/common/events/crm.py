@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar
 
-from common.events.base import Event
+from common.events.base import Event, Moment
 
 
 class ContactEvent(Event, frozen=True, kw_only=True):
@@ -18,7 +17,7 @@ class ContactEvent(Event, frozen=True, kw_only=True):
     email: str | None = None
     priority: int = 0
     """0 ordinary … 9 most urgent caller."""
-    occurred_at: datetime
+    occurred_at: Moment
 
     @property
     def subject(self) -> str:
@@ -42,8 +41,8 @@ class CaseEvent(Event, frozen=True, kw_only=True):
     """Queue of the call that opened the case."""
     sequence: int
     """1, 2, 3 … within the case."""
-    opened_at: datetime
-    occurred_at: datetime
+    opened_at: Moment
+    occurred_at: Moment
     calls: int
     """Calls linked so far."""
     call_id: str | None = None
@@ -70,7 +69,7 @@ class CaseClosed(CaseEvent, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "case.closed.v1"
 
     closing: int
-    closed_at: datetime
+    closed_at: Moment
     disposition: str
 
 
@@ -80,5 +79,5 @@ class CaseReopened(CaseEvent, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "case.reopened.v1"
 
     closing: int
-    closed_at: datetime
-    reopened_at: datetime
+    closed_at: Moment
+    reopened_at: Moment

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar, Literal
 
-from common.events.base import Event
+from common.events.base import Event, Moment
 
 AttemptOutcome = Literal["answered", "abandoned", "busy", "no_answer", "failed", "machine", "refused"]
 
@@ -15,7 +14,7 @@ class CampaignEvent(Event, frozen=True, kw_only=True):
 
     campaign_id: str
     queue_id: str
-    occurred_at: datetime
+    occurred_at: Moment
 
     @property
     def subject(self) -> str:
@@ -49,8 +48,8 @@ class AttemptEvent(Event, frozen=True, kw_only=True):
     attempt: int
     """1 for the first dial of the lead."""
     phone: str
-    started_at: datetime
-    occurred_at: datetime
+    started_at: Moment
+    occurred_at: Moment
 
     @property
     def subject(self) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar, Literal
 
-from common.events.base import Event
+from common.events.base import Event, Moment
 
 Channel = Literal["voice", "chat", "email", "post"]
 Direction = Literal["inbound", "outbound"]
@@ -34,9 +33,9 @@ class CallEvent(Event, frozen=True, kw_only=True):
     short_abandon_seconds: float
     time_zone: str
     """The tenant's IANA time zone."""
-    occurred_at: datetime
-    offered_at: datetime
-    queued_at: datetime | None = None
+    occurred_at: Moment
+    offered_at: Moment
+    queued_at: Moment | None = None
     """When the call entered the queue that it is in now (after an overflow: the second one)."""
     campaign_id: str | None = None
     lead_id: str | None = None
@@ -77,8 +76,8 @@ class CallAssigned(CallEvent, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "call.assigned.v1"
 
     agent_id: str
-    assigned_at: datetime
-    offer_expires_at: datetime
+    assigned_at: Moment
+    offer_expires_at: Moment
     offer: int
     """1 for the first agent tried, 2 for the second …"""
 
@@ -99,7 +98,7 @@ class CallAnswered(CallEvent, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "call.answered.v1"
 
     agent_id: str
-    answered_at: datetime
+    answered_at: Moment
     wait_seconds: float
     """In the queue that it was answered from: from `queued_at`, over all offers."""
     total_wait_seconds: float
@@ -111,7 +110,7 @@ class CallAbandoned(CallEvent, frozen=True, kw_only=True):
 
     TYPE: ClassVar[str] = "call.abandoned.v1"
 
-    abandoned_at: datetime
+    abandoned_at: Moment
     wait_seconds: float
     total_wait_seconds: float
     short: bool
@@ -126,8 +125,8 @@ class CallEnded(CallEvent, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "call.ended.v1"
 
     agent_id: str
-    answered_at: datetime
-    ended_at: datetime
+    answered_at: Moment
+    ended_at: Moment
     wait_seconds: float
     talk_seconds: float
 
@@ -138,9 +137,9 @@ class CallWrappedUp(CallEvent, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "call.wrapped_up.v1"
 
     agent_id: str
-    answered_at: datetime
-    ended_at: datetime
-    wrapped_up_at: datetime
+    answered_at: Moment
+    ended_at: Moment
+    wrapped_up_at: Moment
     wait_seconds: float
     talk_seconds: float
     wrap_up_seconds: float
@@ -158,7 +157,7 @@ class AgentEvent(Event, frozen=True, kw_only=True):
     pool_id: str
     queue_ids: list[str]
     """Queues whose required skills the agent has."""
-    occurred_at: datetime
+    occurred_at: Moment
 
     @property
     def subject(self) -> str:
@@ -178,7 +177,7 @@ class AgentStateChanged(AgentEvent, frozen=True, kw_only=True):
 
     state: AgentState
     previous_state: AgentState
-    since_previous: datetime
+    since_previous: Moment
     """When the previous state began."""
     seconds_in_previous: float
     reason: str | None = None
@@ -191,5 +190,5 @@ class AgentLoggedOut(AgentEvent, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "agent.logged_out.v1"
 
     previous_state: AgentState
-    since_previous: datetime
+    since_previous: Moment
     seconds_in_previous: float
