@@ -64,7 +64,7 @@ def test_a_right_floor_is_read_with_every_default() -> None:
     queue = floor.queue("orders")
     assert queue.overflow is not None
     assert (queue.overflow.queue_id, queue.overflow.after_seconds) == ("late", 30)
-    assert (queue.priority, queue.service_level_seconds, queue.channel) == (0, 20, "voice")
+    assert (queue.priority, queue.service_level_seconds, queue.channel) == (5, 20, "voice")
     tariff = floor.tenant("boats").tariff
     assert tariff is not None
     assert tariff.price_per_closed_case == Decimal("4.20")

@@ -184,3 +184,19 @@ async def test_an_export_applies_without_a_change(services: Services, client: Cl
     assert again.pending == (), text
     assert again.elsewhere == ()
     assert "overflow: {queue: late, after_seconds: 30}" in text
+
+
+async def test_a_skill_leaves_its_pool_after_those_who_named_it(
+    services: Services, client: Client, directory: Path
+) -> None:
+    await apply(client, await plan(client, parse(FLOOR, directory=directory)))
+    services.writes.clear()
+    await apply(client, await plan(client, parse(FLOOR.replace("french", "german"), directory=directory)))
+    assert services.writes == [
+        "PUT routing /v1/pools/room",
+        "PUT routing /v1/queues/orders",
+        *(f"PUT routing /v1/agents/alma-00{number}" for number in (1, 2, 3)),
+        "PUT routing /v1/pools/room",
+    ]
+    assert services.objects["routing", "/v1/pools/room"]["skills"] == ["german"]
+    assert (await plan(client, parse(FLOOR.replace("french", "german"), directory=directory))).pending == ()

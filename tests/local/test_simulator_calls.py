@@ -71,8 +71,8 @@ class Routing:
     def told(self, kind: str) -> list[dict[str, Any]]:
         return [fact for fact in self.facts() if fact["type"] == kind]
 
-    def offers(self) -> list[Any]:
-        return [body for _, path, _, body in self.requests if path == "/v1/calls" and body is not None]
+    def offers(self) -> list[dict[str, Any]]:
+        return self.told("offered")
 
 
 @dataclass
@@ -85,12 +85,11 @@ class Play:
     desks: Desks
     switch: Switch
 
-    async def place(self, **fields: Any) -> str:
+    def place(self, **fields: Any) -> str:
         matter: Matter = new_matter("orders", 1, INBOUND, "FR", "seed")
         for name, value in fields.items():
             setattr(matter, name, value)
-        await self.switch.place(matter)
-        return next(iter(self.switch._calls))
+        return self.switch.place(matter)
 
     def event(self, kind: str, call_id: str, **fields: Any) -> None:
         self.switch.on_event(kind, {"call_id": call_id, "queue_id": "orders", "agent_id": "alma", **fields})
@@ -134,21 +133,21 @@ async def play(routing: Routing, client: Client) -> AsyncIterator[Play]:
 
 
 async def test_a_caller_who_waits_too_long_hangs_up(play: Play) -> None:
-    call_id = await play.place()
+    call_id = play.place()
     assert (await play.until_told("hung_up"))["call_id"] == call_id
     assert play.world.counters.hung_up == 1
     assert not play.switch.busy
 
 
 async def test_an_agent_accepts_talks_and_wraps_up_with_a_closing_disposition(play: Play) -> None:
-    call_id = await play.place(calls_left=1)
+    call_id = play.place(calls_left=1)
     play.event("ring", call_id)
     assert (await play.until_told("accepted", 0.2))["agent_id"] == "alma"
     play.event("bridge", call_id)
     wrapped = await play.until_told("wrapped_up")
     assert (wrapped["call_id"], wrapped["agent_id"], wrapped["disposition"]) == (call_id, "alma", "sunk")
     order = [fact["type"] for fact in play.routing.facts()]
-    assert order == ["agent_logged_in", "accepted", "hung_up", "wrapped_up"]
+    assert order == ["agent_state", "offered", "accepted", "hung_up", "wrapped_up"]
     assert not play.switch.busy
     desk = play.desks.desk("alma")
     assert desk is not None
@@ -156,7 +155,7 @@ async def test_an_agent_accepts_talks_and_wraps_up_with_a_closing_disposition(pl
 
 
 async def test_an_unsettled_matter_brings_another_call_of_the_same_number(play: Play) -> None:
-    call_id = await play.place(calls_left=2)
+    call_id = play.place(calls_left=2)
     play.event("bridge", call_id)
     assert (await play.until_told("wrapped_up"))["disposition"] == "to-follow"
 
@@ -172,7 +171,7 @@ async def test_an_unsettled_matter_brings_another_call_of_the_same_number(play: 
 
 
 async def test_commands_told_twice_or_too_late_change_nothing(play: Play) -> None:
-    call_id = await play.place(calls_left=1)
+    call_id = play.place(calls_left=1)
     for kind in ("ring", "ring", "bridge", "bridge", "ring"):
         play.event(kind, call_id)
     await play.until_told("wrapped_up")
@@ -184,14 +183,28 @@ async def test_commands_told_twice_or_too_late_change_nothing(play: Play) -> Non
 
 
 async def test_a_released_call_ends_the_wait(play: Play) -> None:
-    call_id = await play.place()
+    call_id = play.place()
     play.event("release", call_id)
     assert play.world.counters.limit_passed == 1
     assert not play.switch.busy
 
 
+async def test_an_agent_who_missed_an_offer_takes_calls_again(play: Play) -> None:
+    call_id = play.place()
+    play.event("ring", call_id)
+    play.event("stop_ringing", call_id, reason="timeout")
+    assert play.world.counters.missed == 1
+
+    async def back() -> bool:
+        play.clock.advance(1)
+        await asyncio.sleep(0)
+        return [fact["state"] for fact in play.routing.told("agent_state")] == ["logged_in", "available"]
+
+    await eventually(back)
+
+
 async def test_an_outbound_call_is_put_through_at_once(play: Play) -> None:
-    play.event("ring", "c1.orders", direction="outbound", attempt_id="a1")
+    play.event("ring", "c1.orders", direction="outbound")
     await eventually(lambda: _is(lambda: bool(play.routing.told("accepted"))))
     play.event("bridge", "c1.orders")
     assert (await play.until_told("wrapped_up"))["disposition"] == "sunk"
@@ -202,8 +215,8 @@ async def test_calls_in_progress_are_taken_over_after_a_restart(play: Play) -> N
         {"call_id": "c1.orders", "queue_id": "orders", "state": "talking", "agent_id": "alma", "direction": "inbound"},
         {"call_id": "c2.orders", "queue_id": "orders", "state": "queued", "agent_id": None, "direction": "inbound"},
     ]
-    await play.switch.adopt()
-    await play.switch.adopt()
+    play.switch.on_event("snapshot", {"calls": play.routing.calls})
+    await play.switch.reconcile()
     assert play.world.counters.adopted == 2
     assert (play.switch.count("talking"), play.switch.count("waiting")) == (1, 1)
     await play.until_told("wrapped_up")
@@ -211,7 +224,7 @@ async def test_calls_in_progress_are_taken_over_after_a_restart(play: Play) -> N
 
 
 async def test_hurrying_ends_what_is_in_progress(play: Play) -> None:
-    call_id = await play.place(calls_left=3)
+    call_id = play.place(calls_left=3)
     play.event("bridge", call_id)
     await asyncio.sleep(0)
     play.world.closing = True

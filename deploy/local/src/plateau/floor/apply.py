@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from common.errors import PlateauError
@@ -98,6 +98,7 @@ async def plan(client: Client, floor: Floor) -> Plan:
     pairs = sorted({(one.service, one.kind) for one in wanted} | {("routing", kind) for kind in ("queue", "agent")})
     listed = dict(zip(pairs, await asyncio.gather(*(_listed(client, *pair) for pair in pairs)), strict=True))
     changes = [_put(one, listed[one.service, one.kind].get(one.id)) for one in wanted]
+    changes += _skills_to_take_away(changes)
     tenants_end = sum(1 for one in wanted if one.kind == "tenant")
     tariffs = [await _tariff(client, tenant, listed) for tenant in floor.tenants if tenant.tariff is not None]
     changes[tenants_end:tenants_end] = tariffs
@@ -162,6 +163,25 @@ def _put(wanted: Resource, current: Mapping[str, Any] | None) -> Change:
         body=wanted.body,
         places=wanted.places,
     )
+
+
+def _skills_to_take_away(changes: list[Change]) -> list[Change]:
+    """A pool's skill goes only after the queues and agents that named it: the pool is put twice, at first with both."""
+    later: list[Change] = []
+    for number, change in enumerate(changes):
+        old = next((old for name, old, _ in change.fields if name == "skills"), None)
+        if change.kind == "pool" and change.action == "changed" and old and change.body is not None:
+            gone = set(old) - set(change.body["skills"])
+            if gone:
+                body = {**change.body, "skills": sorted({*old, *change.body["skills"]})}
+                changes[number] = replace(change, body=body, fields=_told(change, body))
+                later.append(replace(change, fields=(("skills", body["skills"], change.body["skills"]),)))
+    return later
+
+
+def _told(change: Change, body: Mapping[str, Any]) -> tuple[tuple[str, Any, Any], ...]:
+    fields = ((name, old, body[name]) for name, old, _ in change.fields)
+    return tuple((name, old, new) for name, old, new in fields if not same(name, old, new))
 
 
 async def _tariff(

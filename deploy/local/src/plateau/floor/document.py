@@ -20,6 +20,8 @@ _NULL: Final = "tag:yaml.org,2002:null"
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _INTEGER: Final = re.compile(r"[+-]?[0-9][0-9_]*")
 _BOOLEAN: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+LONGEST_TEXT: Final = 200
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _SHOWN: Final = 80
 """A longer value is cut in messages."""
 
@@ -208,10 +210,12 @@ class Fields:
     def integer(self, name: str, default: int | None = None, *, low: int, high: int) -> int:
         return self.value(name, lambda text: _integer(text, low, high), default or 0, required=default is None)
 
-    def optional_integer(self, name: str, *, low: int, high: int) -> int | None:
-        if self.node_of(name) is None:
-            return None
-        return self.integer(name, low=low, high=high)
+    def number(self, name: str, default: float | None = None, *, low: float, high: float) -> float:
+        """A number, whole ones as int; for durations in seconds."""
+        return self.value(name, lambda text: _number(text, low, high), default or 0, required=default is None)
+
+    def optional_number(self, name: str, *, low: float, high: float) -> float | None:
+        return None if self.node_of(name) is None else self.number(name, low=low, high=high)
 
     def boolean(self, name: str, default: bool) -> bool:
         return self.value(name, _boolean, default, required=False)
@@ -255,8 +259,8 @@ class Fields:
 
 
 def _not_empty(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
+    if not text.strip() or len(text) > LONGEST_TEXT or _CONTROL.search(text):
+        raise ValueError(f"must be a text of 1 to {LONGEST_TEXT} characters on one line")
     return text
 
 
@@ -264,6 +268,16 @@ def _integer(text: str, low: int, high: int) -> int:
     if not _INTEGER.fullmatch(text) or not low <= int(text) <= high:
         raise ValueError(f"must be a whole number from {low} to {high}")
     return int(text)
+
+
+def _number(text: str, low: float, high: float) -> float:
+    try:
+        number = float(decimal(text))
+    except ValueError:
+        number = high + 1
+    if not low <= number <= high:
+        raise ValueError(f"must be a number from {low:g} to {high:g}")
+    return int(number) if number.is_integer() else number
 
 
 def _boolean(text: str) -> bool:

@@ -62,7 +62,7 @@ class Agent(Item):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overflow:
     queue_id: str
-    after_seconds: int
+    after_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +71,13 @@ class Queue(Item):
     pool_id: str
     channel: str = "voice"
     required_skills: tuple[str, ...] = ()
-    priority: int = 0
-    ageing_seconds_per_priority: int = 60
-    service_level_seconds: int = 20
-    short_abandon_seconds: int = 5
-    offer_timeout_seconds: int = 20
-    wrap_up_seconds: int = 120
-    max_wait_seconds: int | None = None
+    priority: int = 5
+    ageing_seconds_per_priority: float = 60
+    service_level_seconds: float = 20
+    short_abandon_seconds: float = 5
+    offer_timeout_seconds: float = 20
+    wrap_up_seconds: float = 60
+    max_wait_seconds: float | None = None
     overflow: Overflow | None = None
 
 

@@ -26,7 +26,8 @@ CHANNELS: Final = ("voice", "chat", "email", "post")
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 RESERVED_TENANT: Final = "floor"
 MOST_POSITIONS: Final = 20_000
-HOUR_SECONDS: Final = 3600
+SHORTEST: Final = 0.1
+"""Seconds; a limit of none at all would be no limit."""
 DAY_SECONDS: Final = 86_400
 _TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00")
 _ID_RULE: Final = "an id has 1 to 63 lower-case letters, digits or hyphens and begins with a letter or digit"
@@ -173,13 +174,13 @@ def _queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue:
         pool_id=pool_id,
         channel=fields.text("channel", "voice", check=_channel),
         required_skills=tuple(skill for skill, _ in skills),
-        priority=fields.integer("priority", 0, low=0, high=9),
-        ageing_seconds_per_priority=fields.integer("ageing_seconds_per_priority", 60, low=1, high=DAY_SECONDS),
-        service_level_seconds=fields.integer("service_level_seconds", 20, low=1, high=DAY_SECONDS),
-        short_abandon_seconds=fields.integer("short_abandon_seconds", 5, low=0, high=HOUR_SECONDS),
-        offer_timeout_seconds=fields.integer("offer_timeout_seconds", 20, low=1, high=HOUR_SECONDS),
-        wrap_up_seconds=fields.integer("wrap_up_seconds", 120, low=1, high=DAY_SECONDS),
-        max_wait_seconds=fields.optional_integer("max_wait_seconds", low=1, high=DAY_SECONDS),
+        priority=fields.integer("priority", 5, low=0, high=9),
+        ageing_seconds_per_priority=fields.number("ageing_seconds_per_priority", 60, low=SHORTEST, high=DAY_SECONDS),
+        service_level_seconds=fields.number("service_level_seconds", 20, low=SHORTEST, high=DAY_SECONDS),
+        short_abandon_seconds=fields.number("short_abandon_seconds", 5, low=0, high=DAY_SECONDS),
+        offer_timeout_seconds=fields.number("offer_timeout_seconds", 20, low=SHORTEST, high=DAY_SECONDS),
+        wrap_up_seconds=fields.number("wrap_up_seconds", 60, low=0, high=DAY_SECONDS),
+        max_wait_seconds=fields.optional_number("max_wait_seconds", low=SHORTEST, high=DAY_SECONDS),
         overflow=_overflow(draft, fields),
         place=fields.place,
         places=_renamed(fields.places, {"pool": "pool_id"}),
@@ -194,7 +195,7 @@ def _overflow(draft: Draft, queue: Fields) -> Overflow | None:
         return None
     fields = draft.document.fields(node, queue.path_of("overflow"))
     overflow = Overflow(
-        queue_id=fields.text("queue"), after_seconds=fields.integer("after_seconds", low=1, high=DAY_SECONDS)
+        queue_id=fields.text("queue"), after_seconds=fields.number("after_seconds", low=0, high=DAY_SECONDS)
     )
     queue.places["overflow"] = queue.places["overflow.queue_id"] = fields.places.get("queue", fields.place)
     fields.done()

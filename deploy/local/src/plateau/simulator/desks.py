@@ -41,9 +41,9 @@ class Desks:
         for desk in self._desks.values():
             state = states.get(desk.agent.id)
             if state in (None, "logged_out"):
-                self._world.facts.add("agent_logged_in", agent_id=desk.agent.id)
+                self._tell(desk, "logged_in")
             elif state == "break":
-                self._world.facts.add("agent_state", agent_id=desk.agent.id, state="available")
+                self._tell(desk, "available")
             desk.activity = "busy" if state in ("busy", "wrap_up", "offered") else "free"
             self._world.tasks.spawn(self._rests(desk), name=f"rests of {desk.agent.id}")
 
@@ -52,7 +52,7 @@ class Desks:
         for desk in self._desks.values():
             if desk.activity != "away" and (not outbound_only or self._serves_only_campaigns(desk)):
                 desk.activity = "away"
-                self._world.facts.add("agent_logged_out", agent_id=desk.agent.id)
+                self._tell(desk, "logged_out")
 
     def _serves_only_campaigns(self, desk: Desk) -> bool:
         floor = self._world.floor
@@ -66,6 +66,14 @@ class Desks:
             return
         desk.activity, desk.call_id = "ringing", call_id
         self._world.tasks.spawn(self._react(desk, call_id, outbound, timeout_seconds))
+
+    def missed(self, agent_id: str, call_id: str, reason: str) -> None:
+        """The offer is withdrawn; unless the caller has gone, the agent finds the desk on a break."""
+        self.free(agent_id, call_id)
+        desk = self._desks.get(agent_id)
+        if desk is not None and reason in ("timeout", "declined"):
+            self._world.counters.missed += 1
+            self._world.tasks.spawn(self._notice(desk))
 
     def talk(self, agent_id: str, call_id: str) -> None:
         desk = self._desks.get(agent_id)
@@ -87,9 +95,9 @@ class Desks:
             if desk is None or self._world.closing:
                 continue
             if state == "break" and desk.activity == "free":
-                self._world.facts.add("agent_state", agent_id=agent_id, state="available")
+                self._tell(desk, "available")
             elif state == "logged_out" and desk.activity == "free":
-                self._world.facts.add("agent_logged_in", agent_id=agent_id)
+                self._tell(desk, "logged_in")
             elif state == "available" and desk.activity in ("ringing", "busy"):
                 desk.activity, desk.call_id = "free", None
 
@@ -110,25 +118,23 @@ class Desks:
         draw = random.random()
         if not outbound and not world.closing:
             if draw < work.miss:
-                world.counters.missed += 1
-                await world.pause(timeout_seconds + exponential(work.reaction_seconds * 4, random))
-                self._back(desk, call_id)
-                return
-            if draw < work.miss + work.decline:
-                world.counters.missed += 1
-                world.facts.add("declined", call_id=call_id, agent_id=desk.agent.id)
-                await world.pause(exponential(work.reaction_seconds * 4, random))
-                self._back(desk, call_id)
-                return
+                return  # overlooked: routing lets the offer expire
             await world.pause(min(exponential(work.reaction_seconds, random), timeout_seconds * 0.6))
+            if draw < work.miss + work.decline:
+                world.facts.add("declined", call_id=call_id, agent_id=desk.agent.id)
+                return
         if desk.call_id == call_id and desk.activity == "ringing":
             world.facts.add("accepted", call_id=call_id, agent_id=desk.agent.id)
 
-    def _back(self, desk: Desk, call_id: str) -> None:
+    async def _notice(self, desk: Desk) -> None:
         """Routing puts an agent who missed an offer on a break; the agent notices and takes calls again."""
-        if desk.call_id == call_id and desk.activity == "ringing":
-            desk.activity, desk.call_id = "free", None
-            self._world.facts.add("agent_state", agent_id=desk.agent.id, state="available")
+        random = self._world.random("notice", desk.agent.id, str(self._world.counters.missed))
+        await self._world.pause(exponential(self._world.traffic.work.reaction_seconds * 4, random))
+        if desk.activity == "free":
+            self._tell(desk, "available")
+
+    def _tell(self, desk: Desk, state: str, **fields: str) -> None:
+        self._world.facts.add("agent_state", agent_id=desk.agent.id, state=state, **fields)
 
     async def _rests(self, desk: Desk) -> None:
         world, work = self._world, self._world.traffic.work
@@ -139,10 +145,10 @@ class Desks:
                 if desk.activity == "away" or world.closing:
                     return
                 await world.clock.sleep(5)
-            world.facts.add("agent_state", agent_id=desk.agent.id, state="break", reason="rest")
+            self._tell(desk, "break", reason="rest")
             desk.activity = "resting"
             await world.pause(exponential(work.break_seconds, random))
             if desk.activity == "resting":
                 desk.activity = "free"
-                world.facts.add("agent_state", agent_id=desk.agent.id, state="available")
+                self._tell(desk, "available")
             await asyncio.sleep(0)

@@ -91,7 +91,7 @@ class Simulator:
                         "routing",
                         "/v1/telephony/stream",
                         on_event=switch.on_event,
-                        on_connected=switch.adopt,
+                        on_connected=_nothing,
                     ),
                     name="telephony",
                 )
@@ -164,15 +164,19 @@ class Simulator:
             if world.closing:
                 return
             matter: Matter = new_matter(queue.id, number, inbound, tenant.region, self._seed)
-            world.tasks.spawn(switch.place(matter), name=f"call {queue.id} {number}")
+            switch.place(matter)
 
     async def _reconcile(self, switch: Switch, desks: Desks, dials: Dials) -> None:
         while True:
             await asyncio.sleep(RECONCILE_SECONDS)
-            await switch.adopt()
+            await switch.reconcile()
             await desks.reconcile()
             if self._dialer:
                 await dials.adopt()
+
+
+async def _nothing() -> None:
+    """Routing's stream begins with a snapshot: there is nothing to read beside it."""
 
 
 async def _until(fulfilled: Callable[[], bool], seconds: float) -> bool:

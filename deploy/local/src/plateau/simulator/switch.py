@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -52,50 +53,46 @@ class Switch:
         self._desks = desks
         self._calls: dict[str, Call] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
-        self.placing = 0
-        """Calls on their way to routing."""
+        self._campaign_queues = {campaign.queue_id for campaign in world.floor.campaigns}
 
     @property
     def busy(self) -> bool:
-        return bool(self._calls) or self.placing > 0
+        return bool(self._calls)
 
     def count(self, phase: str) -> int:
         return sum(1 for call in self._calls.values() if call.phase == phase)
 
-    async def place(self, matter: Matter) -> None:
-        """The caller calls: once, however often the request has to be sent."""
+    def place(self, matter: Matter) -> str:
+        """The caller calls; the call's id is ours, so that nothing said about it can come too early."""
         world = self._world
         matter.calls += 1
-        key = str(derived_id(world.seed, matter.queue_id, str(matter.number), str(matter.calls)))
-        body = {
-            "queue_id": matter.queue_id,
-            "contact_phone": matter.phone,
-            "channel": "voice",
-            "direction": "inbound",
-            "external_id": f"sim-{key}",
-        }
-        self.placing += 1
-        try:
-            taken = await world.client.post("routing", "/v1/calls", body, key=key)
-        finally:
-            self.placing -= 1
+        name = derived_id(world.seed, matter.queue_id, str(matter.number), str(matter.calls))
+        call_id = f"{name}.{matter.queue_id}"
+        world.facts.add(
+            "offered",
+            call_id=call_id,
+            queue_id=matter.queue_id,
+            contact_phone=matter.phone,
+            external_id=f"sim-{matter.queue_id}-{matter.number}-{matter.calls}",
+        )
         world.counters.offered += 1
-        if taken["call_id"] in self._gone:
-            return  # over before the answer reached us
-        call = self._call(taken["call_id"], matter.queue_id)
+        call = self._call(call_id, matter.queue_id)
         call.matter = matter
         call.random = matter.random
-        call.lose_patience()
-        if call.phase == "waiting":
-            call.patience = world.tasks.spawn(self._wait(call, matter.patience(world.inbound(matter.queue_id))))
+        call.patience = world.tasks.spawn(self._wait(call, matter.patience(world.inbound(matter.queue_id))))
+        return call_id
 
     def on_event(self, kind: str, data: dict[str, Any]) -> None:
         """A command of routing: ring a desk, bridge, release."""
         if data.get("call_id") in self._gone:
             return
         match kind:
+            case "snapshot":
+                self._take_over({view["call_id"]: view for view in data["calls"]})
             case "ring":
                 self._ring(data)
+            case "stop_ringing":
+                self._desks.missed(data["agent_id"], data["call_id"], data["reason"])
             case "bridge":
                 self._bridge(self._call_of(data), data["agent_id"])
             case "release":
@@ -105,25 +102,27 @@ class Switch:
             case _:
                 return
 
-    async def adopt(self) -> None:
+    async def reconcile(self) -> None:
         """Take over calls that routing holds and whose events were missed; drop those that are over."""
-        live: dict[str, dict[str, Any]] = {}
-        known = set(self._calls)
-        for state in LIVE:
-            async for view in self._world.client.pages("routing", "/v1/calls", state=state):
-                live[view["call_id"]] = view
-        for call_id in known - live.keys():
+        known = list(self._calls)
+        live = {
+            view["call_id"]: view
+            for state in LIVE
+            async for view in self._world.client.pages("routing", "/v1/calls", state=state)
+        }
+        for call_id in known:
             gone = self._calls.get(call_id)
-            if gone is not None and gone.phase != "wrapping_up":
+            if call_id not in live and gone is not None and gone.phase != "wrapping_up":
                 await self._check(gone)
-        for call_id, view in live.items():
-            if call_id in self._gone:
-                continue
-            if call_id not in self._calls:
-                self._world.counters.adopted += 1
-            self._adopt(call_id, view)
+        self._take_over(live)
 
-    def _adopt(self, call_id: str, view: dict[str, Any]) -> None:
+    def _take_over(self, live: Mapping[str, Mapping[str, Any]]) -> None:
+        for call_id, view in live.items():
+            if call_id not in self._gone:
+                self._world.counters.adopted += call_id not in self._calls
+                self._adopt(call_id, view)
+
+    def _adopt(self, call_id: str, view: Mapping[str, Any]) -> None:
         call = self._call_of(view)
         agent_id = view.get("agent_id")
         match view["state"]:
@@ -131,7 +130,7 @@ class Switch:
                 mean = self._world.inbound(call.queue_id).patience_seconds
                 call.patience = self._world.tasks.spawn(self._wait(call, exponential(mean, call.random)))
             case "offered" if agent_id is not None and call.phase == "waiting":
-                self._ring({**view, "call_id": call_id})
+                self._ring(view)
             case "talking" if agent_id is not None:
                 self._bridge(call, agent_id)
             case "wrapping_up" if agent_id is not None and call.phase in ("waiting", "talking"):
@@ -149,8 +148,10 @@ class Switch:
             if refused.status != 404:
                 raise
             return  # taken, but not handled yet: routing will come to it
-        if view["state"] in ("abandoned", "wrapped_up"):
+        if view["state"] == "abandoned":
             self._released(call)
+        elif view["state"] == "wrapped_up":
+            self._over(call)
 
     def _call(self, call_id: str, queue_id: str) -> Call:
         call = self._calls.get(call_id)
@@ -158,12 +159,15 @@ class Switch:
             call = self._calls[call_id] = Call(call_id, queue_id, self._world.random("call", call_id))
         return call
 
-    def _call_of(self, data: dict[str, Any]) -> Call:
-        call = self._call(data["call_id"], data.get("queue_id") or data["call_id"].rpartition(".")[2])
-        call.outbound = call.outbound or data.get("direction") == "outbound" or bool(data.get("attempt_id"))
+    def _call_of(self, data: Mapping[str, Any]) -> Call:
+        """The call that is spoken of. One on a campaign's queue that we did not place is the dialer's."""
+        call = self._call(data["call_id"], data["queue_id"])
+        call.queue_id = data["queue_id"]
+        if call.matter is None and (data.get("direction") == "outbound" or call.queue_id in self._campaign_queues):
+            call.outbound = True
         return call
 
-    def _ring(self, data: dict[str, Any]) -> None:
+    def _ring(self, data: Mapping[str, Any]) -> None:
         call = self._call_of(data)
         if call.phase != "waiting":
             return
@@ -173,9 +177,9 @@ class Switch:
         call.agent_id = agent_id
         self._desks.ring(agent_id, call.call_id, call.outbound, self._timeout(data))
 
-    def _timeout(self, data: dict[str, Any]) -> float:
+    def _timeout(self, data: Mapping[str, Any]) -> float:
         """Simulated seconds until the offer expires."""
-        expires = data.get("expires_at") or data.get("offer_expires_at")
+        expires = data.get("expires_at")
         if expires is None:
             return 20.0
         return max(1.0, (datetime.fromisoformat(expires) - self._world.clock.now()).total_seconds())
@@ -190,13 +194,13 @@ class Switch:
         self._world.tasks.spawn(self._talk(call))
 
     def _released(self, call: Call) -> None:
-        """Routing gave the call up (or it ended unseen): whoever waited is gone."""
+        """Routing gave the call up, or it ended without our hanging up."""
         if call.phase == "waiting":
             if not call.outbound:
                 self._world.counters.limit_passed += 1
             self._give_up(call)
         elif call.phase == "talking":
-            self._over(call)
+            self._world.tasks.spawn(self._wrap_up(call))
 
     def _give_up(self, call: Call) -> None:
         """Unanswered: perhaps the caller tries again later."""
@@ -225,7 +229,7 @@ class Switch:
     async def _call_again(self, matter: Matter, seconds: float) -> None:
         await self._world.pause(seconds)
         if not self._world.closing:
-            await self.place(matter)
+            self.place(matter)
 
     async def _wait(self, call: Call, seconds: float) -> None:
         await self._world.pause(seconds)
