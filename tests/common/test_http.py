@@ -177,6 +177,10 @@ async def test_an_api_key_works_until_it_is_revoked_and_is_stored_as_a_hash(
 ) -> None:
     async with running.client(stack.token()) as http:
         created = (await http.post("/v1/api-keys", json={"tenant_id": "kettle", "name": "shop"})).json()
+        once = {"idempotency-key": "secret"}
+        assert (await http.post("/v1/api-keys", json={"tenant_id": "k", "name": "y"}, headers=once)).status_code == 201
+        again = await http.post("/v1/api-keys", json={"tenant_id": "k", "name": "y"}, headers=once)
+        assert (again.status_code, "key" in again.json()) == (409, False)
         wrong = await http.post("/v1/api-keys", json={"tenant_id": "kettle", "name": "x", "roles": ["operator"]})
         assert wrong.status_code == 422
         async with running.client(created["key"]) as keyed:
@@ -185,7 +189,7 @@ async def test_an_api_key_works_until_it_is_revoked_and_is_stored_as_a_hash(
         listed = (await http.get("/v1/api-keys")).json()["items"]
     assert listed[0]["revoked_at"] is not None
     async with toy.transaction() as session:
-        stored = await session.fetchval("SELECT hash FROM api_keys")
+        stored = await session.fetchval("SELECT hash FROM api_keys WHERE tenant_id = 'kettle'")
     assert created["key"].encode() not in stored
     running.runtime.authenticator._known.clear()  # half a minute passes
     async with running.client(created["key"]) as keyed:

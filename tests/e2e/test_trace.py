@@ -106,7 +106,7 @@ async def test_one_trace_from_the_ring_to_the_charge(collector: Seen, tmp_path: 
         async def exported() -> bool:
             return {service for seen, service, _ in collector if seen == trace} >= {
                 "routing",
-                "crm_bridge",
+                "crm-bridge",
                 "billing",
             }
 

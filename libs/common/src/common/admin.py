@@ -119,8 +119,9 @@ class ApiKeyCreated(Model):
 
 
 @router.post("/api-keys", status_code=201, dependencies=[Operator])
-async def add_api_key(session: Db, body: NewApiKey) -> ApiKeyCreated:
+async def add_api_key(session: Db, body: NewApiKey, response: Response) -> ApiKeyCreated:
     """Make an API key; it is shown once and stored as a hash."""
+    response.headers["cache-control"] = "no-store"
     if (Role.TENANT in body.roles) == (body.tenant_id == FLOOR):
         raise Invalid("the role tenant goes with a client company's key, and only with that", field="roles")
     if body.tenant_id != FLOOR and set(body.roles) != {Role.TENANT}:

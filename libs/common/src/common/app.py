@@ -42,7 +42,9 @@ def problem_response(problem: Problem) -> Response:
 
 def _field(location: Sequence[Any]) -> str:
     """`body.overflow.after_seconds` or a parameter's name."""
-    return ".".join(str(part) for part in location if part != "body") or "body"
+    if location and location[0] in ("body", "query", "path", "header"):
+        location = location[1:] or location
+    return ".".join(str(part) for part in location)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:

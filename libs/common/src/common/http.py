@@ -141,6 +141,8 @@ async def _once(
         )
         if row is None or row["fingerprint"] != fingerprint:
             raise Conflict("this Idempotency-Key was used for a different request", field="Idempotency-Key")
+        if row["body"] is None:
+            raise Conflict("it was done; its answer held a secret and was not kept", field="Idempotency-Key")
         return Response(row["body"], row["status"], {**row["headers"], "idempotent-replay": "true"})
     response = await act()
     kept = {name: value for name, value in response.headers.items() if name in ("content-type", "etag", "location")}
@@ -154,7 +156,7 @@ async def _once(
         key,
         response.status_code,
         kept,
-        bytes(response.body),
+        None if response.headers.get("cache-control") == "no-store" else bytes(response.body),
     )
     return response
 

@@ -116,9 +116,10 @@ def main() -> None:
     parser.add_argument("command", choices=["upgrade", "check"])
     parser.add_argument("service", help="import name, such as crm_bridge")
     options = parser.parse_args()
-    url = os.environ.get("DATABASE_URL")
+    secret = Path("/run/secrets/DATABASE_URL")
+    url = os.environ.get("DATABASE_URL") or (secret.read_text().strip() if secret.is_file() else None)
     if not url:
-        raise SystemExit("DATABASE_URL is not set")
+        raise SystemExit("DATABASE_URL is not set, and there is no /run/secrets/DATABASE_URL")
     try:
         (upgrade if options.command == "upgrade" else check)(options.service, url)
     except CommandError as difference:

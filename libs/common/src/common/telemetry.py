@@ -35,7 +35,11 @@ events_handled = meter.create_counter("plateau_events_handled")
 events_repeated = meter.create_counter("plateau_events_repeated")
 dead_letters = meter.create_counter("plateau_dead_letters")
 consumer_retries = meter.create_counter("plateau_consumer_retries")
-batch_seconds = meter.create_histogram("plateau_batch_seconds", unit="s")
+batch_seconds = meter.create_histogram(
+    "plateau_batch_seconds",
+    unit="s",
+    explicit_bucket_boundaries_advisory=[0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10],
+)
 outbox_published = meter.create_counter("plateau_outbox_published")
 
 
