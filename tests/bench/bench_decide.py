@@ -80,7 +80,7 @@ def measure(agents: int, queues: int, calls: int, busy: float) -> dict[str, floa
         give(inputs.LogIn, agent_id=f"agent-{number}")
     took.clear()
     gap = 190 / (agents * busy)
-    agenda: list[tuple[float, int, type[Any], dict[str, Any]]] = []
+    agenda: list[Any] = []
     count = itertools.count()
     for number in range(calls):
         arrival = number * gap

@@ -1,0 +1,64 @@
+"""Agents' shifts: log in, log out, available, break."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from common.auth import Role
+from common.http import Caller, Model, PlainRouter, require
+from fastapi import Depends
+
+from routing.api.commands import Accepted
+from routing.api.state import Here, IdempotencyKey, SlugPath, Text, acting_agent, check_floor, command_id
+from routing.domain import inputs
+from routing.domain.configuration import FLOOR
+
+router = PlainRouter(
+    tags=["agents"],
+    dependencies=[require(Role.OPERATOR, Role.SERVICE, Role.AGENT), Depends(check_floor)],
+)
+
+
+class LogInBody(Model):
+    state: Literal["available", "break"] = "available"
+    """What the shift begins with."""
+
+
+class StateBody(Model):
+    state: Literal["available", "break"]
+    reason: Text | None = None
+    """Of a break."""
+
+
+async def _about(
+    kind: type[Any], agent_id: str, caller: Caller, here: Here, key: str | None, **fields: Any
+) -> Accepted:
+    acting_agent(caller, agent_id)
+    pool_id = await here.directory.agent(agent_id)
+    given = kind(tenant_id=FLOOR, pool_id=pool_id, occurred_at=here.sender.clock.now(), agent_id=agent_id, **fields)
+    sent = command_id(caller, f"{kind.TYPE} {agent_id}", key)
+    await here.sender.send([(sent, given)])
+    return Accepted(command_id=sent)
+
+
+@router.post("/agents/{agent_id}/log-in", status_code=202)
+async def log_in(
+    agent_id: SlugPath, caller: Caller, here: Here, body: LogInBody | None = None, key: IdempotencyKey = None
+) -> Accepted:
+    """Begin the shift; nothing happens if it has begun."""
+    return await _about(inputs.LogIn, agent_id, caller, here, key, state=body.state if body else "available")
+
+
+@router.post("/agents/{agent_id}/log-out", status_code=202)
+async def log_out(agent_id: SlugPath, caller: Caller, here: Here, key: IdempotencyKey = None) -> Accepted:
+    """End the shift: at once, or after the wrap-up of the call that the agent is in."""
+    return await _about(inputs.LogOut, agent_id, caller, here, key)
+
+
+@router.post("/agents/{agent_id}/state", status_code=202)
+async def set_state(
+    agent_id: SlugPath, body: StateBody, caller: Caller, here: Here, key: IdempotencyKey = None
+) -> Accepted:
+    """Take calls or take a break: at once, or after the wrap-up of the call that the agent is in."""
+    reason = body.reason if body.state == "break" else None
+    return await _about(inputs.SetState, agent_id, caller, here, key, state=body.state, reason=reason)

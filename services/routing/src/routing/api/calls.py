@@ -1,0 +1,266 @@
+"""Calls: offered, accepted, declined, hung up, wrapped up; and read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from common.auth import Role
+from common.errors import Invalid, NotFound
+from common.events.routing import Channel, Direction
+from common.http import (
+    Caller,
+    Db,
+    Model,
+    Page,
+    PageCursor,
+    PageLimit,
+    PlainRouter,
+    Router,
+    decode_cursor,
+    encode_cursor,
+    require,
+)
+from common.ids import derived_id, new_id
+from common.phone import InvalidPhone, normalise
+from fastapi import Query
+from pydantic import Field
+
+from routing.api.commands import Accepted
+from routing.api.state import (
+    SLUG,
+    CallPath,
+    Here,
+    IdempotencyKey,
+    QueueHome,
+    Seconds,
+    Slug,
+    Text,
+    acting_agent,
+    command_id,
+)
+from routing.domain import inputs
+from routing.domain.calls import Abandoned, Call, CallStateName, Talking, WrappedUp, WrappingUp
+from routing.store import reading as store
+
+router = PlainRouter(tags=["calls"])
+reading = Router(tags=["calls"])
+
+Floor = require(Role.OPERATOR, Role.SERVICE)
+OrAgent = require(Role.OPERATOR, Role.SERVICE, Role.AGENT)
+
+
+class CallOffer(Model):
+    """A call for a queue. `max_wait_seconds`: how long it waits for an agent (outbound: 2)."""
+
+    queue_id: Slug
+    contact_phone: str | None = Field(None, max_length=40, examples=["+33639980001"])
+    """International form; null when withheld."""
+    channel: Channel = "voice"
+    direction: Direction = "inbound"
+    external_id: Text | None = None
+    max_wait_seconds: Seconds | None = None
+    campaign_id: Text | None = None
+    lead_id: Text | None = None
+    attempt_id: Text | None = None
+
+
+class CallAccepted(Accepted):
+    call_id: str
+
+
+class ByAgent(Model):
+    """Who acts. An agent's own token says it by itself."""
+
+    agent_id: Slug | None = None
+
+
+class HangUpBody(Model):
+    """Whose side hung up: the caller's, or that of the agent named."""
+
+    agent_id: Slug | None = None
+
+
+class WrapUpBody(ByAgent):
+    disposition: Text | None = Field(None, examples=["sold"])
+
+
+class CallView(Model):
+    """A call as it is now. Times that have not come are null."""
+
+    call_id: str
+    tenant_id: str
+    pool_id: str
+    queue_id: str
+    state: CallStateName
+    entry: int
+    channel: Channel
+    direction: Direction
+    contact_phone: str
+    agent_id: str | None
+    offers: int
+    offered_at: datetime
+    queued_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+    wrapped_up_at: datetime | None
+    abandoned_at: datetime | None
+    disposition: str | None
+    external_id: str | None
+    campaign_id: str | None
+    lead_id: str | None
+    attempt_id: str | None
+
+
+def offer_of(offer: CallOffer, call_id: str, home: QueueHome, now: datetime) -> inputs.OfferCall:
+    """The input for an offered call. Raises Invalid for a phone number or channel that does not fit."""
+    if offer.channel != home.channel:
+        raise Invalid(f"queue {offer.queue_id} is for {home.channel}, not {offer.channel}", field="channel")
+    try:
+        phone = normalise(offer.contact_phone) if offer.contact_phone else ""
+    except InvalidPhone as wrong:
+        raise Invalid(str(wrong), field="contact_phone") from None
+    return inputs.OfferCall(
+        tenant_id=home.tenant_id,
+        pool_id=home.pool_id,
+        occurred_at=now,
+        call_id=call_id,
+        queue_id=offer.queue_id,
+        contact_phone=phone,
+        channel=offer.channel,
+        direction=offer.direction,
+        external_id=offer.external_id,
+        max_wait_seconds=offer.max_wait_seconds,
+        campaign_id=offer.campaign_id,
+        lead_id=offer.lead_id,
+        attempt_id=offer.attempt_id,
+    )
+
+
+@router.post("/calls", status_code=202, dependencies=[Floor])
+async def offer_call(offer: CallOffer, caller: Caller, here: Here, key: IdempotencyKey = None) -> CallAccepted:
+    """Offer a call to a queue. The same Idempotency-Key gives the same call."""
+    home = await here.directory.queue(offer.queue_id, caller)
+    made = new_id() if key is None else derived_id("call", caller.tenant_id or "", caller.subject, key)
+    given = offer_of(offer, f"{made}.{offer.queue_id}", home, here.sender.clock.now())
+    sent = derived_id("offer", given.call_id)
+    await here.sender.send([(sent, given)])
+    return CallAccepted(command_id=sent, call_id=given.call_id)
+
+
+async def _about(
+    kind: type[Any], call_id: str, caller: Caller, here: Here, key: str | None, **fields: str | None
+) -> Accepted:
+    home = await here.directory.home_of_call(call_id, caller)
+    given = kind(
+        tenant_id=home.tenant_id,
+        pool_id=home.pool_id,
+        occurred_at=here.sender.clock.now(),
+        call_id=call_id,
+        **fields,
+    )
+    sent = command_id(caller, f"{kind.TYPE} {call_id}", key)
+    await here.sender.send([(sent, given)])
+    return Accepted(command_id=sent)
+
+
+@router.post("/calls/{call_id}/hang-up", status_code=202, dependencies=[OrAgent])
+async def hang_up(
+    call_id: CallPath, caller: Caller, here: Here, body: HangUpBody | None = None, key: IdempotencyKey = None
+) -> Accepted:
+    """The call is over: abandoned if nobody had answered it, ended otherwise."""
+    agent_id = body.agent_id if body else None
+    if agent_id is not None or not caller.has(Role.OPERATOR, Role.SERVICE):
+        agent_id = acting_agent(caller, agent_id)
+    return await _about(inputs.HangUp, call_id, caller, here, key, agent_id=agent_id)
+
+
+@router.post("/calls/{call_id}/accept", status_code=202, dependencies=[OrAgent])
+async def accept(
+    call_id: CallPath, caller: Caller, here: Here, body: ByAgent | None = None, key: IdempotencyKey = None
+) -> Accepted:
+    """The agent takes the call that rings at them."""
+    agent_id = acting_agent(caller, body.agent_id if body else None)
+    return await _about(inputs.Accept, call_id, caller, here, key, agent_id=agent_id)
+
+
+@router.post("/calls/{call_id}/decline", status_code=202, dependencies=[OrAgent])
+async def decline(
+    call_id: CallPath, caller: Caller, here: Here, body: ByAgent | None = None, key: IdempotencyKey = None
+) -> Accepted:
+    """The agent does not take the call: it goes back to its place, the agent on a break."""
+    agent_id = acting_agent(caller, body.agent_id if body else None)
+    return await _about(inputs.Decline, call_id, caller, here, key, agent_id=agent_id)
+
+
+@router.post("/calls/{call_id}/wrap-up", status_code=202, dependencies=[OrAgent])
+async def wrap_up(
+    call_id: CallPath, caller: Caller, here: Here, body: WrapUpBody | None = None, key: IdempotencyKey = None
+) -> Accepted:
+    """The agent's work for the ended call is done."""
+    agent_id = acting_agent(caller, body.agent_id if body else None)
+    disposition = body.disposition if body else None
+    return await _about(inputs.WrapUp, call_id, caller, here, key, agent_id=agent_id, disposition=disposition)
+
+
+@reading.get(
+    "/calls/{call_id}",
+    dependencies=[require(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT, Role.AGENT)],
+)
+async def get_call(call_id: CallPath, session: Db, caller: Caller) -> CallView:
+    """A call, also after its end. An agent sees only calls of their own."""
+    found = await store.call(session, call_id)
+    only_own = not caller.has(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT)
+    if found is None or (only_own and found[1].agent_id != caller.subject):
+        raise NotFound(f"there is no call {call_id}")
+    return view_of(*found)
+
+
+@reading.get("/calls", dependencies=[require(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT)])
+async def list_calls(
+    session: Db,
+    queue_id: Annotated[str | None, Query(pattern=SLUG)] = None,
+    tenant_id: Annotated[str | None, Query(pattern=SLUG)] = None,
+    state: CallStateName | None = None,
+    limit: PageLimit = 100,
+    cursor: PageCursor = None,
+) -> Page[CallView]:
+    """Newest first."""
+    before = decode_cursor(cursor, str)
+    found = await store.calls(
+        session, before[0] if before else None, limit, queue_id=queue_id, state=state, tenant_id=tenant_id
+    )
+    items = [view_of(pool_id, call) for pool_id, call in found]
+    return Page(items=items, next_cursor=encode_cursor(items[-1].call_id) if len(items) == limit else None)
+
+
+def view_of(pool_id: str, call: Call) -> CallView:
+    """The call as the API shows it."""
+    state = call.state
+    answered = state if isinstance(state, Talking | WrappingUp | WrappedUp) else None
+    ended = state if isinstance(state, WrappingUp | WrappedUp) else None
+    done = state if isinstance(state, WrappedUp) else None
+    return CallView(
+        call_id=call.id,
+        tenant_id=call.tenant_id,
+        pool_id=pool_id,
+        queue_id=call.queue_id,
+        state=call.state_name,
+        entry=call.entry,
+        channel=call.channel,
+        direction=call.direction,
+        contact_phone=call.contact_phone,
+        agent_id=call.agent_id,
+        offers=call.offers,
+        offered_at=call.offered_at,
+        queued_at=call.queued_at,
+        answered_at=answered.answered_at if answered else None,
+        ended_at=ended.ended_at if ended else None,
+        wrapped_up_at=done.wrapped_up_at if done else None,
+        abandoned_at=state.abandoned_at if isinstance(state, Abandoned) else None,
+        disposition=done.disposition if done else None,
+        external_id=call.external_id,
+        campaign_id=call.campaign_id,
+        lead_id=call.lead_id,
+        attempt_id=call.attempt_id,
+    )

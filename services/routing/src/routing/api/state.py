@@ -1,0 +1,188 @@
+"""What the routes reach beside the request: where queues and agents are at home, the way into `routing-inputs`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from common import envelope, telemetry
+from common.auth import Principal, Role
+from common.clock import Clock
+from common.database import Database
+from common.errors import Forbidden, Invalid, NotFound, Unavailable
+from common.events.routing import Channel
+from common.http import Caller
+from common.ids import derived_id, new_id
+from fastapi import Depends, Header, Path, Request
+from pydantic import Field, StringConstraints
+
+from routing.domain.inputs import TOPIC, Input, OfferCall
+from routing.store import configuration as store
+
+if TYPE_CHECKING:
+    from routing.api.streams import Streams
+
+SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
+CALL_ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[a-z0-9][a-z0-9-]{0,62}$"
+
+Slug = Annotated[str, StringConstraints(pattern=SLUG)]
+SlugPath = Annotated[str, Path(pattern=SLUG)]
+CallId = Annotated[str, StringConstraints(pattern=CALL_ID)]
+CallPath = Annotated[str, Path(pattern=CALL_ID)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="The same key again is the same command, whatever the body says: it takes effect once",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueHome:
+    """Where a queue belongs. None of it ever changes, so it may be remembered."""
+
+    tenant_id: str
+    pool_id: str
+    channel: Channel
+
+
+class Directory:
+    """Homes of queues and agents, read once each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queues: dict[str, QueueHome] = {}
+        self._agents: dict[str, str] = {}
+
+    async def queues(self, wanted: Collection[str]) -> dict[str, QueueHome]:
+        """The homes of those queues that exist."""
+        missing = [queue_id for queue_id in set(wanted) if queue_id not in self._queues]
+        if missing:
+            async with self._database.transaction() as session:
+                for row in await store.homes_of_queues(session, missing):
+                    self._queues[row["id"]] = QueueHome(row["tenant_id"], row["pool_id"], row["channel"])
+        return {queue_id: self._queues[queue_id] for queue_id in wanted if queue_id in self._queues}
+
+    async def agents(self, wanted: Collection[str]) -> dict[str, str]:
+        """The pools of those agents that exist."""
+        missing = [agent_id for agent_id in set(wanted) if agent_id not in self._agents]
+        if missing:
+            async with self._database.transaction() as session:
+                for row in await store.homes_of_agents(session, missing):
+                    self._agents[row["id"]] = row["pool_id"]
+        return {agent_id: self._agents[agent_id] for agent_id in wanted if agent_id in self._agents}
+
+    async def queue(self, queue_id: str, caller: Principal) -> QueueHome:
+        """Raises NotFound for a queue that does not exist or is another tenant's."""
+        home = (await self.queues([queue_id])).get(queue_id)
+        if home is None or not may_see(caller, home):
+            raise NotFound(f"there is no queue {queue_id}")
+        return home
+
+    async def home_of_call(self, call_id: str, caller: Principal) -> QueueHome:
+        """The home of a call's first queue, which its id names. Raises NotFound as `queue` does."""
+        home = (await self.queues([entry_queue(call_id)])).get(entry_queue(call_id))
+        if home is None or not may_see(caller, home):
+            raise NotFound(f"there is no call {call_id}")
+        return home
+
+    async def agent(self, agent_id: str) -> str:
+        """The agent's pool. Raises NotFound."""
+        pool_id = (await self.agents([agent_id])).get(agent_id)
+        if pool_id is None:
+            raise NotFound(f"there is no agent {agent_id}")
+        return pool_id
+
+
+def may_see(caller: Principal, home: QueueHome) -> bool:
+    """Whether the queue is the caller's business."""
+    return caller.tenant_id is None or caller.tenant_id == home.tenant_id
+
+
+def entry_queue(call_id: str) -> str:
+    """The queue that a call was first offered to."""
+    return call_id.partition(".")[2]
+
+
+class Sender:
+    """Puts inputs into `routing-inputs`, durably, in the order given."""
+
+    def __init__(self, producer: AIOKafkaProducer, clock: Clock, source: str) -> None:
+        self._producer = producer
+        self._source = source
+        self.clock = clock
+
+    async def send(self, commands: Sequence[tuple[UUID, Input]]) -> None:
+        """Return once the brokers have them all. Raises Unavailable, after which some may have arrived: send again
+        with the same ids."""
+        asked_within = telemetry.current_traceparent()
+        try:
+            acknowledgements = []
+            for command_id, given in commands:
+                traceparent = asked_within
+                if traceparent is None and isinstance(given, OfferCall):
+                    traceparent = telemetry.new_traceparent()
+                headers, value = envelope.encode(
+                    given,
+                    event_id=command_id,
+                    source=self._source,
+                    time=given.occurred_at,
+                    traceparent=traceparent,
+                )
+                sent = await self._producer.send(TOPIC, value, key=given.key.encode(), headers=headers)
+                acknowledgements.append(sent)
+            await asyncio.gather(*acknowledgements)
+        except KafkaError as failure:
+            raise Unavailable(f"the broker cannot be reached right now: {type(failure).__name__}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`request.app.state.runtime.state` of routing."""
+
+    directory: Directory
+    sender: Sender
+    streams: Streams
+
+
+def _state(request: Request) -> State:
+    state: State = request.app.state.runtime.state
+    return state
+
+
+Here = Annotated[State, Depends(_state)]
+"""This process's directory, sender and streams."""
+
+
+def command_id(caller: Principal, route: str, key: str | None) -> UUID:
+    """New, or derived from the caller's Idempotency-Key: the pool's owner handles an id once."""
+    if key is None:
+        return new_id()
+    return derived_id("command", caller.tenant_id or "", caller.subject, route, key)
+
+
+def check_floor(caller: Caller) -> None:
+    """Raises Forbidden for a caller of one tenant: agents, pools and commands are the floor's."""
+    if caller.tenant_id is not None:
+        raise Forbidden("only the floor's own people and systems may do that")
+
+
+def acting_agent(caller: Principal, agent_id: str | None) -> str:
+    """Who acts: an agent only for themselves, operators and services for the agent that they name."""
+    if caller.has(Role.OPERATOR, Role.SERVICE):
+        if agent_id is None:
+            raise Invalid("say which agent", field="agent_id")
+        return agent_id
+    if agent_id is not None and agent_id != caller.subject:
+        raise Forbidden("an agent acts only for themselves")
+    return caller.subject

@@ -1,0 +1,255 @@
+"""Live streams (server-sent events): what an agent's desktop and a PBX are told.
+
+Each replica reads the topics `calls` and `agents` from their end and gives each event to whoever listens. A stream
+begins with a `snapshot` from the database; a reader that falls behind, or whose replica has lost the broker, is
+disconnected and begins again with a new snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import KafkaError
+from common import envelope
+from common.auth import Role
+from common.database import Database
+from common.errors import Forbidden, InvalidEvent
+from common.events import (
+    AgentLoggedIn,
+    AgentLoggedOut,
+    AgentStateChanged,
+    CallAbandoned,
+    CallAnswered,
+    CallAssigned,
+    CallEnded,
+    CallEvent,
+    CallOfferMissed,
+    CallWrappedUp,
+    Event,
+)
+from common.events.routing import AgentEvent
+from common.http import Caller, PlainRouter, require
+from common.kafka import Kafka
+from fastapi import Depends, Request
+from fastapi.responses import StreamingResponse
+
+from routing.api.configuration import agent_view
+from routing.api.state import Here, SlugPath, check_floor
+from routing.store import configuration as store
+from routing.store.reading import agent_of
+
+log = logging.getLogger(__name__)
+
+TOPICS = ("calls", "agents")
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """One server-sent event."""
+
+    name: str
+    data: Any
+    id: str | None = None
+
+    def encoded(self) -> bytes:
+        """As it goes over the wire."""
+        identity = f"id: {self.id}\n" if self.id else ""
+        return f"{identity}event: {self.name}\ndata: ".encode() + msgspec.json.encode(self.data) + b"\n\n"
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """An event as the readers get it. `ringing_at`: the agent a call rang at until this event, if known."""
+
+    id: str
+    event: Event
+    ringing_at: str | None
+
+
+class Reader:
+    """One open stream. `closed` once it is too far behind."""
+
+    def __init__(self, backlog: int) -> None:
+        self._queue: asyncio.Queue[Seen | None] = asyncio.Queue(backlog + 1)
+        self._backlog = backlog
+        self.closed = False
+
+    def offer(self, seen: Seen) -> None:
+        if self._queue.qsize() >= self._backlog:
+            self.close()
+        elif not self.closed:
+            self._queue.put_nowait(seen)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._queue.put_nowait(None)
+
+    async def take(self) -> Seen | None:
+        """The next event; None when the stream is over."""
+        return await self._queue.get()
+
+
+class Streams:
+    """Reads the topics for all streams of this process."""
+
+    def __init__(self, kafka: Kafka, *, backlog: int, heartbeat_seconds: float) -> None:
+        self._kafka = kafka
+        self._backlog = backlog
+        self._heartbeat_seconds = heartbeat_seconds
+        self._readers: set[Reader] = set()
+        self._ringing: dict[str, str] = {}
+        self.ready = asyncio.Event()
+        """Set while the topics are being read: a stream that begins now misses nothing."""
+
+    async def run(self) -> None:
+        """For ever. When the broker is lost for good, the streams end and everything begins anew."""
+        delay = 0.1
+        while True:
+            consumer = self._kafka.consumer(None, auto_offset_reset="latest")
+            consumer.subscribe(TOPICS)
+            try:
+                await consumer.start()
+                for partition in consumer.assignment():
+                    await consumer.position(partition)
+                self.ready.set()
+                delay = 0.1
+                await self._read(consumer)
+            except KafkaError as failure:
+                log.warning("streams begin anew: %s", failure)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5.0)
+            finally:
+                self.ready.clear()
+                self._ringing.clear()
+                self.close()
+                await consumer.stop()
+
+    def close(self) -> None:
+        """End every open stream."""
+        for reader in self._readers:
+            reader.close()
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            for records in (await consumer.getmany(timeout_ms=1000)).values():
+                for record in records:
+                    self._spread(record)
+
+    def _spread(self, record: ConsumerRecord[bytes, bytes]) -> None:
+        if not self._readers:
+            return
+        try:
+            event = envelope.decode(record.headers, record.value).event
+        except InvalidEvent as wrong:
+            log.warning("%s[%d]@%d cannot be shown: %s", record.topic, record.partition, record.offset, wrong)
+            return
+        seen = Seen(f"{record.topic}-{record.partition}-{record.offset}", event, self._note(event))
+        for reader in self._readers:
+            reader.offer(seen)
+
+    def _note(self, event: Event) -> str | None:
+        """Where a call rang until this event; remembers where it rings from now on."""
+        match event:
+            case CallAssigned(call_id=call_id, agent_id=agent_id):
+                self._ringing[call_id] = agent_id
+                return None
+            case CallOfferMissed(call_id=call_id) | CallAnswered(call_id=call_id) | CallAbandoned(call_id=call_id):
+                return self._ringing.pop(call_id, None)
+            case _:
+                return None
+
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """An open stream's share of the events."""
+        reader = Reader(self._backlog)
+        self._readers.add(reader)
+        try:
+            yield reader
+        finally:
+            self._readers.discard(reader)
+            if not self._readers:
+                self._ringing.clear()
+
+    async def lines(self, reader: Reader, shown: Callable[[Seen], list[Sent]]) -> AsyncIterator[bytes]:
+        """The stream's bytes, until it is over; a comment whenever it has been quiet for a while."""
+        while True:
+            try:
+                seen = await asyncio.wait_for(reader.take(), self._heartbeat_seconds)
+            except TimeoutError:
+                yield b": still here\n\n"
+                continue
+            if seen is None:
+                return
+            for sent in shown(seen):
+                yield sent.encoded()
+
+
+router = PlainRouter(tags=["streams"])
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Server-sent events, until the client leaves", "content": {"text/event-stream": {}}}
+}
+HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+@router.get(
+    "/agents/{agent_id}/stream",
+    dependencies=[
+        require(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.AGENT),
+        Depends(check_floor),
+    ],
+    response_class=StreamingResponse,
+    responses=STREAM,
+)
+async def stream_agent(agent_id: SlugPath, caller: Caller, here: Here, request: Request) -> StreamingResponse:
+    """What an agent's desktop shows: `snapshot` (the agent, as `GET /v1/agents/{id}`), then `offer`, `offer_withdrawn`,
+    `call` (answered, ended, wrapped up) and `state`, each with the event's data. An agent sees only their own."""
+    if caller.subject != agent_id and not caller.has(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE):
+        raise Forbidden("an agent sees only their own stream")
+    await here.directory.agent(agent_id)
+    return StreamingResponse(
+        _agent_lines(agent_id, here.streams, request.app.state.runtime.database),
+        media_type="text/event-stream",
+        headers=HEADERS,
+    )
+
+
+async def _agent_lines(agent_id: str, streams: Streams, database: Database) -> AsyncIterator[bytes]:
+    await streams.ready.wait()
+    with streams.reader() as reader:
+        async with database.transaction() as session:
+            row = await store.agent(session, agent_id)
+        if row is None:
+            return
+        saved = agent_of(row["saved"])
+        sequence = saved.sequence if saved else 0
+        yield Sent("snapshot", agent_view(row).model_dump()).encoded()
+        async for line in streams.lines(reader, lambda seen: for_agent(agent_id, sequence, seen)):
+            yield line
+
+
+def for_agent(agent_id: str, known: int, seen: Seen) -> list[Sent]:
+    """What an agent's desktop is told of an event. `known`: sequence of the agent's event that the snapshot shows."""
+    event = seen.event
+    match event:
+        case CallAssigned(agent_id=who) if who == agent_id:
+            return [Sent("offer", _told(event), seen.id)]
+        case CallOfferMissed(agent_id=who, reason=reason) if who == agent_id:
+            return [Sent("offer_withdrawn", {"call_id": event.call_id, "reason": reason}, seen.id)]
+        case CallAbandoned(call_id=call_id) if seen.ringing_at == agent_id:
+            return [Sent("offer_withdrawn", {"call_id": call_id, "reason": "abandoned"}, seen.id)]
+        case CallAnswered(agent_id=who) | CallEnded(agent_id=who) | CallWrappedUp(agent_id=who) if who == agent_id:
+            return [Sent("call", _told(event), seen.id)]
+        case AgentLoggedIn() | AgentStateChanged() | AgentLoggedOut() if event.agent_id == agent_id:
+            return [Sent("state", _told(event), seen.id)] if event.sequence > known else []
+        case _:
+            return []
+
+
+def _told(event: CallEvent | AgentEvent) -> dict[str, Any]:
+    data: dict[str, Any] = msgspec.to_builtins(event)
+    return {"type": event.TYPE, **data}

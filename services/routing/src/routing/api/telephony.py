@@ -1,0 +1,250 @@
+"""The `http` telephony port: a PBX or CPaaS posts facts in batches and is told commands by a stream.
+
+Nothing is decided here: facts become inputs, events become commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from common.auth import Principal, Role
+from common.database import Database
+from common.errors import Invalid
+from common.events import (
+    CallAbandoned,
+    CallAnswered,
+    CallAssigned,
+    CallEnded,
+    CallEvent,
+    CallOfferMissed,
+    CallQueued,
+)
+from common.http import Caller, Model, PlainRouter, require
+from common.ids import derived_id, new_id
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from routing.api.calls import CallOffer, offer_of, view_of
+from routing.api.state import CallId, Here, QueueHome, Slug, Text, entry_queue, may_see
+from routing.api.streams import HEADERS, STREAM, Seen, Sent, Streams
+from routing.domain import inputs
+from routing.domain.configuration import FLOOR
+from routing.store import reading as store
+
+router = PlainRouter(tags=["telephony"], dependencies=[require(Role.OPERATOR, Role.SERVICE)])
+
+
+class Fact(Model):
+    """`id` is the PBX's own name of the fact: the same one again, from the same caller, takes effect once."""
+
+    id: Text | None = None
+
+
+class Offered(Fact, CallOffer):
+    """A call for a queue. Its id may be chosen by the PBX (`<uuid>.<queue id>`), so that later facts can name it."""
+
+    type: Literal["offered"]
+    call_id: CallId | None = None
+
+
+class HungUp(Fact):
+    """By the caller, or by the agent named."""
+
+    type: Literal["hung_up"]
+    call_id: CallId
+    agent_id: Slug | None = None
+
+
+class OfferAnswered(Fact):
+    type: Literal["accepted", "declined"]
+    call_id: CallId
+    agent_id: Slug
+
+
+class WrappedUp(Fact):
+    type: Literal["wrapped_up"]
+    call_id: CallId
+    agent_id: Slug
+    disposition: Text | None = None
+
+
+class AgentState(Fact):
+    """`state`: logged_in (available), logged_out, available or break."""
+
+    type: Literal["agent_state"]
+    agent_id: Slug
+    state: Literal["logged_in", "logged_out", "available", "break"]
+    reason: Text | None = None
+
+
+AnyFact = Annotated[Offered | HungUp | OfferAnswered | WrappedUp | AgentState, Field(discriminator="type")]
+
+
+class Facts(Model):
+    """In the order in which they happened."""
+
+    facts: list[AnyFact] = Field(min_length=1, max_length=1000)
+
+
+class FactAccepted(Model):
+    command_id: UUID
+    call_id: str | None
+
+
+class FactsAccepted(Model):
+    """The facts are stored and will be decided in their order. One answer for each, in the same order."""
+
+    accepted: list[FactAccepted]
+
+
+@router.post("/telephony/facts", status_code=202)
+async def post_facts(body: Facts, caller: Caller, here: Here) -> FactsAccepted:
+    """All or none: one wrong fact refuses the batch, and every wrong one is listed as `facts.<n>.<field>`."""
+    queues = await here.directory.queues({_queue_of(fact) for fact in body.facts} - {""})
+    agents = await here.directory.agents({fact.agent_id for fact in body.facts if isinstance(fact, AgentState)})
+    now = here.sender.clock.now()
+    commands: list[tuple[UUID, inputs.Input]] = []
+    wrong: list[dict[str, Any]] = []
+    for number, fact in enumerate(body.facts):
+        try:
+            commands.append(_command(fact, caller, queues, agents, now))
+        except Invalid as problem:
+            wrong.append({"field": f"facts.{number}.{problem.field}", "reason": problem.detail})
+    if wrong:
+        raise Invalid(f"{len(wrong)} of {len(body.facts)} facts are wrong", field=wrong[0]["field"], errors=wrong)
+    await here.sender.send(commands)
+    return FactsAccepted(
+        accepted=[FactAccepted(command_id=sent, call_id=getattr(given, "call_id", None)) for sent, given in commands]
+    )
+
+
+def _queue_of(fact: AnyFact) -> str:
+    match fact:
+        case Offered(queue_id=queue_id):
+            return queue_id
+        case HungUp(call_id=call_id) | OfferAnswered(call_id=call_id) | WrappedUp(call_id=call_id):
+            return entry_queue(call_id)
+        case _:
+            return ""
+
+
+def _command(
+    fact: AnyFact, caller: Principal, queues: dict[str, QueueHome], agents: dict[str, str], now: Any
+) -> tuple[UUID, inputs.Input]:
+    """The input for one fact and its id. Raises Invalid with the fact's own field."""
+
+    def named(*parts: str) -> UUID:
+        if fact.id is None:
+            return new_id()
+        return derived_id("fact", caller.tenant_id or "", caller.subject, fact.id, *parts)
+
+    if isinstance(fact, AgentState):
+        pool_id = agents.get(fact.agent_id)
+        if pool_id is None or caller.tenant_id is not None:
+            raise Invalid(f"there is no agent {fact.agent_id}", field="agent_id")
+        about: dict[str, Any] = {"tenant_id": FLOOR, "pool_id": pool_id, "occurred_at": now, "agent_id": fact.agent_id}
+        match fact.state:
+            case "logged_in":
+                return named(), inputs.LogIn(**about)
+            case "logged_out":
+                return named(), inputs.LogOut(**about)
+            case "available":
+                return named(), inputs.SetState(**about, state="available")
+            case "break":
+                return named(), inputs.SetState(**about, state="break", reason=fact.reason)
+    queue_id = _queue_of(fact)
+    home = queues.get(queue_id)
+    if home is None or not may_see(caller, home):
+        if isinstance(fact, Offered):
+            raise Invalid(f"there is no queue {queue_id}", field="queue_id")
+        raise Invalid(f"there is no call {fact.call_id}", field="call_id")
+    if isinstance(fact, Offered):
+        call_id = fact.call_id or f"{named('call')}.{queue_id}"
+        if entry_queue(call_id) != queue_id:
+            raise Invalid("the call's id does not end in its queue's", field="call_id")
+        return derived_id("offer", call_id), offer_of(fact, call_id, home, now)
+    place: dict[str, Any] = {"tenant_id": home.tenant_id, "pool_id": home.pool_id, "occurred_at": now}
+    match fact:
+        case HungUp(call_id=call_id, agent_id=agent_id):
+            return named(), inputs.HangUp(**place, call_id=call_id, agent_id=agent_id)
+        case OfferAnswered(type="accepted"):
+            return named(), inputs.Accept(**place, call_id=fact.call_id, agent_id=fact.agent_id)
+        case OfferAnswered():
+            return named(), inputs.Decline(**place, call_id=fact.call_id, agent_id=fact.agent_id)
+        case WrappedUp(call_id=call_id, agent_id=agent_id, disposition=disposition):
+            return named(), inputs.WrapUp(**place, call_id=call_id, agent_id=agent_id, disposition=disposition)
+
+
+@router.get("/telephony/stream", response_class=StreamingResponse, responses=STREAM)
+async def stream_commands(caller: Caller, here: Here, request: Request) -> StreamingResponse:
+    """What a PBX has to do: `snapshot` (every live call, as `GET /v1/calls/{id}`), then `ring`, `stop_ringing`,
+    `bridge`, `play` (`what`: queue or no_agent) and `release`, each with call_id, external_id, queue_id, tenant_id."""
+    return StreamingResponse(
+        _command_lines(caller, here.streams, request.app.state.runtime.database),
+        media_type="text/event-stream",
+        headers=HEADERS,
+    )
+
+
+async def _command_lines(caller: Principal, streams: Streams, database: Database) -> AsyncIterator[bytes]:
+    await streams.ready.wait()
+    with streams.reader() as reader:
+        async with database.transaction(caller.scope) as session:
+            calls = await store.live_calls(session)
+        known = {call.id: call.sequence for _, call in calls}
+        views = [view_of(pool_id, call).model_dump() for pool_id, call in calls]
+        yield Sent("snapshot", {"calls": views}).encoded()
+        del calls, views
+        async for line in streams.lines(reader, _only(caller, known)):
+            yield line
+
+
+def _only(caller: Principal, known: dict[str, int]) -> Callable[[Seen], list[Sent]]:
+    """Commands for the caller's tenant (the floor: all), but none that the snapshot already shows."""
+
+    def shown(seen: Seen) -> list[Sent]:
+        event = seen.event
+        if not isinstance(event, CallEvent) or event.sequence <= known.get(event.call_id, 0):
+            return []
+        known.pop(event.call_id, None)
+        if caller.tenant_id is not None and event.tenant_id != caller.tenant_id:
+            return []
+        return list(commands_of(event, seen))
+
+    return shown
+
+
+def commands_of(event: CallEvent, seen: Seen) -> Iterable[Sent]:
+    """What a PBX has to do after an event of a call."""
+
+    def command(name: str, **more: Any) -> Sent:
+        about = {
+            "call_id": event.call_id,
+            "external_id": event.external_id,
+            "queue_id": event.queue_id,
+            "tenant_id": event.tenant_id,
+        }
+        return Sent(name, {**about, **more}, seen.id)
+
+    match event:
+        case CallQueued():
+            yield command("play", what="queue")
+        case CallAssigned():
+            yield command("ring", agent_id=event.agent_id, offer=event.offer, expires_at=event.offer_expires_at)
+        case CallOfferMissed():
+            yield command("stop_ringing", agent_id=event.agent_id, reason=event.reason)
+        case CallAnswered():
+            yield command("bridge", agent_id=event.agent_id)
+        case CallAbandoned():
+            if seen.ringing_at is not None:
+                yield command("stop_ringing", agent_id=seen.ringing_at, reason="abandoned")
+            if event.reason != "hung_up":
+                yield command("play", what="no_agent")
+            yield command("release")
+        case CallEnded():
+            yield command("release")
+        case _:
+            return

@@ -1,0 +1,44 @@
+"""Routing: wiring only."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from common.service import Runtime, Wiring, run
+
+from routing.api import ROUTERS
+from routing.api.state import Directory, Sender, State
+from routing.api.streams import Streams
+from routing.config import Settings
+from routing.consumer import CATALOGUE, TOPICS, Owner
+
+
+async def wire(runtime: Runtime) -> Wiring:
+    """Put the parts of routing together."""
+    settings: Settings = runtime.settings
+    if runtime.producer is None:
+        raise RuntimeError("routing needs a producer")
+    streams = Streams(
+        runtime.kafka, backlog=settings.stream_backlog, heartbeat_seconds=settings.stream_heartbeat_seconds
+    )
+    sender = Sender(runtime.producer, runtime.clock, runtime.name)
+    runtime.state = State(Directory(runtime.database), sender, streams)
+    owner = Owner(f"{socket.gethostname()}:{os.getpid()}", runtime.database, runtime.producer, runtime.clock)
+    consumer = runtime.consumer(
+        topics=TOPICS,
+        handle=owner.handle,
+        catalogue=CATALOGUE,
+        on_assigned=owner.on_assigned,
+        on_revoked=owner.on_revoked,
+    )
+    return Wiring(routers=ROUTERS, consumers=[consumer], tasks={"timers": owner.run_timers, "streams": streams.run})
+
+
+def main() -> None:
+    """Run until told to stop."""
+    run("routing", Settings, wire)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Declaring tenants, pools, queues and agents: checked, stored, and told to the pools' owners, in one transaction.
+
+Every function is a create-or-replace. Returned beside the row: whether it was created. Saying the same again changes
+nothing, not even the version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from common import outbox
+from common.clock import Clock
+from common.database import Session
+from common.errors import Conflict, Invalid
+
+from routing.domain import inputs
+from routing.domain.configuration import FLOOR, Overflow
+from routing.domain.declarations import check_skills, check_unmoved
+from routing.store import configuration as store
+from routing.store.states import queue_of
+
+CheckVersion = Callable[[int], None]
+"""Raises PreconditionFailed when the client wanted to change another version than the present one."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDeclaration:
+    """A queue as the operator wants it."""
+
+    tenant_id: str
+    pool_id: str
+    channel: str
+    required_skills: list[str]
+    priority: int
+    ageing_seconds_per_priority: float
+    service_level_seconds: float
+    short_abandon_seconds: float
+    offer_timeout_seconds: float
+    wrap_up_seconds: float
+    max_wait_seconds: float | None
+    overflow: Overflow | None
+
+
+async def put_tenant(
+    session: Session, tenant_id: str, name: str, time_zone: str, clock: Clock, check: CheckVersion
+) -> tuple[asyncpg.Record, bool]:
+    """The tenant's queues get the time zone with their next events."""
+    await store.lock(session, "tenant", tenant_id)
+    before = await store.tenant(session, tenant_id)
+    check(before["version"] if before else 0)
+    if before and (before["name"], before["time_zone"]) == (name, time_zone):
+        return before, False
+    after = _saved(await store.save_tenant(session, tenant_id, name, time_zone))
+    for pool_id, queue in await store.rules_of_tenant(session, tenant_id):
+        outbox.add(
+            session,
+            inputs.ConfigureQueue(tenant_id=tenant_id, pool_id=pool_id, occurred_at=clock.now(), queue=queue),
+        )
+    return after, before is None
+
+
+async def put_pool(
+    session: Session, pool_id: str, name: str, skills: Sequence[str], check: CheckVersion
+) -> tuple[asyncpg.Record, bool]:
+    """Raises Conflict when a skill is taken away that a queue or an agent still names."""
+    await store.lock(session, "pool", pool_id)
+    before = await store.pool(session, pool_id)
+    check(before["version"] if before else 0)
+    if before and (before["name"], before["skills"]) == (name, list(skills)):
+        return before, False
+    gone = sorted(set(before["skills"]) - set(skills)) if before else []
+    after = _saved(await store.save_pool(session, pool_id, name, skills))
+    if gone and (needed_by := await store.who_needs(session, pool_id, gone)):
+        raise Conflict(f"{needed_by} still names one of the skills {', '.join(gone)}", field="skills")
+    return after, before is None
+
+
+async def put_queue(
+    session: Session, queue_id: str, wanted: QueueDeclaration, clock: Clock, check: CheckVersion
+) -> tuple[asyncpg.Record, bool]:
+    """Raises Invalid for an unknown tenant, pool, skill or overflow queue; Conflict for another pool or tenant."""
+    await store.lock(session, "queue", queue_id)
+    before = await store.queue(session, queue_id)
+    if await store.tenant(session, wanted.tenant_id) is None:
+        raise Invalid(f"there is no tenant {wanted.tenant_id}", field="tenant_id")
+    pool = await _pool(session, wanted.pool_id)
+    check_skills("required_skills", wanted.required_skills, pool["skills"], wanted.pool_id)
+    if before:
+        check_unmoved("queue", queue_id, "pool_id", before["pool_id"], wanted.pool_id)
+        check_unmoved("queue", queue_id, "tenant_id", before["tenant_id"], wanted.tenant_id)
+        check_unmoved("queue", queue_id, "channel", before["channel"], wanted.channel)
+    if wanted.overflow is not None:
+        await _check_overflow(session, queue_id, wanted, wanted.overflow)
+    check(before["version"] if before else 0)
+    rules = _columns(wanted)
+    if before and all(before[name] == value for name, value in rules.items()):
+        return before, False
+    after = _saved(await store.save_queue(session, queue_id, rules))
+    outbox.add(
+        session,
+        inputs.ConfigureQueue(
+            tenant_id=wanted.tenant_id, pool_id=wanted.pool_id, occurred_at=clock.now(), queue=queue_of(after)
+        ),
+    )
+    return after, before is None
+
+
+async def _check_overflow(session: Session, queue_id: str, wanted: QueueDeclaration, overflow: Overflow) -> None:
+    field = "overflow.queue_id"
+    if overflow.queue_id == queue_id:
+        raise Invalid("a queue cannot overflow to itself", field=field)
+    target = await store.queue(session, overflow.queue_id)
+    if target is None or target["tenant_id"] != wanted.tenant_id:
+        raise Invalid(f"tenant {wanted.tenant_id} has no queue {overflow.queue_id}", field=field)
+    if target["pool_id"] != wanted.pool_id:
+        raise Invalid(f"queue {overflow.queue_id} is in another pool, {target['pool_id']}", field=field)
+    if target["channel"] != wanted.channel:
+        raise Invalid(f"queue {overflow.queue_id} is for {target['channel']}, not {wanted.channel}", field=field)
+
+
+def _columns(wanted: QueueDeclaration) -> dict[str, Any]:
+    return {
+        "tenant_id": wanted.tenant_id,
+        "pool_id": wanted.pool_id,
+        "channel": wanted.channel,
+        "required_skills": sorted(set(wanted.required_skills)),
+        "priority": wanted.priority,
+        "ageing_seconds_per_priority": wanted.ageing_seconds_per_priority,
+        "service_level_seconds": wanted.service_level_seconds,
+        "short_abandon_seconds": wanted.short_abandon_seconds,
+        "offer_timeout_seconds": wanted.offer_timeout_seconds,
+        "wrap_up_seconds": wanted.wrap_up_seconds,
+        "max_wait_seconds": wanted.max_wait_seconds,
+        "overflow_queue_id": wanted.overflow.queue_id if wanted.overflow else None,
+        "overflow_after_seconds": wanted.overflow.after_seconds if wanted.overflow else None,
+    }
+
+
+async def put_agent(
+    session: Session,
+    agent_id: str,
+    pool_id: str,
+    name: str,
+    skills: dict[str, int],
+    clock: Clock,
+    check: CheckVersion,
+) -> tuple[asyncpg.Record, bool]:
+    """Raises Invalid for an unknown pool or skill, Conflict for another pool than the agent's."""
+    await store.lock(session, "agent", agent_id)
+    before = await store.agent(session, agent_id)
+    pool = await _pool(session, pool_id)
+    check_skills("skills", skills, pool["skills"], pool_id)
+    if before:
+        check_unmoved("agent", agent_id, "pool_id", before["pool_id"], pool_id)
+    check(before["version"] if before else 0)
+    if before and (before["name"], before["skills"]) == (name, skills):
+        return before, False
+    after = _saved(await store.save_agent(session, agent_id, pool_id, name, skills))
+    outbox.add(
+        session,
+        inputs.ConfigureAgent(tenant_id=FLOOR, pool_id=pool_id, occurred_at=clock.now(), agent=store.profile_of(after)),
+    )
+    return after, before is None
+
+
+async def _pool(session: Session, pool_id: str) -> asyncpg.Record:
+    pool = await store.pool(session, pool_id, hold=True)
+    if pool is None:
+        raise Invalid(f"there is no pool {pool_id}", field="pool_id")
+    return pool
+
+
+def _saved(row: asyncpg.Record | None) -> asyncpg.Record:
+    """A row that was just written."""
+    if row is None:
+        raise AssertionError("a row that was just written is not there")
+    return row

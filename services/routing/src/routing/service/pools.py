@@ -1,0 +1,65 @@
+"""What the owner of pools does with a batch of inputs: load, decide, save, publish; all in the batch's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from uuid import UUID
+
+from common import outbox, telemetry
+from common.consumer import Delivery
+from common.database import Session
+from common.errors import InvalidEvent
+
+from routing.domain import inputs
+from routing.domain.decisions import decide
+from routing.domain.pool import Pool
+from routing.store import states
+
+
+async def settle(session: Session, pools: MutableMapping[str, Pool], deliveries: Sequence[Delivery]) -> set[str]:
+    """Decide the inputs in their order; returns the ids of the pools that they were for.
+
+    `pools` is the caller's memory; pools that are not in it are loaded. When the transaction does not commit, the
+    caller must forget them. Raises InvalidEvent for an input of a pool that nobody declared.
+    """
+    touched: set[str] = set()
+    refusals: list[tuple[UUID, str, str]] = []
+    for delivery in deliveries:
+        given = delivery.event
+        if not isinstance(given, inputs.AnyInput):
+            raise InvalidEvent(f"{delivery.type} is no input of a pool")
+        pool = pools.get(given.pool_id)
+        if pool is None:
+            loaded = await states.load(session, [given.pool_id])
+            if not loaded:
+                raise InvalidEvent(f"there is no pool {given.pool_id}")
+            pool = pools[given.pool_id] = loaded[given.pool_id]
+        touched.add(pool.id)
+        await _learn(session, pool, given)
+        if telemetry.tracing():
+            with telemetry.with_traceparent(delivery.traceparent, f"decide {delivery.type}"):
+                decision = decide(pool, given, delivery.traceparent)
+        else:
+            decision = decide(pool, given, delivery.traceparent)
+        for fact in decision.facts:
+            outbox.add(session, fact.event, traceparent=fact.traceparent or delivery.traceparent)
+        if decision.refused is not None:
+            refusals.append((delivery.id, given.tenant_id, decision.refused))
+    if refusals:
+        await states.refuse(session, refusals)
+    await states.save(session, {pool_id: (pools[pool_id].now, *pools[pool_id].drain()) for pool_id in touched})
+    return touched
+
+
+async def _learn(session: Session, pool: Pool, given: inputs.AnyInput) -> None:
+    """Read rules that the input needs and that are declared, but whose own input has not come by yet."""
+    match given:
+        case inputs.OfferCall(queue_id=queue_id) if pool.queue(queue_id) is None:
+            for queue in await states.queues_of(session, pool.id):
+                pool.configure_queue(queue)
+        case inputs.LogIn(agent_id=agent_id) if agent_id not in pool.agents:
+            profile = await states.profile_of(session, pool.id, agent_id)
+            if profile is not None:
+                pool.configure_agent(profile)
+        case _:
+            pass

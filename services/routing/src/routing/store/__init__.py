@@ -1,0 +1,1 @@
+"""All SQL of routing; rows to domain values and back."""

@@ -1,0 +1,189 @@
+"""What the operator has declared: tenants, pools, queues, agents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+from common.database import Session
+
+from routing.domain.configuration import FLOOR, AgentProfile, Queue
+from routing.store.states import queue_of
+
+
+async def lock(session: Session, kind: str, item_id: str) -> None:
+    """One change of a thing at a time, also of one that does not exist yet."""
+    await session.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"{kind}:{item_id}")
+
+
+async def tenant(session: Session, tenant_id: str) -> asyncpg.Record | None:
+    """The tenant's row."""
+    return await session.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1", tenant_id)
+
+
+async def save_tenant(session: Session, tenant_id: str, name: str, time_zone: str) -> asyncpg.Record | None:
+    """Create or replace; the version grows."""
+    return await session.fetchrow(
+        """
+        INSERT INTO tenants (tenant_id, name, time_zone, version) VALUES ($1, $2, $3, 1)
+        ON CONFLICT (tenant_id) DO UPDATE SET name = excluded.name, time_zone = excluded.time_zone,
+            version = tenants.version + 1, updated_at = now()
+        RETURNING *
+        """,
+        tenant_id,
+        name,
+        time_zone,
+    )
+
+
+async def tenants(session: Session, after: str | None, limit: int) -> list[asyncpg.Record]:
+    """By id, those after `after`."""
+    return await session.fetch(
+        "SELECT * FROM tenants WHERE ($1::text IS NULL OR tenant_id > $1) ORDER BY tenant_id LIMIT $2", after, limit
+    )
+
+
+async def pool(session: Session, pool_id: str, *, hold: bool = False) -> asyncpg.Record | None:
+    """The pool's row; with `hold` nobody changes it before the commit."""
+    return await session.fetchrow(f"SELECT * FROM pools WHERE id = $1{' FOR SHARE' if hold else ''}", pool_id)  # noqa: S608
+
+
+async def save_pool(session: Session, pool_id: str, name: str, skills: Sequence[str]) -> asyncpg.Record | None:
+    """Create or replace; the version grows."""
+    return await session.fetchrow(
+        """
+        INSERT INTO pools (id, tenant_id, name, skills, version) VALUES ($1, $2, $3, $4, 1)
+        ON CONFLICT (id) DO UPDATE SET name = excluded.name, skills = excluded.skills,
+            version = pools.version + 1, updated_at = now()
+        RETURNING *
+        """,
+        pool_id,
+        FLOOR,
+        name,
+        skills,
+    )
+
+
+async def pools(session: Session, after: str | None, limit: int) -> list[asyncpg.Record]:
+    """By id, those after `after`."""
+    return await session.fetch(
+        "SELECT * FROM pools WHERE ($1::text IS NULL OR id > $1) ORDER BY id LIMIT $2", after, limit
+    )
+
+
+async def who_needs(session: Session, pool_id: str, skills: Sequence[str]) -> str | None:
+    """A queue or agent of the pool that names one of the skills, in words; None if nobody does."""
+    found: str | None = await session.fetchval(
+        """
+        SELECT 'queue ' || id FROM queues WHERE pool_id = $1 AND required_skills && $2::varchar[]
+        UNION ALL SELECT 'agent ' || id FROM agents WHERE pool_id = $1 AND skills ?| $2::text[] LIMIT 1
+        """,
+        pool_id,
+        skills,
+    )
+    return found
+
+
+_QUEUES = "SELECT q.*, t.time_zone, t.version AS tenant_version FROM queues q JOIN tenants t USING (tenant_id)"
+
+
+async def queue(session: Session, queue_id: str) -> asyncpg.Record | None:
+    """The queue's row joined with its tenant's time zone and version."""
+    return await session.fetchrow(f"{_QUEUES} WHERE q.id = $1", queue_id)
+
+
+async def save_queue(session: Session, queue_id: str, rules: dict[str, Any]) -> asyncpg.Record | None:
+    """Create or replace; the version grows. `rules`: the columns by name."""
+    names = list(rules)
+    values = ", ".join(f"${number}" for number in range(2, len(names) + 2))
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names)
+    await session.execute(
+        f"""
+        INSERT INTO queues (id, {", ".join(names)}, version) VALUES ($1, {values}, 1)
+        ON CONFLICT (id) DO UPDATE SET {changes}, version = queues.version + 1, updated_at = now()
+        """,  # noqa: S608 - column names from our own code
+        queue_id,
+        *rules.values(),
+    )
+    return await queue(session, queue_id)
+
+
+async def queues(
+    session: Session, after: str | None, limit: int, *, tenant_id: str | None = None, pool_id: str | None = None
+) -> list[asyncpg.Record]:
+    """By id, those after `after`, of a tenant or a pool if one is named."""
+    return await session.fetch(
+        f"""
+        {_QUEUES} WHERE ($1::text IS NULL OR q.id > $1) AND ($3::text IS NULL OR q.tenant_id = $3)
+            AND ($4::text IS NULL OR q.pool_id = $4)
+        ORDER BY q.id LIMIT $2
+        """,
+        after,
+        limit,
+        tenant_id,
+        pool_id,
+    )
+
+
+async def rules_of_tenant(session: Session, tenant_id: str) -> list[tuple[str, Queue]]:
+    """The tenant's queues as their pools' owners know them, each with its pool's id."""
+    rows = await session.fetch(f"{_QUEUES} WHERE q.tenant_id = $1 ORDER BY q.id", tenant_id)
+    return [(row["pool_id"], queue_of(row)) for row in rows]
+
+
+_AGENTS = "SELECT a.*, s.data AS saved FROM agents a LEFT JOIN agent_states s ON s.agent_id = a.id"
+
+
+async def agent(session: Session, agent_id: str) -> asyncpg.Record | None:
+    """The agent's row, with their state as `saved` (None: never logged in)."""
+    return await session.fetchrow(f"{_AGENTS} WHERE a.id = $1", agent_id)
+
+
+async def save_agent(
+    session: Session, agent_id: str, pool_id: str, name: str, skills: dict[str, int]
+) -> asyncpg.Record | None:
+    """Create or replace; the version grows."""
+    await session.execute(
+        """
+        INSERT INTO agents (id, tenant_id, pool_id, name, skills, version) VALUES ($1, $2, $3, $4, $5, 1)
+        ON CONFLICT (id) DO UPDATE SET pool_id = excluded.pool_id, name = excluded.name, skills = excluded.skills,
+            version = agents.version + 1, updated_at = now()
+        """,
+        agent_id,
+        FLOOR,
+        pool_id,
+        name,
+        skills,
+    )
+    return await agent(session, agent_id)
+
+
+async def agents(session: Session, after: str | None, limit: int, *, pool_id: str | None) -> list[asyncpg.Record]:
+    """By id, those after `after`, of a pool if one is named."""
+    return await session.fetch(
+        f"""
+        {_AGENTS} WHERE ($1::text IS NULL OR a.id > $1) AND ($3::text IS NULL OR a.pool_id = $3)
+        ORDER BY a.id LIMIT $2
+        """,
+        after,
+        limit,
+        pool_id,
+    )
+
+
+def profile_of(row: asyncpg.Record) -> AgentProfile:
+    """The agent as their pool's owner knows them."""
+    return AgentProfile(id=row["id"], skills=row["skills"], version=row["version"])
+
+
+async def homes_of_queues(session: Session, queue_ids: Sequence[str]) -> list[asyncpg.Record]:
+    """(id, tenant_id, pool_id, channel) of those queues that exist."""
+    return await session.fetch(
+        "SELECT id, tenant_id, pool_id, channel FROM queues WHERE id = ANY($1::text[])", queue_ids
+    )
+
+
+async def homes_of_agents(session: Session, agent_ids: Sequence[str]) -> list[asyncpg.Record]:
+    """(id, pool_id) of those agents that exist."""
+    return await session.fetch("SELECT id, pool_id FROM agents WHERE id = ANY($1::text[])", agent_ids)

@@ -1,0 +1,71 @@
+"""Calls and commands as they are read."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from common.database import Session
+
+from routing.domain.agents import Agent
+from routing.domain.calls import Call, CallStateName
+
+
+async def call(session: Session, call_id: str) -> tuple[str, Call] | None:
+    """A call with its pool's id; None if it has not reached its pool."""
+    row = await session.fetchrow("SELECT pool_id, data FROM calls WHERE id = $1", call_id)
+    return (row["pool_id"], msgspec.convert(row["data"], Call)) if row else None
+
+
+async def calls(
+    session: Session,
+    before: str | None,
+    limit: int,
+    *,
+    queue_id: str | None,
+    state: CallStateName | None,
+    tenant_id: str | None,
+) -> list[tuple[str, Call]]:
+    """Newest first (ids of calls grow with time), those before `before`."""
+    rows = await session.fetch(
+        """
+        SELECT pool_id, data FROM calls
+        WHERE ($1::text IS NULL OR id < $1) AND ($3::text IS NULL OR queue_id = $3)
+            AND ($4::text IS NULL OR state = $4) AND ($5::text IS NULL OR tenant_id = $5)
+        ORDER BY id DESC LIMIT $2
+        """,
+        before,
+        limit,
+        queue_id,
+        state,
+        tenant_id,
+    )
+    return [(row["pool_id"], msgspec.convert(row["data"], Call)) for row in rows]
+
+
+async def live_calls(session: Session) -> list[tuple[str, Call]]:
+    """Every call that is not over, with its pool's id."""
+    rows = await session.fetch("SELECT pool_id, data FROM calls WHERE live ORDER BY id")
+    return [(row["pool_id"], msgspec.convert(row["data"], Call)) for row in rows]
+
+
+def agent_of(saved: Any) -> Agent | None:
+    """An agent's state from the `saved` of their row."""
+    return None if saved is None else msgspec.convert(saved, Agent)
+
+
+async def command(session: Session, command_id: UUID) -> tuple[Literal["pending", "applied", "refused"], str | None]:
+    """Whether a command has been decided, and why it changed nothing if it was refused."""
+    row = await session.fetchrow(
+        """
+        SELECT (SELECT reason FROM refusals WHERE command_id = $1) AS reason,
+            EXISTS (SELECT 1 FROM inbox WHERE id = $1 AND source = $2) AS decided
+        """,
+        command_id,
+        session.source,
+    )
+    assert row is not None
+    if row["reason"] is not None:
+        return "refused", row["reason"]
+    return ("applied" if row["decided"] else "pending"), None

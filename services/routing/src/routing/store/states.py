@@ -1,0 +1,210 @@
+"""What the owner of a pool saves and loads, and the fence that keeps a former owner from saving."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from common.database import Session
+from common.errors import StaleWriter
+
+from routing.domain.agents import Agent
+from routing.domain.calls import Call
+from routing.domain.configuration import FLOOR, AgentProfile, Overflow, Queue
+from routing.domain.pool import Pool
+
+_encode = msgspec.json.Encoder().encode
+
+NOT_STARTED = datetime(1970, 1, 1, tzinfo=UTC)
+"""Time of a pool that has had no input yet."""
+
+FROZEN_LIMIT = "5s"
+"""A writer that freezes inside a transaction is cut off after this, so that its successor does not wait for it."""
+
+
+async def claim(session: Session, partitions: Collection[int], owner: str) -> dict[int, int]:
+    """Become the writer of these partitions; returns their new epochs. Whoever held them cannot commit any more."""
+    rows = await session.fetch(
+        """
+        INSERT INTO writers (partition, epoch, owner) SELECT p, 1, $2 FROM unnest($1::int[]) AS p ORDER BY p
+        ON CONFLICT (partition) DO UPDATE SET epoch = writers.epoch + 1, owner = excluded.owner
+        RETURNING partition, epoch
+        """,
+        sorted(partitions),
+        owner,
+    )
+    return {row["partition"]: row["epoch"] for row in rows}
+
+
+async def fence(session: Session, epochs: Mapping[int, int]) -> None:
+    """Raises StaleWriter unless these are the present epochs; until the commit nobody else can claim the partitions."""
+    held = await session.fetchval(
+        """
+        SELECT count(*) FROM (
+            SELECT 1 FROM writers JOIN unnest($1::int[], $2::bigint[]) AS mine (partition, epoch)
+                USING (partition, epoch)
+            WHERE set_config('idle_in_transaction_session_timeout', $3, true) IS NOT NULL
+            FOR SHARE OF writers
+        ) AS held
+        """,
+        list(epochs.keys()),
+        list(epochs.values()),
+        FROZEN_LIMIT,
+    )
+    if held != len(epochs):
+        raise StaleWriter(f"{len(epochs) - held} of the partitions {sorted(epochs)} belong to another process now")
+
+
+async def save(session: Session, changes: Mapping[str, tuple[datetime, Sequence[Call], Sequence[Agent]]]) -> None:
+    """Save what changed, by pool id: the pool's time, its calls and agents. One statement for each."""
+    await session.execute(
+        """
+        INSERT INTO pool_clocks (pool_id, reached_at) SELECT * FROM unnest($1::text[], $2::timestamptz[])
+        ON CONFLICT (pool_id) DO UPDATE SET reached_at = excluded.reached_at
+        """,
+        list(changes),
+        [now for now, _, _ in changes.values()],
+    )
+    calls = [(pool_id, call) for pool_id, (_, some, _) in changes.items() for call in some]
+    if calls:
+        await session.execute(
+            """
+            INSERT INTO calls (id, tenant_id, pool_id, queue_id, state, agent_id, live, data)
+            SELECT id, tenant_id, pool_id, queue_id, state, agent_id, live, data::jsonb FROM unnest(
+                $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::text[]
+            ) AS changed (id, tenant_id, pool_id, queue_id, state, agent_id, live, data)
+            ON CONFLICT (id) DO UPDATE SET queue_id = excluded.queue_id, state = excluded.state,
+                agent_id = excluded.agent_id, live = excluded.live, data = excluded.data
+            """,
+            [call.id for _, call in calls],
+            [call.tenant_id for _, call in calls],
+            [pool_id for pool_id, _ in calls],
+            [call.queue_id for _, call in calls],
+            [call.state_name for _, call in calls],
+            [call.agent_id for _, call in calls],
+            [not call.is_over for _, call in calls],
+            [_encode(call).decode() for _, call in calls],
+        )
+    agents = [(pool_id, agent) for pool_id, (_, _, some) in changes.items() for agent in some]
+    if agents:
+        await session.execute(
+            """
+            INSERT INTO agent_states (agent_id, tenant_id, pool_id, data)
+            SELECT agent_id, $4, pool_id, data::jsonb
+            FROM unnest($1::text[], $2::text[], $3::text[]) AS changed (agent_id, pool_id, data)
+            ON CONFLICT (agent_id) DO UPDATE SET data = excluded.data
+            """,
+            [agent.id for _, agent in agents],
+            [pool_id for pool_id, _ in agents],
+            [_encode(agent).decode() for _, agent in agents],
+            FLOOR,
+        )
+
+
+async def refuse(session: Session, refusals: Sequence[tuple[UUID, str, str]]) -> None:
+    """Note commands that changed nothing: (command id, tenant, reason)."""
+    await session.execute(
+        """
+        INSERT INTO refusals (command_id, tenant_id, reason) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[])
+        ON CONFLICT DO NOTHING
+        """,
+        [command_id for command_id, _, _ in refusals],
+        [tenant_id for _, tenant_id, _ in refusals],
+        [reason for _, _, reason in refusals],
+    )
+
+
+async def pool_ids(session: Session) -> list[str]:
+    """Every pool."""
+    return [row[0] for row in await session.fetch("SELECT id FROM pools ORDER BY id")]
+
+
+async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
+    """The pools as they were last saved; those that nobody declared are left out."""
+    known = await session.fetch(
+        """
+        SELECT id, reached_at FROM pools LEFT JOIN pool_clocks ON pool_id = id WHERE id = ANY($1::text[]) ORDER BY id
+        """,
+        wanted,
+    )
+    queues: dict[str, list[Queue]] = {row["id"]: [] for row in known}
+    profiles: dict[str, list[AgentProfile]] = {row["id"]: [] for row in known}
+    agents: dict[str, list[Agent]] = {row["id"]: [] for row in known}
+    calls: dict[str, list[Call]] = {row["id"]: [] for row in known}
+    for pool_id, queue in await _queues(session, list(queues)):
+        queues[pool_id].append(queue)
+    for row in await session.fetch(
+        """
+        SELECT a.pool_id, a.id, a.skills, a.version, s.data
+        FROM agents a LEFT JOIN agent_states s ON s.agent_id = a.id WHERE a.pool_id = ANY($1::text[]) ORDER BY a.id
+        """,
+        list(queues),
+    ):
+        profiles[row["pool_id"]].append(_profile(row))
+        if row["data"] is not None:
+            agents[row["pool_id"]].append(msgspec.convert(row["data"], Agent))
+    for row in await session.fetch(
+        "SELECT pool_id, data FROM calls WHERE live AND pool_id = ANY($1::text[]) ORDER BY id", list(queues)
+    ):
+        calls[row["pool_id"]].append(msgspec.convert(row["data"], Call))
+    return {
+        pool_id: Pool.load(
+            pool_id, reached_at or NOT_STARTED, queues[pool_id], profiles[pool_id], agents[pool_id], calls[pool_id]
+        )
+        for pool_id, reached_at in known
+    }
+
+
+async def queues_of(session: Session, pool_id: str) -> list[Queue]:
+    """The present rules of a pool's queues."""
+    return [queue for _, queue in await _queues(session, [pool_id])]
+
+
+async def _queues(session: Session, wanted: Sequence[str]) -> list[tuple[str, Queue]]:
+    rows = await session.fetch(
+        """
+        SELECT q.*, t.time_zone, t.version AS tenant_version
+        FROM queues q JOIN tenants t USING (tenant_id) WHERE q.pool_id = ANY($1::text[]) ORDER BY q.id
+        """,
+        wanted,
+    )
+    return [(row["pool_id"], queue_of(row)) for row in rows]
+
+
+def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
+    """A queue's rules from its row joined with its tenant's. Both versions only grow, and so does their sum."""
+    overflow = None
+    if row["overflow_queue_id"] is not None:
+        overflow = Overflow(row["overflow_queue_id"], row["overflow_after_seconds"])
+    return Queue(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        time_zone=row["time_zone"],
+        channel=row["channel"],
+        required_skills=tuple(row["required_skills"]),
+        priority=row["priority"],
+        ageing_seconds_per_priority=row["ageing_seconds_per_priority"],
+        service_level_seconds=row["service_level_seconds"],
+        short_abandon_seconds=row["short_abandon_seconds"],
+        offer_timeout_seconds=row["offer_timeout_seconds"],
+        wrap_up_seconds=row["wrap_up_seconds"],
+        max_wait_seconds=row["max_wait_seconds"],
+        overflow=overflow,
+        version=row["version"] + row["tenant_version"],
+    )
+
+
+async def profile_of(session: Session, pool_id: str, agent_id: str) -> AgentProfile | None:
+    """An agent of the pool as declared; None if there is none."""
+    row = await session.fetchrow(
+        "SELECT id, skills, version FROM agents WHERE id = $1 AND pool_id = $2", agent_id, pool_id
+    )
+    return _profile(row) if row else None
+
+
+def _profile(row: asyncpg.Record) -> AgentProfile:
+    return AgentProfile(id=row["id"], skills=row["skills"], version=row["version"])

@@ -1,0 +1,164 @@
+"""Tables of routing: what the operator declares, what the pools' owners save, and who owns what."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from common.tables import system_tables
+from sqlalchemy import ARRAY, BigInteger, Column, DateTime, ForeignKey, Index, MetaData, String, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+
+def _moment(*, default: bool = True) -> Any:
+    return Field(
+        sa_type=DateTime(timezone=True),
+        nullable=False,
+        sa_column_kwargs={"server_default": text("now()")} if default else {},
+    )
+
+
+def _json() -> Any:
+    return Field(sa_column=Column(JSONB, nullable=False))
+
+
+def _texts() -> Any:
+    return Field(sa_column=Column(ARRAY(String), nullable=False))
+
+
+class Base(SQLModel):
+    metadata = MetaData()
+
+
+class Tenant(Base, table=True):
+    """A client company."""
+
+    __tablename__ = "tenants"
+
+    tenant_id: str = Field(primary_key=True)
+    name: str
+    time_zone: str
+    version: int
+    updated_at: datetime = _moment()
+
+
+class PoolRow(Base, table=True):
+    """A pool, which belongs to the floor, and the skills that its queues and agents may name."""
+
+    __tablename__ = "pools"
+
+    id: str = Field(primary_key=True)
+    tenant_id: str
+    name: str
+    skills: list[str] = _texts()
+    version: int
+    updated_at: datetime = _moment()
+
+
+class QueueRow(Base, table=True):
+    """A queue's rules."""
+
+    __tablename__ = "queues"
+    __table_args__ = (Index("queues_of_pool", "pool_id", "id"),)
+
+    id: str = Field(primary_key=True)
+    tenant_id: str = Field(sa_column=Column(String, ForeignKey("tenants.tenant_id"), nullable=False))
+    pool_id: str = Field(sa_column=Column(String, ForeignKey("pools.id"), nullable=False))
+    channel: str
+    required_skills: list[str] = _texts()
+    priority: int
+    ageing_seconds_per_priority: float
+    service_level_seconds: float
+    short_abandon_seconds: float
+    offer_timeout_seconds: float
+    wrap_up_seconds: float
+    max_wait_seconds: float | None
+    overflow_queue_id: str | None = Field(
+        sa_column=Column(String, ForeignKey("queues.id", name="queues_overflow"), nullable=True)
+    )
+    overflow_after_seconds: float | None
+    version: int
+    updated_at: datetime = _moment()
+
+
+class AgentRow(Base, table=True):
+    """An agent as declared."""
+
+    __tablename__ = "agents"
+    __table_args__ = (Index("agents_of_pool", "pool_id", "id"),)
+
+    id: str = Field(primary_key=True)
+    tenant_id: str
+    pool_id: str = Field(sa_column=Column(String, ForeignKey("pools.id"), nullable=False))
+    name: str
+    skills: dict[str, int] = _json()
+    version: int
+    updated_at: datetime = _moment()
+
+
+class AgentStateRow(Base, table=True):
+    """An agent's state as the pool's owner saved it. `data` is the whole `domain.agents.Agent`."""
+
+    __tablename__ = "agent_states"
+    __table_args__ = (Index("agent_states_of_pool", "pool_id"),)
+
+    agent_id: str = Field(primary_key=True)
+    tenant_id: str
+    pool_id: str
+    data: dict[str, Any] = _json()
+
+
+class CallRow(Base, table=True):
+    """A call as the pool's owner saved it. `data` is the whole `domain.calls.Call`; what is over stays readable."""
+
+    __tablename__ = "calls"
+    __table_args__ = (
+        Index("calls_live", "pool_id", postgresql_where=text("live")),
+        Index("calls_of_tenant", "tenant_id", "id"),
+        Index("calls_of_queue", "queue_id", "id"),
+    )
+
+    id: str = Field(primary_key=True)
+    tenant_id: str
+    pool_id: str
+    queue_id: str
+    state: str
+    agent_id: str | None
+    live: bool
+    data: dict[str, Any] = _json()
+
+
+class PoolClock(Base, table=True):
+    """The time that a pool has reached."""
+
+    __tablename__ = "pool_clocks"
+
+    pool_id: str = Field(primary_key=True)
+    reached_at: datetime = _moment(default=False)
+
+
+class Writer(Base, table=True):
+    """Who may write the pools of a partition of `routing-inputs`: whoever holds the present epoch."""
+
+    __tablename__ = "writers"
+
+    partition: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    epoch: int = Field(sa_column=Column("epoch", BigInteger, nullable=False))
+    owner: str
+
+
+class Refusal(Base, table=True):
+    """A command that changed nothing, and why."""
+
+    __tablename__ = "refusals"
+    __table_args__ = (Index("refusals_refused_at", "refused_at", postgresql_using="brin"),)
+
+    command_id: UUID = Field(primary_key=True)
+    tenant_id: str
+    reason: str
+    refused_at: datetime = _moment()
+
+
+system_tables(Base.metadata)
