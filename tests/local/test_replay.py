@@ -209,13 +209,13 @@ def test_the_floor_is_that_of_the_day(tmp_path: Path) -> None:
         "nw": (("nw",), 0),
     }
     assert {queue.ageing_seconds_per_priority for queue in made.floor.queues} == {90}
-    assert [(shift.at, shift.step) for shift in made.shifts if shift.agent_id == "alma"] == [
-        (local(9, 0, 40), "log_in"),
+    assert [(shift.at, shift.state) for shift in made.shifts if shift.agent_id == "alma"] == [
+        (local(9, 0, 40), "logged_in"),
         (local(9, 12, 0), "break"),
         (local(10, 0, 20), "available"),
-        (local(10, 1, 20), "log_out"),
-        (local(16, 0, 20), "log_in"),
-        (local(16, 1, 20), "log_out"),
+        (local(10, 1, 20), "logged_out"),
+        (local(16, 0, 20), "logged_in"),
+        (local(16, 1, 20), "logged_out"),
     ]
     assert (made.start, made.end) == (local(9, 0, 10), local(16, 1, 20))
     tariff = made.floor.tenants[0].tariff

@@ -22,6 +22,7 @@ POLL_SECONDS: Final = 0.5
 class Outcome:
     """What a floor at rest came to. `rows` are KPI's, `differences` what they should not be."""
 
+    log: Log
     report: Report
     recount: Recount
     rows: list[dict[str, Any]]
@@ -51,7 +52,7 @@ async def outcome(bootstrap_servers: str, client: Client) -> Outcome:
     log = await read(bootstrap_servers)
     counted = recount_of(log)
     rows = await interval_rows(client, counted)
-    return Outcome(report_of(log, complete=True), counted, rows, compare(counted, rows))
+    return Outcome(log, report_of(log, complete=True), counted, rows, compare(counted, rows))
 
 
 async def settled(

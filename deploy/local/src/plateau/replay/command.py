@@ -15,6 +15,9 @@ from rich.console import Console
 from plateau.replay.run import Options
 from plateau.replay.run import replay as play
 
+WIDTH = 160
+"""Columns of the report in a file or a pipe."""
+
 
 def replay(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The call-by-call file (CSV).")],
@@ -38,7 +41,9 @@ def replay(
         ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError):
         raise typer.BadParameter(f"{time_zone!r} is no IANA time zone", param_hint="--time-zone") from None
-    console = Console(highlight=False, soft_wrap=True, width=None)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH)
     options = Options(file, speed, None if day is None else day.date(), limit, time_zone, seed, directory, keep)
     try:
         result = asyncio.run(play(options, console))

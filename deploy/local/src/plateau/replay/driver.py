@@ -2,7 +2,8 @@
 
 Everything has a simulated time at which it is due; the worst lateness of this program itself is measured. Callers call
 at their arrival and hang up when their patience is over. Agents accept as soon as their desk rings, and end the call
-after the service time of the file, counted from the moment at which the call was bridged.
+after the service time of the file, counted from the moment at which the call was bridged. Facts that are due while
+others are on their way are sent together.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any, Final, Literal
 
@@ -26,7 +28,9 @@ from plateau.simulator.world import Tasks
 
 RECONCILE_SECONDS: Final = 5.0
 """Real seconds between two looks at what routing holds: for commands that a broken stream swallowed."""
-LIVE: Final = ("queued", "offered", "talking")
+LIVE: Final = ("offered", "talking")
+EXTERNAL: Final = "replay-"
+"""Beginning of a call's external id; the rest is its row in the file."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,10 +51,10 @@ class Progress:
     answered: int = 0
     hung_up: int = 0
     ended: int = 0
+    missed: int = 0
+    """Offers that ran out before the agent's acceptance arrived."""
     worst_lag_seconds: float = 0.0
     """Simulated seconds by which this program was latest in doing what was due."""
-    worst_answer_seconds: float = 0.0
-    """Simulated seconds that routing's API took longest to accept a call."""
 
 
 class Driver:
@@ -64,13 +68,11 @@ class Driver:
         self._seed = seed
         self._facts = Facts(client)
         self._calls: dict[str, Call] = {}
-        self._over: set[str] = set()
-        self._early: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-        self._placing = 0
+        self._states: dict[str, str] = {}
+        """What each agent last did by the clock."""
         self._due: list[tuple[datetime, int, Callable[[], None]]] = []
         self._order = count()
         self._woken = asyncio.Event()
-        self._tasks: Tasks | None = None
 
     @property
     def refusals(self) -> list[str]:
@@ -79,7 +81,7 @@ class Driver:
 
     async def run(self) -> None:
         """Play the whole plan. Raises what went wrong in any part of it."""
-        tasks = self._tasks = Tasks()
+        tasks = Tasks()
         playing = asyncio.create_task(self._play(tasks))
         try:
             await asyncio.wait([playing, tasks.failed], return_when=asyncio.FIRST_COMPLETED)
@@ -106,10 +108,10 @@ class Driver:
         tasks.spawn(self._reconcile(), name="reconcile")
         await connected.wait()
         for caller in self._plan.callers:
-            self._at(caller.arrival, self._arrival(caller))
+            self._at(caller.arrival, partial(self._call, caller))
         for shift in self._plan.shifts:
-            self._at(shift.at, self._shift(shift))
-        while self._due or self._calls or self._placing or not self._facts.all_sent:
+            self._at(shift.at, partial(self._change, shift))
+        while self._due or self._calls or not self._facts.all_sent:
             await self._next()
 
     async def _next(self) -> None:
@@ -144,38 +146,19 @@ class Driver:
 
     # callers
 
-    def _arrival(self, caller: Caller) -> Callable[[], None]:
-        def arrive() -> None:
-            assert self._tasks is not None
-            self._placing += 1
-            self._tasks.spawn(self._place(caller), name=f"call {caller.number}")
-
-        return arrive
-
-    async def _place(self, caller: Caller) -> None:
-        began = self._clock.now()
-        key = str(derived_id(self._seed, str(caller.number)))
-        body = {
-            "queue_id": caller.queue_id,
-            "contact_phone": caller.phone,
-            "channel": "voice",
-            "direction": "inbound",
-            "external_id": f"replay-{caller.number}",
-        }
-        try:
-            taken = await self._client.post("routing", "/v1/calls", body, key=key)
-        finally:
-            self._placing -= 1
-        took = (self._clock.now() - began).total_seconds()
-        self.progress.worst_answer_seconds = max(self.progress.worst_answer_seconds, took)
-        self.progress.offered += 1
-        call = Call(caller, taken["call_id"])
-        if call.call_id in self._over:
-            return
+    def _call(self, caller: Caller) -> None:
+        call = Call(caller, f"{derived_id(self._seed, str(caller.number))}.{caller.queue_id}")
         self._calls[call.call_id] = call
-        self._at(began + timedelta(seconds=caller.patience_seconds), lambda: self._lose_patience(call))
-        for kind, data in self._early.pop(call.call_id, ()):
-            self._on_event(kind, data)
+        self.progress.offered += 1
+        self._facts.add(
+            "offered",
+            call_id=call.call_id,
+            queue_id=caller.queue_id,
+            contact_phone=caller.phone,
+            external_id=f"{EXTERNAL}{caller.number}",
+        )
+        patience = timedelta(seconds=caller.patience_seconds)
+        self._at(self._clock.now() + patience, partial(self._lose_patience, call))
 
     def _lose_patience(self, call: Call) -> None:
         if call.phase == "waiting":
@@ -185,56 +168,43 @@ class Driver:
 
     def _leave(self, call: Call) -> None:
         call.phase = "over"
-        self._calls.pop(call.call_id, None)
-        self._over.add(call.call_id)
+        del self._calls[call.call_id]
         self._woken.set()
 
     # agents
 
-    def _shift(self, shift: Shift) -> Callable[[], None]:
-        def step() -> None:
-            match shift.step:
-                case "log_in":
-                    self._facts.add("agent_logged_in", agent_id=shift.agent_id)
-                case "log_out":
-                    self._facts.add("agent_logged_out", agent_id=shift.agent_id)
-                case "break":
-                    self._facts.add("agent_state", agent_id=shift.agent_id, state="break", reason="pause")
-                case "available":
-                    self._facts.add("agent_state", agent_id=shift.agent_id, state="available")
-
-        return step
+    def _change(self, shift: Shift) -> None:
+        self._states[shift.agent_id] = shift.state
+        reason = {"reason": "pause"} if shift.state == "break" else {}
+        self._facts.add("agent_state", agent_id=shift.agent_id, state=shift.state, **reason)
 
     def _end(self, call: Call) -> None:
         """The conversation has lasted as long as in the file; the agent finishes with it."""
-        if call.phase == "talking":
-            self.progress.ended += 1
-            self._facts.add("hung_up", call_id=call.call_id)
-            self._facts.add(
-                "wrapped_up", call_id=call.call_id, agent_id=call.agent_id, disposition=call.caller.disposition
-            )
-            self._leave(call)
+        self.progress.ended += 1
+        self._facts.add("hung_up", call_id=call.call_id)
+        self._facts.add("wrapped_up", call_id=call.call_id, agent_id=call.agent_id, disposition=call.caller.disposition)
+        self._leave(call)
 
     # routing's commands
 
     def _on_event(self, kind: str, data: dict[str, Any]) -> None:
-        call_id = data.get("call_id")
-        if call_id is None or call_id in self._over:
-            return
-        call = self._calls.get(call_id)
+        call = self._calls.get(data.get("call_id", ""))
         if call is None:
-            # Its command came before the answer to its offer.
-            self._early.setdefault(call_id, []).append((kind, data))
             return
         match kind:
             case "ring" if call.phase == "waiting":
                 call.agent_id = data["agent_id"]
-                self._facts.add("accepted", call_id=call_id, agent_id=call.agent_id)
+                self._facts.add("accepted", call_id=call.call_id, agent_id=call.agent_id)
             case "bridge" if call.phase == "waiting":
                 call.phase, call.agent_id = "talking", data["agent_id"]
                 self.progress.answered += 1
-                bridged = self._clock.now()
-                self._at(bridged + timedelta(seconds=call.caller.service_seconds), lambda: self._end(call))
+                service = timedelta(seconds=call.caller.service_seconds)
+                self._at(self._clock.now() + service, partial(self._end, call))
+            case "stop_ringing" if data.get("reason") == "timeout":
+                # Routing puts an agent who let an offer pass on a break; ours never means to.
+                self.progress.missed += 1
+                if self._states.get(data["agent_id"]) in ("logged_in", "available"):
+                    self._facts.add("agent_state", agent_id=data["agent_id"], state="available")
             case "release" if call.phase == "waiting":
                 self._leave(call)
             case _:
@@ -249,9 +219,4 @@ class Driver:
         """Take in what routing holds and the stream did not say."""
         for state in LIVE:
             async for view in self._client.pages("routing", "/v1/calls", state=state):
-                if view["call_id"] not in self._calls or view.get("agent_id") is None:
-                    continue
-                if state == "offered":
-                    self._on_event("ring", view)
-                elif state == "talking":
-                    self._on_event("bridge", view)
+                self._on_event("ring" if state == "offered" else "bridge", view)

@@ -38,12 +38,11 @@ UNSETTLED: Final = "to-follow"
 SETTLED_SHARE: Final = 0.7
 SERVICE_LEVEL_SECONDS: Final = 20
 SHORT_ABANDON_SECONDS: Final = 5
-OFFER_TIMEOUT_SECONDS: Final = 120
-"""Agents answer at once, but at a high speed "at once" is many simulated seconds."""
-WRAP_UP_SECONDS: Final = 600
-"""Likewise a bound that is never meant to be reached."""
+SLACK_REAL_SECONDS: Final = 3.0
+"""Agents answer and finish at once, but at a high speed "at once" is many simulated seconds: the limits of offers and
+wrap-ups leave this many real ones, so that they are never meant to be reached."""
 
-AgentStep = Literal["log_in", "break", "available", "log_out"]
+AgentChange = Literal["logged_in", "break", "available", "logged_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Shift:
 
     at: datetime
     agent_id: str
-    step: AgentStep
+    state: AgentChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,13 @@ class NothingToPlay(Exception):
 
 
 def plan(
-    rows: Iterable[PastCall], *, time_zone: str, seed: str = "replay", day: date | None = None, limit: int | None = None
+    rows: Iterable[PastCall],
+    *,
+    time_zone: str,
+    seed: str = "replay",
+    day: date | None = None,
+    limit: int | None = None,
+    speed: float = 1.0,
 ) -> Plan:
     """The plan for one day of the file (None: all of it), of its first `limit` rows at most. Raises NothingToPlay.
 
@@ -132,7 +137,7 @@ def plan(
         for row in offered
     ]
     return Plan(
-        floor=_floor(offered, time_zone),
+        floor=_floor(offered, time_zone, speed),
         callers=callers,
         shifts=_shifts(offered),
         past=offered,
@@ -162,7 +167,8 @@ def _phones(rows: Iterable[PastCall]) -> dict[str | int, str]:
     return phones
 
 
-def _floor(rows: Sequence[PastCall], time_zone: str) -> Floor:
+def _floor(rows: Sequence[PastCall], time_zone: str, speed: float) -> Floor:
+    slack = min(3600, max(60, round(SLACK_REAL_SECONDS * speed)))
     types = sorted({row.service_type for row in rows})
     skills: dict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -194,8 +200,8 @@ def _floor(rows: Sequence[PastCall], time_zone: str) -> Floor:
                 ageing_seconds_per_priority=HEAD_START_SECONDS,
                 service_level_seconds=SERVICE_LEVEL_SECONDS,
                 short_abandon_seconds=SHORT_ABANDON_SECONDS,
-                offer_timeout_seconds=OFFER_TIMEOUT_SECONDS,
-                wrap_up_seconds=WRAP_UP_SECONDS,
+                offer_timeout_seconds=slack,
+                wrap_up_seconds=slack,
             )
             for queue_id, service_type, privileged in sorted(
                 {(_queue_id(row), row.service_type, row.priority == PRIVILEGED) for row in rows}
@@ -213,12 +219,12 @@ def _shifts(rows: Sequence[PastCall]) -> list[Shift]:
     for server, spans in served.items():
         agent_id = _agent_id(server)
         spans.sort()
-        shifts.append(Shift(spans[0][0], agent_id, "log_in"))
+        shifts.append(Shift(spans[0][0], agent_id, "logged_in"))
         until = spans[0][1]
         for start, end in spans[1:]:
             if start - until > BREAK:
-                leave, come = ("log_out", "log_in") if start - until > SHIFT_END else ("break", "available")
+                leave, come = ("logged_out", "logged_in") if start - until > SHIFT_END else ("break", "available")
                 shifts += [Shift(until, agent_id, leave), Shift(start, agent_id, come)]  # type: ignore[arg-type]
             until = max(until, end)
-        shifts.append(Shift(until, agent_id, "log_out"))
+        shifts.append(Shift(until, agent_id, "logged_out"))
     return sorted(shifts, key=lambda shift: (shift.at, shift.agent_id))
