@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -31,6 +31,7 @@ from dialer.service.attempts import Happened, apply
 from dialer.service.importing import Imported, OnReject, import_leads
 from dialer.service.tasks import tick
 from dialer.store import attempts
+from dialer.tables import Base
 from fastapi import FastAPI, Header, Request, Response
 from plateau.servers import ExternalServer, PostgresServer
 from support import Stack
@@ -39,6 +40,9 @@ MONDAY = datetime(2026, 11, 23, 10, tzinfo=UTC)
 """11:00 in Paris, inside the calling hours of these tests."""
 PATIENCE = Patience(ring=timedelta(seconds=15), routing=timedelta(seconds=300))
 WORKDAYS = CallingHours.parse({day: [["10:00", "13:00"], ["14:00", "20:00"]] for day in WEEKDAYS[:5]})
+
+
+TABLES = [table.name for table in Base.metadata.sorted_tables]
 
 
 async def pieces(data: bytes, size: int = 65_536) -> AsyncIterator[bytes]:
@@ -52,73 +56,36 @@ def numbers(count: int, first: int = 0) -> list[str]:
     return [f"+33639980{n:03d}" for n in range(first, first + count)]
 
 
-@dataclass
-class Floor:
-    """Dialer's use cases on a database, without HTTP and Kafka. `tick` may be called for any number of replicas."""
+class Told(Protocol):
+    """Where the time of a story comes from."""
 
-    database: Database
-    clock: ManualClock
-    _sequences: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    def now(self) -> datetime: ...
 
-    async def campaign(
-        self, campaign_id: str = "renewals", *, queue_id: str = "sales", leads: Sequence[str] = (), **rules: Any
-    ) -> None:
-        """A running campaign of the tenant kettle, with these numbers on its list."""
-        async with self.database.transaction() as session:
-            await campaigns.put_tenant(session, Tenant("kettle", "Kettle", "Europe/Paris", "FR"), lambda _: None)
-            values = {
-                "state": "draft",
-                "calling_hours": WORKDAYS,
-                "max_attempts": 2,
-                "retry_after": timedelta(minutes=60),
-                "rest_after_abandon": timedelta(hours=72),
-                **rules,
-            }
-            campaign = Campaign(campaign_id, "kettle", queue_id, "Renewals", 25, CampaignRules(**values))
-            await campaigns.put_campaign(session, campaign, lambda _: None, self.clock)
-            await campaigns.start(session, campaign_id, self.clock)
-        if leads:
-            await self.load("phone\n" + "\n".join(leads), campaign_id)
 
-    async def load(
-        self, text: str | bytes, campaign_id: str = "renewals", on_reject: OnReject = "abort", size: int = 65_536
-    ) -> Imported:
-        """Import a file that comes in pieces of `size`."""
-        data = text.encode() if isinstance(text, str) else text
-        async with self.database.transaction() as session:
-            return await import_leads(session, campaign_id, pieces(data, size), on_reject, 1 << 20, self.clock)
+class Story:
+    """Makes events of routing; sequences rise."""
 
-    async def agents(self, states: dict[str, str], *, queues: Sequence[str] = ("sales",), pool: str = "blue") -> None:
-        """Routing tells of agents by id."""
-        await self.deliver(
-            *(
-                self.event(
-                    "agent.state_changed.v1",
-                    agent_id=agent_id,
-                    pool_id=pool,
-                    queue_ids=list(queues),
-                    state=state,
-                    previous_state="break",
-                    since_previous=self.clock.now(),
-                    seconds_in_previous=1.0,
-                )
-                if state != "logged_out"
-                else self.event(
-                    "agent.logged_out.v1",
-                    agent_id=agent_id,
-                    pool_id=pool,
-                    queue_ids=list(queues),
-                    previous_state="available",
-                    since_previous=self.clock.now(),
-                    seconds_in_previous=1.0,
-                )
-                for agent_id, state in states.items()
-            )
-        )
+    def __init__(self, clock: Told) -> None:
+        self._told = clock
+        self._sequences = itertools.count(1)
+
+    def agent(self, agent_id: str, state: str, queues: Sequence[str] = ("sales",), pool: str = "blue") -> Event:
+        """An agent came into a state."""
+        values = {
+            "tenant_id": "floor",
+            "agent_id": agent_id,
+            "pool_id": pool,
+            "queue_ids": list(queues),
+            "state": state,
+            "previous_state": "break",
+            "since_previous": self._told.now(),
+            "seconds_in_previous": 1.0,
+        }
+        return self.event("agent.logged_out.v1" if state == "logged_out" else "agent.state_changed.v1", **values)
 
     def call(self, kind: str, call_id: str, *, queue_id: str = "sales", **values: Any) -> Event:
         """An event of a call, as `call("queued", …)`."""
-        now = self.clock.now()
+        now = self._told.now()
         fields = {
             "call_id": call_id,
             "pool_id": "blue",
@@ -153,8 +120,49 @@ class Floor:
         """An event of this type; sequences rise."""
         cls = CATALOGUE[kind]
         known = {field.name for field in msgspec.structs.fields(cls)}
-        base = {"tenant_id": "kettle", "occurred_at": self.clock.now(), "sequence": next(self._sequences)}
+        base = {"tenant_id": "kettle", "occurred_at": self._told.now(), "sequence": next(self._sequences)}
         return cls(**{name: value for name, value in {**base, **values}.items() if name in known})
+
+
+class Floor(Story):
+    """Dialer's use cases on a database, without HTTP and Kafka. `tick` may be called for any number of replicas."""
+
+    def __init__(self, database: Database, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.database = database
+        self.clock = clock
+
+    async def campaign(
+        self, campaign_id: str = "renewals", *, queue_id: str = "sales", leads: Sequence[str] = (), **rules: Any
+    ) -> None:
+        """A running campaign of the tenant kettle, with these numbers on its list."""
+        async with self.database.transaction() as session:
+            await campaigns.put_tenant(session, Tenant("kettle", "Kettle", "Europe/Paris", "FR"), lambda _: None)
+            values = {
+                "state": "draft",
+                "calling_hours": WORKDAYS,
+                "max_attempts": 2,
+                "retry_after": timedelta(minutes=60),
+                "rest_after_abandon": timedelta(hours=72),
+                **rules,
+            }
+            campaign = Campaign(campaign_id, "kettle", queue_id, "Renewals", 25, CampaignRules(**values))
+            await campaigns.put_campaign(session, campaign, lambda _: None, self.clock)
+            await campaigns.start(session, campaign_id, self.clock)
+        if leads:
+            await self.load("phone\n" + "\n".join(leads), campaign_id)
+
+    async def load(
+        self, text: str | bytes, campaign_id: str = "renewals", on_reject: OnReject = "abort", size: int = 65_536
+    ) -> Imported:
+        """Import a file that comes in pieces of `size`."""
+        data = text.encode() if isinstance(text, str) else text
+        async with self.database.transaction() as session:
+            return await import_leads(session, campaign_id, pieces(data, size), on_reject, 200_000, self.clock)
+
+    async def agents(self, states: dict[str, str], *, queues: Sequence[str] = ("sales",), pool: str = "blue") -> None:
+        """Routing tells of agents by id."""
+        await self.deliver(*(self.agent(agent_id, state, queues, pool) for agent_id, state in states.items()))
 
     async def deliver(self, *events: Event) -> None:
         """Have dialer handle these events in one batch."""
@@ -222,10 +230,18 @@ def new_database_url(postgres_server: PostgresServer | ExternalServer, issuer: I
     return lambda: made.database_url("dialer")
 
 
+@pytest.fixture(scope="session")
+def shared_database_url(new_database_url: Callable[[], str]) -> str:
+    """The database of all tests that ask for `floor`."""
+    return new_database_url()
+
+
 @pytest.fixture
-async def floor(new_database_url: Callable[[], str]) -> AsyncIterator[Floor]:
-    """Dialer on a fresh database, on Monday at eleven."""
-    async with Database(new_database_url(), source="dialer") as database:
+async def floor(shared_database_url: str) -> AsyncIterator[Floor]:
+    """Dialer on an empty database, on Monday at eleven."""
+    async with Database(shared_database_url, source="dialer") as database:
+        async with database.transaction() as session:
+            await session.execute(f"TRUNCATE {', '.join(TABLES)} RESTART IDENTITY")
         yield Floor(database, ManualClock(MONDAY))
 
 
