@@ -1,0 +1,156 @@
+"""What an operator declares: checked whole, versioned, live; and what others may not see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common.ids import new_id
+
+from .conftest import QUEUE, Routing
+
+
+async def test_saying_the_same_again_changes_nothing(routing: Routing) -> None:
+    declared: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("tenants/kettle", {"name": "Kettle", "time_zone": "Europe/Paris"}, {"time_zone": "Europe/Madrid"}),
+        ("pools/main", {"name": "Main", "skills": ["french", "billing"]}, {"name": "The main one"}),
+        ("queues/back-up", QUEUE, {"priority": 9}),
+        (
+            "queues/help",
+            {**QUEUE, "required_skills": ["french"], "overflow": {"queue_id": "back-up", "after_seconds": 30}},
+            {"overflow": None},
+        ),
+        ("agents/ann", {"name": "Ann", "pool_id": "main", "skills": {"french": 7}}, {"skills": ["billing"]}),
+    ]
+    for path, body, changed in declared:
+        created = await routing.operator.put(f"/v1/{path}", json=body)
+        assert (created.status_code, created.json()["version"]) == (201, 1), created.text
+        again = await routing.operator.put(f"/v1/{path}", json=body)
+        assert (again.status_code, again.json()["version"]) == (200, 1)
+        read = await routing.operator.get(f"/v1/{path}")
+        assert read.json() == again.json()
+        stale = await routing.operator.put(f"/v1/{path}", json={**body, **changed}, headers={"if-match": '"7"'})
+        assert stale.status_code == 412
+        replaced = await routing.operator.put(
+            f"/v1/{path}", json={**body, **changed}, headers={"if-match": read.headers["etag"]}
+        )
+        assert (replaced.status_code, replaced.json()["version"]) == (200, 2)
+        kind = path.partition("/")[0]
+        page = await routing.operator.get(f"/v1/{kind}")
+        assert replaced.json() in page.json()["items"]
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("tenants/kettle", {"name": "Kettle", "time_zone": "Europe/Nowhere"}, "time_zone"),
+    ("tenants/floor", {"name": "Floor", "time_zone": "Europe/Paris"}, "tenant_id"),
+    ("queues/new", {**QUEUE, "pool_id": "none"}, "pool_id"),
+    ("queues/new", {**QUEUE, "tenant_id": "none"}, "tenant_id"),
+    ("queues/new", {**QUEUE, "required_skills": ["dutch"]}, "required_skills"),
+    ("queues/new", {**QUEUE, "overflow": {"queue_id": "none", "after_seconds": 5}}, "overflow.queue_id"),
+    ("queues/new", {**QUEUE, "overflow": {"queue_id": "new", "after_seconds": 5}}, "overflow.queue_id"),
+    ("queues/new", {**QUEUE, "overflow": {"queue_id": "help", "after_seconds": -5}}, "overflow.after_seconds"),
+    ("queues/new", {**QUEUE, "priority": 10}, "priority"),
+    ("queues/new", {**QUEUE, "wrap_up_seconds": -1}, "wrap_up_seconds"),
+    ("queues/new", {**QUEUE, "colour": "blue"}, "colour"),
+    ("agents/ann", {"name": "Ann", "pool_id": "main", "skills": {"dutch": 3}}, "skills"),
+    ("agents/ann", {"name": "Ann", "pool_id": "none"}, "pool_id"),
+]
+
+
+async def test_every_wrong_value_is_named_and_nothing_is_stored(routing: Routing) -> None:
+    await routing.floor()
+    for path, body, field in WRONG:
+        answer = await routing.operator.put(f"/v1/{path}", json=body)
+        assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
+    assert (await routing.operator.get("/v1/queues/new")).status_code == 404
+    assert (await routing.operator.get("/v1/tenants/kettle")).json()["version"] == 1
+
+
+async def test_what_is_in_use_stays(routing: Routing) -> None:
+    await routing.floor("ann")
+    await routing.put("pools/second", {"name": "Second", "skills": ["french"]})
+    taken = await routing.operator.put("/v1/pools/main", json={"name": "Main", "skills": ["billing"]})
+    assert (taken.status_code, taken.json()["field"]) == (409, "skills")
+    assert "agent ann" in taken.json()["detail"]
+    assert (await routing.operator.get("/v1/pools/main")).json()["version"] == 1
+    for path, body in [
+        ("queues/help", {**QUEUE, "pool_id": "second"}),
+        ("agents/ann", {"name": "Ann", "pool_id": "second", "skills": ["french"]}),
+    ]:
+        moved = await routing.operator.put(f"/v1/{path}", json=body)
+        assert (moved.status_code, moved.json()["field"]) == (409, "pool_id")
+
+
+async def test_new_rules_reach_the_pool_live(routing: Routing) -> None:
+    await routing.floor("ann", required_skills=["billing"])
+    await routing.post("agents/ann/log-in")
+    call_id = (await routing.post("calls", {"queue_id": "help"}))["call_id"]
+    await routing.call_is(call_id, "queued")
+    await routing.put("agents/ann", {"name": "Ann", "pool_id": "main", "skills": ["billing"]})
+    assert (await routing.call_is(call_id, "offered"))["agent_id"] == "ann"
+    await routing.put("tenants/kettle", {"name": "Kettle", "time_zone": "Asia/Tokyo"})
+    await routing.post(f"calls/{call_id}/decline", {"agent_id": "ann"})
+    await routing.call_is(call_id, "queued")
+    await routing.post(f"calls/{call_id}/hang-up")
+    await routing.call_is(call_id, "abandoned")
+    events = await routing.published("calls", 5)
+    assert [getattr(event, "time_zone", None) for event in events][-1] == "Asia/Tokyo"
+
+
+async def test_a_tenant_sees_what_is_theirs_and_nothing_else_exists(routing: Routing) -> None:
+    await routing.floor("ann")
+    await routing.put("tenants/other", {"name": "Other", "time_zone": "Europe/Paris"})
+    await routing.put("queues/theirs", {"tenant_id": "other", "pool_id": "main"})
+    mine = (await routing.post("calls", {"queue_id": "theirs"}))["call_id"]
+    foreign = (await routing.post("calls", {"queue_id": "help"}))["call_id"]
+    await routing.call_is(mine, "queued")
+    await routing.call_is(foreign, "queued")
+    nothing = f"{new_id()}.nowhere"
+    owner = await routing.client("tenant", "theirs", tenant="other")
+    server = await routing.client("service,operator", "pbx", tenant="other")
+    assert (await owner.get(f"/v1/calls/{mine}")).status_code == 200
+    assert [item["call_id"] for item in (await owner.get("/v1/calls")).json()["items"]] == [mine]
+    assert [item["id"] for item in (await owner.get("/v1/queues")).json()["items"]] == ["theirs"]
+    assert [item["id"] for item in (await owner.get("/v1/tenants")).json()["items"]] == ["other"]
+    assert (await owner.get("/v1/agents")).json()["items"] == []
+    for client in (owner, server):
+        for foreign_path, missing_path in [
+            (f"calls/{foreign}", f"calls/{nothing}"),
+            ("tenants/kettle", "tenants/nobody"),
+            ("queues/help", "queues/nothing"),
+            ("pools/main", "pools/nothing"),
+            ("agents/ann", "agents/nobody"),
+        ]:
+            answers = [await client.get(f"/v1/{path}") for path in (foreign_path, missing_path)]
+            assert [answer.status_code for answer in answers] == [404, 404], foreign_path
+    assert (await server.post("/v1/calls", json={"queue_id": "theirs"})).status_code == 202
+    for queue_id in ("help", "nothing"):
+        assert (await server.post("/v1/calls", json={"queue_id": queue_id})).status_code == 404
+    for call_id in (foreign, nothing):
+        for act in ("hang-up", "accept", "decline", "wrap-up"):
+            answer = await server.post(f"/v1/calls/{call_id}/{act}", json={"agent_id": "ann"})
+            assert answer.status_code == 404, act
+        fact = {"type": "hung_up", "call_id": call_id}
+        assert (await server.post("/v1/telephony/facts", json={"facts": [fact]})).status_code == 422
+    for agent_id in ("ann", "nobody"):
+        assert (await server.post(f"/v1/agents/{agent_id}/log-in")).status_code == 403
+        assert (await server.get(f"/v1/agents/{agent_id}/stream")).status_code == 403
+    assert (await server.put("/v1/queues/help", json=QUEUE)).status_code == 403
+
+
+async def test_each_role_may_do_its_own_work_only(routing: Routing) -> None:
+    await routing.floor("ann", "ben")
+    ann = await routing.client("agent", "ann")
+    supervisor = await routing.client("supervisor")
+    assert (await ann.post("/v1/agents/ben/log-in")).status_code == 403
+    assert (await ann.post("/v1/calls", json={"queue_id": "help"})).status_code == 403
+    assert (await ann.get("/v1/calls")).status_code == 403
+    assert (await ann.put("/v1/queues/help", json=QUEUE)).status_code == 403
+    assert (await supervisor.post("/v1/agents/ann/log-in")).status_code == 403
+    assert (await supervisor.get("/v1/calls")).status_code == 200
+    assert (await supervisor.get("/v1/telephony/stream")).status_code == 403
+    call_id = (await routing.post("calls", {"queue_id": "help"}))["call_id"]
+    await routing.call_is(call_id, "queued")
+    assert (await ann.get(f"/v1/calls/{call_id}")).status_code == 404
+    answer = await ann.post(f"/v1/calls/{call_id}/accept", json={"agent_id": "ben"})
+    assert answer.status_code == 403
+    assert (await routing.operator.post(f"/v1/calls/{call_id}/accept", json={})).json()["field"] == "agent_id"
