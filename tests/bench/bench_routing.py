@@ -1,0 +1,209 @@
+"""From a call offered to an agent assigned: through HTTP, Kafka and PostgreSQL, at 50, 200 and 500 calls a second.
+
+    python tests/bench/bench_routing.py [seconds per rate]
+
+One routing process (API, pool owner, relay), one pool of 2,000 agents and 200 queues, a local broker and PostgreSQL
+with its default durability; the load comes from this process, on the same machine. Calls arrive evenly, are accepted
+100 ms after they ring, and keep the agents about half busy. The PBX posts its facts every 5 ms in one request.
+
+The time is the one that a PBX sees: from the moment at which it has a call to offer (its own batching included) to the
+moment at which it reads `call.assigned` from the topic. The last line is JSON: `assign_p50_ms_200`, `assign_p99_ms_200`
+and so on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import uvloop
+from aiokafka import TopicPartition
+from common.envelope import event_type
+from common.kafka import Kafka
+from common.migrations import provision, upgrade
+from plateau.servers import noida, postgres
+from plateau.stack import ServiceProcess
+from plateau.state import State
+
+RATES = (50, 200, 500)
+QUEUES, AGENTS, SKILLS = 200, 2000, 20
+TICK_SECONDS = 0.005
+RING_SECONDS = 0.1
+
+
+@dataclass
+class Load:
+    """One rate's run: what was offered when, and how long each took to be assigned."""
+
+    http: httpx.AsyncClient
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    offered: dict[str, float] = field(default_factory=dict)
+    waits: list[float] = field(default_factory=list)
+    later: deque[tuple[float, dict[str, Any]]] = field(default_factory=deque)
+    talk_seconds: float = 1.0
+
+    async def post(self) -> None:
+        """Send the facts at hand, in order."""
+        facts, self.facts = self.facts, []
+        for start in range(0, len(facts), 1000):
+            answer = await self.http.post("/v1/telephony/facts", json={"facts": facts[start : start + 1000]})
+            answer.raise_for_status()
+
+    async def offer(self, rate: float, seconds: float) -> None:
+        """Offer calls evenly, and pass on what agents do when it is due."""
+        began = time.perf_counter()
+        made, due = 0, []
+        while True:
+            now = time.perf_counter()
+            while made < (now - began) * rate and now - began < seconds:
+                queue = f"queue-{made % QUEUES}"
+                call_id = f"{uuid4()}.{queue}"
+                self.offered[call_id] = began + made / rate
+                self.facts.append(
+                    {"type": "offered", "queue_id": queue, "call_id": call_id, "contact_phone": "+33199001234"}
+                )
+                made += 1
+            while self.later and self.later[0][0] <= now:
+                due.append(self.later.popleft()[1])
+            self.facts.extend(due)
+            due.clear()
+            if self.facts:
+                await self.post()
+            elif now - began > seconds and not self.later and not self.offered:
+                return
+            elif now - began > seconds + 30:
+                raise RuntimeError(f"{len(self.offered)} calls were not assigned within 30 s")
+            await asyncio.sleep(max(0.0, TICK_SECONDS - (time.perf_counter() - now)))
+
+    def assigned(self, call_id: str, agent_id: str) -> None:
+        """An agent was found: note the time, and plan what the agent does."""
+        now = time.perf_counter()
+        since = self.offered.pop(call_id, None)
+        if since is not None:
+            self.waits.append(now - since)
+            accept = {"type": "accepted", "call_id": call_id, "agent_id": agent_id}
+            self.later.append((now + RING_SECONDS, accept))
+
+    def answered(self, call_id: str, agent_id: str) -> None:
+        end = time.perf_counter() + self.talk_seconds
+        self.later.append((end, {"type": "hung_up", "call_id": call_id}))
+        self.later.append((end, {"type": "wrapped_up", "call_id": call_id, "agent_id": agent_id, "disposition": "ok"}))
+        self.later = deque(sorted(self.later, key=lambda item: item[0]))
+
+
+async def listen(kafka: Kafka, current: list[Load], ready: asyncio.Event) -> None:
+    """Read the topic `calls` as a PBX's adapter would."""
+    client = kafka.consumer(None, auto_offset_reset="latest", fetch_max_wait_ms=100)
+    await client.start()
+    try:
+        partitions = [TopicPartition("calls", number) for number in range(12)]
+        client.assign(partitions)
+        await client.seek_to_end()
+        ready.set()
+        while True:
+            for records in (await client.getmany(timeout_ms=1000)).values():
+                for record in records:
+                    kind = event_type(record.headers)
+                    if kind in ("call.assigned.v1", "call.answered.v1") and current:
+                        event = json.loads(record.value)
+                        act = current[0].assigned if kind == "call.assigned.v1" else current[0].answered
+                        act(event["call_id"], event["agent_id"])
+    finally:
+        await client.stop()
+
+
+async def configure(http: httpx.AsyncClient) -> None:
+    """200 queues, each with one of 20 skills; 2,000 agents with three skills each."""
+    tenant = {"name": "Benchmark (invented)", "time_zone": "Europe/Paris"}
+    (await http.put("/v1/tenants/bench", json=tenant)).raise_for_status()
+    skills = [f"skill-{n}" for n in range(SKILLS)]
+    (await http.put("/v1/pools/main", json={"name": "Main", "skills": skills})).raise_for_status()
+    limit = asyncio.Semaphore(16)
+
+    async def put(path: str, body: dict[str, Any]) -> None:
+        async with limit:
+            (await http.put(path, json=body)).raise_for_status()
+
+    queue = {"tenant_id": "bench", "pool_id": "main", "wrap_up_seconds": 60}
+    agent = {"pool_id": "main"}
+    await asyncio.gather(
+        *(put(f"/v1/queues/queue-{n}", {**queue, "required_skills": [skills[n % SKILLS]]}) for n in range(QUEUES)),
+        *(
+            put(
+                f"/v1/agents/agent-{n}",
+                {**agent, "name": f"Agent {n}", "skills": {skills[(n + k * 7) % SKILLS]: 5 for k in range(3)}},
+            )
+            for n in range(AGENTS)
+        ),
+    )
+    logged_in = [{"type": "agent_state", "agent_id": f"agent-{n}", "state": "logged_in"} for n in range(AGENTS)]
+    for start in range(0, AGENTS, 1000):
+        answer = await http.post("/v1/telephony/facts", json={"facts": logged_in[start : start + 1000]})
+        answer.raise_for_status()
+    while True:
+        agents = (await http.get("/v1/agents", params={"limit": 1000})).json()["items"]
+        if all(agent["state"] == "available" for agent in agents):
+            return
+        await asyncio.sleep(0.2)
+
+
+def quantile(values: list[float], part: float) -> float:
+    """Of a sorted list."""
+    return values[min(len(values) - 1, int(part * len(values)))]
+
+
+async def main(seconds: float) -> None:
+    state = State(Path(tempfile.mkdtemp()))
+    figures: dict[str, float] = {}
+    async with postgres(state.directory / "postgres") as server, noida(state.directory / "kafka") as broker:
+        kafka = Kafka(broker.bootstrap_servers)
+        await kafka.create_topics()
+        url = await asyncio.to_thread(provision, server.url, "routing", "secret")
+        await asyncio.to_thread(upgrade, "routing", url)
+        issuer = state.issuer
+        environment = {
+            "DATABASE_URL": url,
+            "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+            "JWKS_URL": issuer.jwks_url,
+            "JWT_ISSUER": issuer.issuer,
+            "JWT_AUDIENCE": issuer.audience,
+        }
+        process = ServiceProcess("routing", state, 8301, environment)
+        await process.start()
+        current: list[Load] = []
+        ready = asyncio.Event()
+        listening = asyncio.create_task(listen(kafka, current, ready))
+        headers = {"authorization": f"Bearer {issuer.mint('operator,service')}"}
+        try:
+            async with httpx.AsyncClient(base_url=process.url, headers=headers, timeout=30, trust_env=False) as http:
+                await configure(http)
+                await ready.wait()
+                print(f"{AGENTS:,} agents, {QUEUES} queues, one routing process", flush=True)
+                for rate in RATES:
+                    load = Load(http, talk_seconds=0.5 * AGENTS / rate - RING_SECONDS)
+                    load.talk_seconds = min(load.talk_seconds, 4.0)
+                    current[:] = [load]
+                    await load.offer(rate, seconds)
+                    waits = sorted(load.waits)
+                    p50, p99 = (quantile(waits, part) * 1000 for part in (0.50, 0.99))
+                    print(f"{rate:4} calls/s  {len(waits):6,} calls  p50 {p50:7.1f} ms  p99 {p99:7.1f} ms", flush=True)
+                    figures[f"assign_p50_ms_{rate}"] = round(p50, 1)
+                    figures[f"assign_p99_ms_{rate}"] = round(p99, 1)
+                    await asyncio.sleep(1)
+        finally:
+            listening.cancel()
+            await process.stop()
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    uvloop.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else 20.0))
