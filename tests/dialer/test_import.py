@@ -91,6 +91,7 @@ async def test_the_same_number_may_be_on_two_lists(floor: Floor) -> None:
         ("", 1, "phone", "the file is empty; its first line names the columns"),
         ("name,external_id\n", 1, "phone", "the column phone is missing"),
         ("phone,nom\n", 1, "nom", "unknown column; columns are phone, name, time_zone, external_id"),
+        ('"phone\n', 1, "", "not a CSV row: unexpected end of data"),
         ("phone,phone\n", 1, "phone", "the column is there twice"),
         (b"phone\n+33639980000\n\xe9\n", 3, "", "not UTF-8 from here on (invalid continuation byte)"),
         ("phone\n+33639980000\n" + "9" * 10_001, 3, "", "longer than 10000 characters"),

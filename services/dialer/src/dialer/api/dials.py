@@ -38,6 +38,7 @@ class DialView(Model):
     command: Command
     attempt_id: UUID
     campaign_id: str
+    queue_id: str
     tenant_id: str
     phone: str
     ring_seconds: float
@@ -84,6 +85,7 @@ def _view(dial: Dial) -> DialView:
         command=dial.command,
         attempt_id=dial.attempt_id,
         campaign_id=dial.campaign_id,
+        queue_id=dial.queue_id,
         tenant_id=dial.tenant_id,
         phone=dial.phone,
         ring_seconds=dial.ring_seconds,

@@ -14,7 +14,7 @@ from pydantic import Field
 from dialer.api.campaigns import found
 from dialer.api.parameters import CampaignId, Now, Operator, Reader, Shared
 from dialer.domain.campaign import Campaign
-from dialer.domain.errors import UnsupportedMediaType
+from dialer.domain.errors import TooLarge, UnsupportedMediaType
 from dialer.domain.lead import Done, Exhausted, InProgress, ListedLead, Pending, Refused, Rule, may_dial
 from dialer.service.importing import OnReject, import_leads
 from dialer.store import leads as store
@@ -105,6 +105,9 @@ async def post_leads(
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "text/csv":
         raise UnsupportedMediaType("send the list as text/csv", field="Content-Type")
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > shared.import_max_bytes:
+        raise TooLarge(f"a file may have {shared.import_max_bytes} bytes; send it in parts, each with the header")
     result = await import_leads(session, campaign_id, request.stream(), on_reject, shared.import_max_bytes, clock)
     return ImportView(
         rows=result.rows,

@@ -112,11 +112,14 @@ class Header:
     def parse(cls, number: int, line: str) -> Header:
         """Read the first line. Raises UnreadableFile naming a missing, unknown or repeated column."""
         delimiter = ";" if ";" in line and "," not in line else ","
-        columns = tuple(name.strip().lower() for name in _split(line, delimiter))
+        try:
+            columns = tuple(name.strip().lower() for name in _split(line, delimiter))
+        except csv.Error as failure:
+            raise UnreadableFile(number, f"not a CSV row: {failure}", value=_shown(line)) from None
         for name in columns:
             if name not in COLUMNS:
                 reason = f"unknown column; columns are {', '.join(COLUMNS)}"
-                raise UnreadableFile(number, reason, column=name[:_SHOWN], value=name[:_SHOWN])
+                raise UnreadableFile(number, reason, column=_shown(name), value=_shown(name))
             if columns.count(name) > 1:
                 raise UnreadableFile(number, "the column is there twice", column=name, value=name)
         if "phone" not in columns:

@@ -12,7 +12,7 @@ from common import outbox
 from common.clock import Clock
 from common.database import Session
 from common.events.dialer import AttemptEnded
-from common.telemetry import current_traceparent
+from common.telemetry import current_traceparent, meter
 
 from dialer.domain.attempt import (
     Attempt,
@@ -35,6 +35,8 @@ MESSAGE_SECONDS: Final = 60
 """How long the PBX may be late with the message of an abandoned attempt before it makes no sense any more."""
 
 OVERDUE_BATCH: Final = 500
+
+attempts_ended = meter.create_counter("plateau_dialer_attempts_ended", description="By outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +149,9 @@ async def _end(session: Session, ended: Sequence[tuple[Attempt, Happened]]) -> N
             traceparent=item.traceparent or current_traceparent() or attempt.traceparent,
         )
     await leads.save(session, freed)
+
+    def count() -> None:
+        for _, _, outcome in freed:
+            attempts_ended.add(1, {"outcome": outcome})
+
+    session.after_commit(count)

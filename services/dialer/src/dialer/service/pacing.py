@@ -11,7 +11,7 @@ from common.clock import Clock
 from common.database import Session
 from common.events.dialer import AttemptStarted, CampaignCompleted
 from common.ids import new_id
-from common.telemetry import current_traceparent, new_traceparent
+from common.telemetry import current_traceparent, meter, new_traceparent
 
 from dialer.domain.attempt import Attempt, Patience
 from dialer.domain.campaign import Campaign
@@ -20,6 +20,8 @@ from dialer.domain.lead import Allowed, Exhausted, Lead, ListedLead, dialled, ma
 from dialer.domain.pacing import Wish, share_out
 from dialer.domain.zones import SEPARATOR
 from dialer.store import attempts, campaigns, dials, floor, leads
+
+attempts_started = meter.create_counter("plateau_dialer_attempts_started")
 
 
 async def pace(session: Session, pool_id: str, clock: Clock, patience: Patience) -> int:
@@ -45,6 +47,7 @@ async def pace(session: Session, pool_id: str, clock: Clock, patience: Patience)
     ]
     if started:
         await _save(session, started)
+        session.after_commit(lambda: attempts_started.add(len(started)))
         await campaigns.mark_dialled(session, [name for name, count in granted.items() if count], now)
     return len(started)
 

@@ -30,6 +30,7 @@ class Dial:
     command: Command
     attempt_id: UUID
     campaign_id: str
+    queue_id: str
     tenant_id: str
     phone: str
     ring_seconds: float
@@ -63,8 +64,8 @@ async def after(session: Session, position: int, tenant_id: str | None, now: dat
     """Commands after a position that still hold: not expired, and no dial of an attempt that has moved on."""
     rows = await session.fetch(
         """
-        SELECT position, command, attempt_id, campaign_id, dials.tenant_id, phone, ring_seconds, dials.call_id,
-            expires_at
+        SELECT position, command, attempt_id, campaign_id, queue_id, dials.tenant_id, phone, ring_seconds,
+            dials.call_id, expires_at
         FROM dials JOIN attempts USING (attempt_id)
         WHERE position > $1 AND expires_at > $2 AND (command <> 'dial' OR state = 'dialling')
             AND ($3::text IS NULL OR dials.tenant_id = $3)
