@@ -108,7 +108,8 @@ async def _play(
                 async with asyncio.timeout(options.seconds):
                     await stop.asked.wait()
             console.print("no new calls; those in progress go to their end", highlight=False)
-            drained = await simulator.drain(0 if stop.asked.is_set() else FINISH_SECONDS)
+            finish = min(FINISH_SECONDS, (options.seconds or 0) / 2)
+            drained = await simulator.drain(0 if stop.asked.is_set() else finish)
         console.print("waiting for the services to handle what is left", highlight=False)
         settled = await _settle(kafka, max(3.0, QUIET_SIMULATED_SECONDS / options.speed))
         await tally.catch_up()

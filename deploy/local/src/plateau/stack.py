@@ -26,8 +26,10 @@ from plateau.state import State, Times
 
 POSTGRES_PORT: Final = 8132
 KAFKA_PORT: Final = 8192
-DEFAULT_SPEED: Final = 20.0
+DEFAULT_SPEED: Final = 10.0
 DIRECTORY: Final = Path(".local")
+STARTS: Final = 3
+_TAKEN: Final = "address already in use"
 
 Tell = Callable[[str], None]
 
@@ -184,15 +186,28 @@ async def running_stack(
         )
         times = state.times(speed, time_zone)
         running = Stack(state, times, bootstrap_servers, urls, servers=servers)
-        ports = {service: _port(DEFAULT_PORTS[service]) for service in SERVICES}
-        for service in SERVICES:
-            environment = _settings(running, service, ports)
-            running.processes[service] = ServiceProcess(service, state, ports[service], environment)
         stack.push_async_callback(_stop, running)
         tell("starting the five services")
-        await _start(running, tell)
+        for attempt in range(STARTS, 0, -1):
+            _prepare_processes(running)
+            try:
+                await _start(running, tell)
+                break
+            except ServiceDied as died:
+                # Between our look at a port and the service's use of it, somebody else may take it.
+                if attempt == 1 or _TAKEN not in died.log_tail:
+                    raise
+                tell(f"{died.name}: its port was taken meanwhile; starting again on others")
+                await _stop(running)
         state.note_urls(running.urls)
         yield running
+
+
+def _prepare_processes(running: Stack) -> None:
+    ports = {service: _port(DEFAULT_PORTS[service]) for service in SERVICES}
+    for service in SERVICES:
+        settings = _settings(running, service, ports)
+        running.processes[service] = ServiceProcess(service, running.state, ports[service], settings)
 
 
 async def _start(running: Stack, tell: Tell) -> None:

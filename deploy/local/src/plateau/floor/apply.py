@@ -174,7 +174,8 @@ def _skills_to_take_away(changes: list[Change]) -> list[Change]:
             gone = set(old) - set(change.body["skills"])
             if gone:
                 body = {**change.body, "skills": sorted({*old, *change.body["skills"]})}
-                changes[number] = replace(change, body=body, fields=_told(change, body))
+                first = _told(change, body)
+                changes[number] = replace(change, body=body, fields=first, action="changed" if first else "unchanged")
                 later.append(replace(change, fields=(("skills", body["skills"], change.body["skills"]),)))
     return later
 
