@@ -25,5 +25,5 @@ class Settings(ServiceSettings):
     """Beyond the ring time, after which an attempt of which the PBX tells nothing has failed."""
     unresolved_seconds: float = 300.0
     """After which a person's answer of which routing tells nothing counts as abandoned."""
-    import_max_bytes: int = 256 * 1024 * 1024
-    """Largest file of leads."""
+    import_max_bytes: int = 64 * 1024 * 1024
+    """Largest file of leads: well over a million rows."""

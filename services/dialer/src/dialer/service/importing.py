@@ -66,6 +66,7 @@ async def import_leads(
         # What comes before has been read, but a file that breaks off is not a list that anybody meant to import.
         result.reject(1, [failure.reject])
         raise _rejected(result) from None
+    await imports.analyse(session)
     # From here on no other import and no completion of the campaign comes in between.
     await campaigns.campaign(session, campaign_id, lock=True)
     result.reject(*await imports.duplicates(session, REJECTS_LISTED))
