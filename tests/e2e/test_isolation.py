@@ -260,7 +260,9 @@ async def _compare(running: Running, ids: Ids, token: str) -> int:
     async with running.client(token) as http:
         for path, operations in (await http.get("/openapi.json")).json()["paths"].items():
             for method, operation in operations.items():
-                queries = {p["name"] for p in operation.get("parameters", []) if p["in"] == "query"} & (ids.keys() - {"month"})
+                queries = {p["name"] for p in operation.get("parameters", []) if p["in"] == "query"} & (
+                    ids.keys() - {"month"}
+                )
                 asked = {key for key in ids if f"{{{key}}}" in path}
                 for query in [None] if asked else sorted(queries):
                     answers = []
