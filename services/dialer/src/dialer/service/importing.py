@@ -19,7 +19,8 @@ from dialer.domain.lead_file import Checks, Header, LineReader, Reject, Row, Unr
 from dialer.store import campaigns, imports
 
 REJECTS_LISTED: Final = 1000
-ROWS_AT_ONCE: Final = 1000
+ROWS_AT_ONCE: Final = 250
+"""Few, because a portion may keep the event loop waiting as long as it is worked on."""
 
 OnReject = Literal["abort", "skip"]
 
