@@ -14,6 +14,9 @@ from rich.text import Text
 
 from plateau.simulator import Counters
 
+QUEUE_COLUMNS: Final = (
+    "queue", "waiting", "longest wait", "talking", "agents free", "service level", "offered", "answered", "abandoned",
+)  # fmt: skip
 AGENT_COLUMNS: Final = ("available", "offered", "busy", "wrap_up", "break")
 
 
@@ -71,16 +74,17 @@ def _headline(figures: Figures, counters: Counters) -> Text:
 
 def _queues(figures: Figures) -> Table:
     table = Table(title="Queues (service level: last 30 minutes)", title_justify="left", expand=True)
-    for name in ("queue", "waiting", "longest wait", "talking", "service level", "offered", "answered", "abandoned"):
+    for name in QUEUE_COLUMNS:
         table.add_column(name, justify="left" if name == "queue" else "right")
     for queue in figures.live.get("queues", []):
-        level = queue["service_level"]
+        level, agents = queue["service_level"], queue.get("agents") or {}
         style = "" if level is None or level >= 0.8 else "yellow" if level >= 0.6 else "red"
         table.add_row(
             queue["queue_id"],
             str(queue["waiting"]),
             f"{queue['longest_wait_seconds']:.0f} s",
             str(queue["talking"]),
+            f"{agents.get('available', 0)} of {sum(agents.values())}",
             Text(percent(level), style),
             str(queue["offered"]),
             str(queue["answered"]),
