@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from aiokafka.errors import KafkaError
 from common.auth import Role
 from common.errors import PlateauError
 from pydantic import ValidationError
@@ -22,13 +23,15 @@ from rich.table import Table
 
 from plateau import floor as floors
 from plateau import run as running
+from plateau.checker import check as check_log
 from plateau.client import SERVICES, Client, urls_from_environment
 from plateau.floor.apply import Change, NotApplied, Plan
 from plateau.floor.apply import apply as apply_plan
 from plateau.floor.apply import plan as plan_of
 from plateau.floor.export import export as export_floor
+from plateau.replay.command import replay
 from plateau.servers import ServerFailed
-from plateau.stack import DEFAULT_SPEED, DIRECTORY
+from plateau.stack import DEFAULT_SPEED, DIRECTORY, KAFKA_PORT
 from plateau.state import State
 
 T = TypeVar("T")
@@ -38,6 +41,7 @@ app = typer.Typer(
 )
 dead_letters = typer.Typer(no_args_is_help=True, help="Events that could not be handled.")
 app.add_typer(dead_letters, name="dlq")
+app.command()(replay)
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -206,6 +210,26 @@ def run_stack(
     except ServerFailed as failure:
         raise Failure(str(failure)) from None
     raise typer.Exit(status)
+
+
+@app.command("check")
+def check(
+    bootstrap_servers: Annotated[
+        str, typer.Option("--bootstrap", envvar="KAFKA_BOOTSTRAP_SERVERS", help="The brokers that hold the event log.")
+    ] = f"127.0.0.1:{KAFKA_PORT}",
+    complete: Annotated[
+        bool, typer.Option("--complete", help="The floor has come to rest: nothing may be under way any more.")
+    ] = False,
+) -> None:
+    """Prove from the event log alone that nothing was lost or counted twice. Exit status 1 when something was."""
+    try:
+        report = called(lambda: check_log(bootstrap_servers, complete=complete))
+    except KafkaError as failure:
+        raise Failure(f"{bootstrap_servers} does not answer: {type(failure).__name__}") from None
+    for violation in report.violations:
+        out.print(violation, markup=False)
+    out.print(json.dumps({**report.counts, "violations": len(report.violations)}, default=str), markup=False)
+    raise typer.Exit(1 if report.violations else 0)
 
 
 @app.command("token")
