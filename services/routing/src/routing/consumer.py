@@ -50,6 +50,8 @@ class Owner:
         self._database = database
         self._producer = producer
         self._clock = clock
+        self.guard = asyncio.Lock()
+        """Held around each batch, commit included: the group's rebalances come in between, not in the middle."""
         self._epochs: dict[int, int] = {}
         self._pools: dict[int, dict[str, Pool]] = {}
         self._lost: dict[str, datetime] = {}
@@ -61,9 +63,12 @@ class Owner:
 
     async def on_assigned(self, partitions: Collection[int]) -> None:
         """Become the only writer of the partitions and load their pools."""
-        self._forget()
-        if not partitions:
-            return
+        async with self.guard:
+            self._forget()
+            if partitions:
+                await self._take(partitions)
+
+    async def _take(self, partitions: Collection[int]) -> None:
         count = len(await self._producer.partitions_for(inputs.TOPIC))
         async with self._database.transaction() as session:
             epochs = await states.claim(session, partitions, self._name)
@@ -78,8 +83,11 @@ class Owner:
         log.info("writer of partitions %s with %d pools", sorted(epochs), len(loaded))
 
     async def on_revoked(self, partitions: Collection[int]) -> None:
-        """Write no more. Whoever comes next raises the epochs."""
-        self._forget()
+        """Nothing to do while the group rebalances: this process stays the writer until the next one raises the
+        epochs, and what it still has at hand may be decided. Without partitions it has left the group."""
+        if not partitions:
+            async with self.guard:
+                self._forget()
 
     def _forget(self) -> None:
         self._epochs = {}

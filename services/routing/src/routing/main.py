@@ -29,6 +29,7 @@ async def wire(runtime: Runtime) -> Wiring:
         topics=TOPICS,
         handle=owner.handle,
         catalogue=CATALOGUE,
+        guard=owner.guard,
         on_assigned=owner.on_assigned,
         on_revoked=owner.on_revoked,
     )
