@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := libs/common services/routing services/dialer services/crm-bridge services/billing services/kpi deploy/local
 SOURCES := libs services deploy tests
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-kafka bench replay migrate fmt lock dlq clean
+.PHONY: help run test check test-kafka contracts bench replay migrate fmt lock dlq clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ check: $(VENV)/installed ## format, lint, types, layers, manifests
 
 test-kafka: $(VENV)/installed ## integration and fault tests on real Apache Kafka (or on KAFKA_BOOTSTRAP_SERVERS)
 	PLATEAU_TEST_KAFKA=apache $(BIN)/pytest tests/common tests/e2e tests/faults tests/local/test_servers.py
+
+contracts: $(VENV)/installed ## publish the events as they stand: golden files, schemas, AsyncAPI
+	$(BIN)/python tests/contracts/published.py
+	$(BIN)/python -m common.asyncapi > docs/asyncapi.json
 
 bench: $(VENV)/installed ## the figures: exactly-once events/s, call to agent, memory
 	$(BIN)/python tests/bench/all.py
