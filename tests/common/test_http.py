@@ -12,7 +12,7 @@ from common.auth import Role
 from common.config import ServiceSettings
 from common.database import Database
 from common.errors import Conflict, Invalid
-from common.http import Caller, Db, Model, Page, PageCursor, PageLimit, Router, decode_cursor, encode_cursor, require
+from common.http import Caller, Db, Model, Page, PageCursor, PageLimit, Router, decode_key, page, require
 from common.service import Running, Runtime, Wiring, started
 from common.testing import Issuer
 from fastapi import Response
@@ -40,14 +40,12 @@ async def add(session: Db, caller: Caller, tenant_id: str, body: Tally) -> Tally
 
 @router.get("/tallies")
 async def tallies(session: Db, limit: PageLimit = 2, cursor: PageCursor = None) -> Page[Tally]:
-    after = decode_cursor(cursor, str)
     rows = await session.fetch(
         "SELECT name, count FROM tallies WHERE $1::text IS NULL OR name > $1 ORDER BY name LIMIT $2",
-        after[0] if after else None,
+        decode_key(cursor, str),
         limit,
     )
-    items = [Tally(**dict(row)) for row in rows]
-    return Page(items=items, next_cursor=encode_cursor(items[-1].name) if len(items) == limit else None)
+    return page([Tally(**dict(row)) for row in rows], limit, lambda last: (last.name,))
 
 
 @router.delete("/tallies", status_code=204)

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 from fastapi import Response
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from common import dead_letters
 from common.auth import FLOOR, Role, create_api_key
 from common.errors import Invalid, NotFound
-from common.http import Caller, Db, Model, Page, PageCursor, PageLimit, Router, decode_cursor, encode_cursor, require
+from common.fields import Line, Slug
+from common.http import (
+    Caller,
+    Db,
+    Model,
+    Page,
+    PageCursor,
+    PageLimit,
+    Router,
+    decode_cursor,
+    decode_key,
+    page,
+    require,
+)
 from common.outbox import unpack_headers
 
 router = Router(tags=["operations"])
@@ -63,10 +75,7 @@ async def list_dead_letters(
         after[1] if after else None,
         limit,
     )
-    items = [DeadLetterView(**dict(row)) for row in rows]
-    return Page(
-        items=items, next_cursor=encode_cursor(items[-1].died_at, items[-1].id) if len(items) == limit else None
-    )
+    return page([DeadLetterView(**dict(row)) for row in rows], limit, lambda last: (last.died_at, last.id))
 
 
 @router.get("/dead-letters/{letter_id}", dependencies=[Operator])
@@ -95,8 +104,8 @@ async def redrive_dead_letter(session: Db, caller: Caller, letter_id: UUID) -> R
 class NewApiKey(Model):
     """A key for a tenant's own servers, or, with the tenant `floor`, for the floor's systems."""
 
-    tenant_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+    tenant_id: Slug
+    name: Line
     roles: list[Role] = Field(default_factory=lambda: [Role.TENANT], min_length=1)
 
 
@@ -133,17 +142,15 @@ async def add_api_key(session: Db, body: NewApiKey, response: Response) -> ApiKe
 @router.get("/api-keys", dependencies=[Operator])
 async def list_api_keys(session: Db, limit: PageLimit = 100, cursor: PageCursor = None) -> Page[ApiKeyView]:
     """All keys, oldest first."""
-    after = decode_cursor(cursor, UUID)
     rows = await session.fetch(
         """
         SELECT id, tenant_id, name, roles, created_at, revoked_at FROM api_keys
         WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2
         """,
-        after[0] if after else None,
+        decode_key(cursor, UUID),
         limit,
     )
-    items = [ApiKeyView(**dict(row)) for row in rows]
-    return Page(items=items, next_cursor=encode_cursor(items[-1].id) if len(items) == limit else None)
+    return page([ApiKeyView(**dict(row)) for row in rows], limit, lambda last: (last.id,))
 
 
 @router.delete("/api-keys/{key_id}", status_code=204, dependencies=[Operator])

@@ -54,7 +54,10 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 
 async def _on_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [{"field": _field(item["loc"]), "reason": str(item["msg"])} for item in error.errors()]
+    errors = [
+        {"field": _field(item["loc"]), "reason": str(item["msg"]).removeprefix("Value error, ")}
+        for item in error.errors()
+    ]
     if any(item["type"] == "json_invalid" for item in error.errors()):
         return problem_response(BadRequest("the body is not JSON"))
     first = errors[0]

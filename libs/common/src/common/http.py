@@ -237,9 +237,31 @@ def decode_cursor(cursor: str | None, *types: Any) -> tuple[Any, ...] | None:
     return values
 
 
+def decode_key(cursor: str | None, kind: type[T]) -> T | None:
+    """As `decode_cursor`, of a sort key that is one value."""
+    key = decode_cursor(cursor, kind)
+    return None if key is None else key[0]
+
+
+def page(items: list[T], limit: int, key: Callable[[T], tuple[Any, ...]]) -> Page[T]:
+    """One page; if it is full, its cursor is the sort key of the last item."""
+    return Page(items=items, next_cursor=encode_cursor(*key(items[-1])) if len(items) == limit else None)
+
+
 def etag(version: int) -> str:
     """The ETag of a version."""
     return f'"{version}"'
+
+
+def creates(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """`responses=` of a PUT, which answers 201 when it has created and 200 when it has replaced."""
+    return {201: {"model": model, "description": "Created"}}
+
+
+def answer_put(response: Response, version: int, *, created: bool) -> None:
+    """Status and ETag of a PUT's answer."""
+    response.status_code = 201 if created else 200
+    response.headers["etag"] = etag(version)
 
 
 def check_if_match(request: Request, version: int) -> None:

@@ -1,0 +1,32 @@
+"""Values that requests to several services hold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path, Query
+from pydantic import AfterValidator, StringConstraints
+
+from common.time_zones import is_time_zone
+
+SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
+NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
+
+Slug = Annotated[str, StringConstraints(pattern=SLUG)]
+"""The id of a tenant, queue, agent, campaign …, in a body."""
+TenantPath = Annotated[str, Path(pattern=SLUG, examples=["kettle"])]
+TenantFilter = Annotated[
+    str | None, Query(alias="tenant_id", pattern=SLUG, description="Only this tenant", examples=["kettle"])
+]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NO_CONTROL)]
+"""A line of text: a name, for example."""
+
+
+def _known_time_zone(name: str) -> str:
+    if not is_time_zone(name):
+        raise ValueError(f"there is no time zone {name!r}")
+    return name
+
+
+TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_time_zone)]
+"""The IANA name of a time zone."""
