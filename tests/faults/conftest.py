@@ -9,16 +9,23 @@ from pathlib import Path
 import pytest
 from common.kafka import Kafka
 from common.testing import eventually
-from faults.harness import SESSION_TIMEOUT_MS, Floor, running_floor
+from faults.harness import Floor, running_floor
+from plateau import stack
+from plateau.client import SERVICES
 from plateau.servers import apache_kafka
+from plateau.servers.process import free_port
 
 
 @pytest.fixture(scope="module")
 def environment() -> Iterator[pytest.MonkeyPatch]:
-    """Settings of the service processes: a dead replica's partitions move after two seconds."""
+    """Settings of the service processes: a dead replica's partitions move as soon as every broker allows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KAFKA_SESSION_TIMEOUT_MS", str(SESSION_TIMEOUT_MS))
+        patch.setenv("KAFKA_SESSION_TIMEOUT_MS", "6000")
         patch.delenv("DATABASE_URL", raising=False)
+        # Ports that nobody else takes while a killed process is away.
+        patch.setattr(stack, "DEFAULT_PORTS", {service: free_port() for service in SERVICES})
+        patch.setattr(stack, "POSTGRES_PORT", free_port())
+        patch.setattr(stack, "KAFKA_PORT", free_port())
         yield patch
 
 
@@ -28,6 +35,7 @@ async def broker(environment: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
     if os.environ.get("PLATEAU_TEST_KAFKA") == "apache":
         async with apache_kafka(tmp_path_factory.mktemp("kafka")) as server:
             environment.setenv("KAFKA_BOOTSTRAP_SERVERS", server.bootstrap_servers)
+            environment.setenv("KAFKA_SESSION_TIMEOUT_MS", "2000")
             yield
         return
     if named := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):

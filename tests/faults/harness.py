@@ -21,6 +21,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.group import LeaveGroupRequest
 from common.kafka import Kafka
 from common.topics import TOPICS
 from plateau import floor as floors
@@ -35,7 +36,6 @@ from plateau.state import State
 
 HERE = Path(__file__).parent
 SPEED = 10.0
-SESSION_TIMEOUT_MS = 2000
 LEADS = 400
 
 
@@ -58,7 +58,7 @@ def busy_traffic() -> Traffic:
         calls_per_matter=2.0,
         call_back_seconds=20,
         redial=0.4,
-        return_after_closing=0.3,
+        return_after_closing=0.7,
         withheld=0.03,
     )
     return Traffic(
@@ -68,26 +68,60 @@ def busy_traffic() -> Traffic:
     )
 
 
-class Keeper:
-    """Starts a service process anew whenever it ends, as Kubernetes would. `died` counts ends that nobody asked for."""
+async def members(bootstrap_servers: str, group: str) -> set[str]:
+    """Ids of a consumer group's members, dead ones too that the broker has not given up yet."""
+    async with Kafka(bootstrap_servers).admin() as admin:
+        found = await admin.describe_consumer_groups([group])
+    return {member[0] for answer in found for described in answer.groups for member in described[5]}
 
-    def __init__(self, process: ServiceProcess) -> None:
+
+async def remove_members(bootstrap_servers: str, group: str, wanted: set[str]) -> None:
+    """Say for members that cannot say it that they leave: what a broker does once a session has timed out."""
+    async with Kafka(bootstrap_servers).admin() as admin:
+        coordinator = await admin.find_coordinator(group)
+        for member in wanted:
+            await admin._send_request(LeaveGroupRequest(group, member), coordinator)
+
+
+class Keeper:
+    """Starts a service process anew whenever it ends, as Kubernetes would. `died` counts ends that nobody asked for.
+
+    noida-db never gives up a silent member of a consumer group: with `expire` the keeper does it in its place.
+    """
+
+    def __init__(self, process: ServiceProcess, bootstrap_servers: str, *, expire: bool) -> None:
         self.process = process
+        self.group = process.service
         self.died: list[str] = []
+        self._bootstrap_servers = bootstrap_servers
+        self._expire = expire
         self._killed: set[int] = set()
         self._leaving = False
         self._task = asyncio.create_task(self._keep(), name=f"keeper of {process.service}")
 
     async def _keep(self) -> None:
         while not self._leaving:
+            expiring = asyncio.create_task(self._expire_dead())
             with suppress(ServerFailed):
                 await self.process.start()
+            await expiring
             status = await self.process.wait()
             if self._leaving:
                 return
             if self.process.pid not in self._killed:
                 self.died.append(f"{self.process.service} ended with status {status}: {self.process.log_tail()}")
                 await asyncio.sleep(0.2)
+
+    async def _expire_dead(self) -> None:
+        """Long before the new process joins. More than once: the last words of the dead one may still be on their way.
+
+        A second replica that is alive is removed too, and joins again at once.
+        """
+        if self._expire and self._killed:
+            for pause in (0.0, 0.3, 0.4):
+                await asyncio.sleep(pause)
+                dead = await members(self._bootstrap_servers, self.group)
+                await remove_members(self._bootstrap_servers, self.group, dead)
 
     @property
     def kills(self) -> int:
@@ -104,9 +138,14 @@ class Keeper:
 
     async def ready(self, timeout: float = 90) -> None:
         """Returns once the service answers."""
-        async with asyncio.timeout(timeout):
-            while not (self.process.running and await self.process._answers()):
-                await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(timeout):
+                while not (self.process.running and await self.process._answers()):
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            async with Kafka(self._bootstrap_servers).admin() as admin:
+                group = await admin.describe_consumer_groups([self.group])
+            raise AssertionError(f"{self.process.service} is not ready: {group}\n{self.process.log_tail()}") from None
 
     def log(self) -> str:
         """What it has written since its first start."""
@@ -204,6 +243,8 @@ class Floor:
     seed: int
     keepers: dict[str, Keeper]
     exits: AsyncExitStack
+    expire: bool
+    """Whether the broker has to be told that a member is dead."""
     duplicator: Duplicator | None = None
     loads: int = 0
     replicas: list[Keeper] = field(default_factory=list)
@@ -258,7 +299,7 @@ class Floor:
         first = self.stack.processes[service]
         process = ServiceProcess(service, self.stack.state, free_port(), first._own)
         process.log = first.log.with_name(f"{service}-{len(self.replicas) + 2}.log")
-        keeper = Keeper(process)
+        keeper = Keeper(process, self.stack.bootstrap_servers, expire=self.expire)
         self.replicas.append(keeper)
         self.exits.push_async_callback(keeper.leave)
         await keeper.ready()
@@ -299,10 +340,13 @@ async def running_floor(directory: Path, *, seed: int, speed: float = SPEED) -> 
         stack = await exits.enter_async_context(running_stack(State(directory / "state"), speed=speed))
         async with Client(stack.urls, stack.token) as client:
             await apply(client, await plan(client, floor))
-        keepers = {service: Keeper(stack.processes[service]) for service in SERVICES}
+        expire = "KAFKA_BOOTSTRAP_SERVERS" not in os.environ
+        keepers = {
+            service: Keeper(stack.processes[service], stack.bootstrap_servers, expire=expire) for service in SERVICES
+        }
         for keeper in keepers.values():
             exits.push_async_callback(keeper.leave)
-        yield Floor(stack, floor, seed, keepers, exits)
+        yield Floor(stack, floor, seed, keepers, exits, expire)
 
 
 def assert_kept(outcome: Outcome, replay: dict[str, Any], **at_least: int) -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 from common.testing import eventually
-from faults.harness import Floor, Keeper, assert_kept, figures
+from faults.harness import Floor, Keeper, assert_kept, figures, members, remove_members
 from plateau.client import SERVICES, Client
 
 KILLS = 10
@@ -38,10 +38,10 @@ async def test_every_service_is_killed_and_every_event_comes_twice(
         outcome,
         replay,
         calls_offered=100,
-        calls_answered=50,
+        calls_answered=40,
         cases_closed=20,
         charges=20,
-        reversals=3,
+        reversals=2,
         attempts_ended=10,
     )
     assert min(floor.kills.values()) >= KILLS
@@ -75,10 +75,11 @@ async def test_a_frozen_writer_cannot_commit_when_it_wakes(floor: Floor, capsys:
     before = (await floor.rest()).report.counts
     frozen = 0
     async with floor.load():
+        others = await members(floor.stack.bootstrap_servers, "routing")
         replica = await floor.replica("routing")
         while True:
             frozen += 1
-            await _freeze_while_working(floor, replica)
+            await _freeze_while_working(floor, replica, others)
             if await _stale(replica) or frozen == 5:
                 break
         await replica.ready()
@@ -102,9 +103,9 @@ async def _handled(keeper: Keeper) -> int:
     return sum(int(float(value)) for value in found)
 
 
-async def _freeze_while_working(floor: Floor, replica: Keeper) -> None:
+async def _freeze_while_working(floor: Floor, replica: Keeper, others: set[str]) -> None:
     """Stop the replica amid a backlog of inputs for its pools until its partitions have moved; then let it go on."""
-    first = floor.keepers["routing"]
+    first, address = floor.keepers["routing"], floor.stack.bootstrap_servers
 
     async def both_own_pools() -> bool:
         return _pools(first) == 1 and _pools(replica) == 1
@@ -121,8 +122,11 @@ async def _freeze_while_working(floor: Floor, replica: Keeper) -> None:
             for start in range(0, BACKLOG, 1000):
                 body = {"facts": facts[start : start + 1000]}
                 group.create_task(client.post("routing", "/v1/telephony/facts", body))
+    its_own = await members(address, "routing") - others
     replica.signal(signal.SIGSTOP)
     try:
+        if floor.expire:
+            await remove_members(address, "routing", its_own)
 
         async def moved() -> bool:
             return _pools(first) == 2

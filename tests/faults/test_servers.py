@@ -32,6 +32,7 @@ async def test_the_broker_and_the_database_are_killed(
 ) -> None:
     async with apache_kafka(tmp_path / "kafka") as kafka, postgres(tmp_path / "postgres") as database:
         environment.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
+        environment.setenv("KAFKA_SESSION_TIMEOUT_MS", "2000")
         environment.setenv("DATABASE_URL", database.url)
         async with running_floor(tmp_path / "floor", seed=20261122) as floor:
             duplicator = floor.duplicate()
