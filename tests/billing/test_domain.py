@@ -153,13 +153,6 @@ def test_prices_have_the_digits_of_their_currency() -> None:
         tariffs.price("4.2", "JPY")
 
 
-@pytest.mark.parametrize("name", ["Mars/Olympus", "Europe", "../etc/passwd", ""])
-def test_a_wrong_time_zone_is_named(name: str) -> None:
-    with pytest.raises(Invalid) as refused:
-        tariffs.time_zone(name)
-    assert refused.value.field == "time_zone"
-
-
 @pytest.mark.parametrize(
     "text", ["2026-13", "2026-00", "2026-1", "0000-01", "2026-11-01", "november", "２０２６-11", ""]
 )

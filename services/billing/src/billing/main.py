@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-
 from common import telemetry
-from common.database import TRANSIENT
-from common.service import Runtime, Wiring, run
+from common.service import Runtime, Wiring, every, run
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from billing.api import ROUTERS
 from billing.config import Settings
 from billing.consumer import HANDLER, HANDLES, TOPICS
 from billing.store.ledger import unrated_counts
-
-log = logging.getLogger(__name__)
 
 
 async def wire(runtime: Runtime) -> Wiring:
@@ -26,16 +20,10 @@ async def wire(runtime: Runtime) -> Wiring:
         return [Observation(count, {"tenant": tenant_id}) for tenant_id, count in unrated.items()]
 
     async def measure() -> None:
-        while True:
-            try:
-                async with runtime.database.transaction() as session:
-                    counts = await unrated_counts(session)
-            except TRANSIENT as failure:
-                log.warning("the count of unrated closings cannot be read: %s", type(failure).__name__)
-            else:
-                for tenant_id in unrated.keys() | counts.keys():
-                    unrated[tenant_id] = counts.get(tenant_id, 0)
-            await asyncio.sleep(runtime.settings.figures_seconds)
+        async with runtime.database.transaction() as session:
+            counts = await unrated_counts(session)
+        for tenant_id in unrated.keys() | counts.keys():
+            unrated[tenant_id] = counts.get(tenant_id, 0)
 
     telemetry.meter.create_observable_gauge(
         "plateau_billing_unrated_closings",
@@ -45,7 +33,7 @@ async def wire(runtime: Runtime) -> Wiring:
     return Wiring(
         routers=ROUTERS,
         consumers=[runtime.consumer(topics=TOPICS, handle=HANDLER, handles=HANDLES)],
-        tasks={"figures": measure},
+        tasks={"figures": lambda: every(runtime.settings.figures_seconds, measure)},
     )
 
 

@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from common.http import Db, Model, Page, PageCursor, PageLimit, Router, decode_cursor, encode_cursor
+from common.fields import TenantFilter
+from common.http import Db, Model, Page, PageCursor, PageLimit, Router, decode_cursor, page
 
-from billing.api.parameters import CaseFilter, FloorReader, MonthFilter, Reader, TenantFilter
+from billing.api.parameters import CaseFilter, FloorReader, MonthFilter, Reader
 from billing.domain.statements import Sums, by_currency, days_of, read_month
 from billing.service import rating as rating_service
 from billing.service import statements as service
@@ -91,11 +92,8 @@ async def list_charges(
         after=decode_cursor(cursor, datetime, UUID),
         limit=limit,
     )
-    last = entries[-1] if len(entries) == limit else None
-    return Page(
-        items=[Charge(**service.line(entry)) for entry in entries],
-        next_cursor=None if last is None else encode_cursor(last.occurred_at, last.id),
-    )
+    items = [Charge(**service.line(entry)) for entry in entries]
+    return page(items, limit, lambda last: (last.occurred_at, last.charge_id))
 
 
 @router.get("/unrated", dependencies=[Reader])
@@ -116,11 +114,7 @@ async def list_unrated(
         )
         for rating in ratings
     ]
-    last = items[-1] if len(items) == limit else None
-    return Page(
-        items=items,
-        next_cursor=None if last is None else encode_cursor(last.tenant_id, last.closed_at, last.case_id, last.closing),
-    )
+    return page(items, limit, lambda last: (last.tenant_id, last.closed_at, last.case_id, last.closing))
 
 
 @router.get("/summary", dependencies=[FloorReader])

@@ -8,13 +8,10 @@ from common.auth import Role
 from common.http import require
 from fastapi import Path, Query
 
-SLUG = "^[a-z0-9][a-z0-9-]{0,62}$"
 _PRINTABLE = r"^[!-~]{1,200}$"
 _MONTH = Path(description="Calendar month in the tenant's time zone", examples=["2026-11"], max_length=20)
 
-TenantId = Annotated[str, Path(pattern=SLUG, examples=["kettle"])]
 MonthInPath = Annotated[str, _MONTH]
-TenantFilter = Annotated[str | None, Query(alias="tenant_id", pattern=SLUG)]
 CaseFilter = Annotated[str | None, Query(alias="case_id", pattern=_PRINTABLE)]
 MonthFilter = Annotated[
     str | None,

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
+from common.fields import TenantPath
 from common.http import Caller, Model, PlainRouter
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 
 from billing.api.charges import Charge
-from billing.api.parameters import MonthInPath, Reader, TenantId
+from billing.api.parameters import MonthInPath, Reader
 from billing.domain.statements import csv_header, read_month
 from billing.service import statements as service
 
@@ -55,7 +56,7 @@ _CSV: dict[str, Any] = {
     response_class=StreamingResponse,
     responses={200: {"description": "The statement, its last three records the totals", "content": _CSV}},
 )
-async def get_statement_csv(tenant_id: TenantId, month: MonthInPath, request: Request, caller: Caller) -> Any:
+async def get_statement_csv(tenant_id: TenantPath, month: MonthInPath, request: Request, caller: Caller) -> Any:
     """The statement as CSV (RFC 4180, UTF-8): one record per line, then total_charges, total_reversals, total_net."""
     chunks = service.as_csv(request.app.state.runtime.database, caller.scope, tenant_id, read_month(month))
     name = f'attachment; filename="statement-{tenant_id}-{month}.csv"'
@@ -69,7 +70,7 @@ async def get_statement_csv(tenant_id: TenantId, month: MonthInPath, request: Re
     responses={200: {"model": Statement, "description": "The whole statement", "content": _CSV}},
 )
 async def get_statement(
-    tenant_id: TenantId,
+    tenant_id: TenantPath,
     month: MonthInPath,
     request: Request,
     caller: Caller,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from common.auth import FLOOR
 from common.errors import Invalid
+from common.fields import Line, TenantPath, TimeZone
 from common.http import (
     Caller,
     Db,
@@ -16,16 +17,18 @@ from common.http import (
     PageCursor,
     PageLimit,
     Router,
+    answer_put,
     check_if_match,
-    decode_cursor,
-    encode_cursor,
+    creates,
+    decode_key,
     etag,
+    page,
 )
 from common.money import EXPONENTS
 from fastapi import Request, Response
 from pydantic import BeforeValidator, Field, JsonValue
 
-from billing.api.parameters import Operator, Reader, TenantId
+from billing.api.parameters import Operator, Reader
 from billing.domain.tariffs import Tariff
 from billing.service import tariffs as service
 from billing.store import tariffs as store
@@ -38,10 +41,8 @@ _CURRENCIES: list[JsonValue] = [*sorted(EXPONENTS)]
 class TenantBody(Model):
     """What billing must know of a tenant."""
 
-    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$", examples=["Kettle & Sons"])
-    time_zone: str = Field(
-        max_length=64, description="IANA name: decides the days and months", examples=["Europe/Paris"]
-    )
+    name: Line = Field(examples=["Kettle & Sons"])
+    time_zone: TimeZone = Field(description="IANA name: decides the days and months", examples=["Europe/Paris"])
     currency: str = Field(max_length=3, description="ISO 4217", json_schema_extra={"enum": _CURRENCIES})
 
 
@@ -113,11 +114,9 @@ def _tenant(tenant: store.Tenant) -> TenantView:
     )
 
 
-@router.put(
-    "/tenants/{tenant_id}", dependencies=[Operator], responses={201: {"model": TenantView, "description": "Created"}}
-)
+@router.put("/tenants/{tenant_id}", dependencies=[Operator], responses=creates(TenantView))
 async def put_tenant(
-    tenant_id: TenantId, body: TenantBody, request: Request, response: Response, session: Db, caller: Caller
+    tenant_id: TenantPath, body: TenantBody, request: Request, response: Response, session: Db, caller: Caller
 ) -> TenantView:
     """Create (201) or replace (200) a tenant. The currency stays once there is a tariff, the time zone once something
     was charged (409): both would change what was charged."""
@@ -131,13 +130,12 @@ async def put_tenant(
         request.app.state.runtime.clock,
         lambda version: check_if_match(request, version or 0),
     )
-    response.status_code = 201 if created else 200
-    response.headers["etag"] = etag(tenant.version)
+    answer_put(response, tenant.version, created=created)
     return _tenant(tenant)
 
 
 @router.get("/tenants/{tenant_id}", dependencies=[Reader])
-async def get_tenant(tenant_id: TenantId, response: Response, session: Db) -> TenantView:
+async def get_tenant(tenant_id: TenantPath, response: Response, session: Db) -> TenantView:
     """One tenant."""
     tenant = await service.tenant(session, tenant_id)
     response.headers["etag"] = etag(tenant.version)
@@ -147,10 +145,8 @@ async def get_tenant(tenant_id: TenantId, response: Response, session: Db) -> Te
 @router.get("/tenants", dependencies=[Reader])
 async def list_tenants(session: Db, limit: PageLimit = 100, cursor: PageCursor = None) -> Page[TenantView]:
     """Tenants by id."""
-    after = decode_cursor(cursor, str)
-    tenants = await store.tenants(session, after[0] if after else "", limit)
-    next_cursor = encode_cursor(tenants[-1].tenant_id) if len(tenants) == limit else None
-    return Page(items=[_tenant(tenant) for tenant in tenants], next_cursor=next_cursor)
+    tenants = await store.tenants(session, decode_key(cursor, str) or "", limit)
+    return page([_tenant(tenant) for tenant in tenants], limit, lambda last: (last.tenant_id,))
 
 
 @router.put(
@@ -159,7 +155,7 @@ async def list_tenants(session: Db, limit: PageLimit = 100, cursor: PageCursor =
     responses={201: {"model": TariffOutcome, "description": "A new version"}},
 )
 async def put_tariff(
-    tenant_id: TenantId, body: TariffBody, request: Request, response: Response, session: Db, caller: Caller
+    tenant_id: TenantPath, body: TariffBody, request: Request, response: Response, session: Db, caller: Caller
 ) -> TariffOutcome:
     """Let the price hold from a day on: a new version (201), or the one that says so already (200).
 
@@ -174,11 +170,10 @@ async def put_tariff(
 
 @router.get("/tenants/{tenant_id}/tariffs", dependencies=[Reader])
 async def list_tariffs(
-    tenant_id: TenantId, session: Db, limit: PageLimit = 100, cursor: PageCursor = None
+    tenant_id: TenantPath, session: Db, limit: PageLimit = 100, cursor: PageCursor = None
 ) -> Page[TariffListed]:
     """Every version of the tenant's tariff, oldest first."""
     await service.tenant(session, tenant_id)
-    after = decode_cursor(cursor, int)
-    versions = await store.tariffs(session, tenant_id, after[0] if after else 0, limit)
+    versions = await store.tariffs(session, tenant_id, decode_key(cursor, int) or 0, limit)
     items = [TariffListed(**_fields(tenant_id, tariff), created_at=made) for tariff, made in versions]
-    return Page(items=items, next_cursor=encode_cursor(items[-1].version) if len(items) == limit else None)
+    return page(items, limit, lambda last: (last.version,))

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from common.errors import Conflict, Invalid
 from common.money import EXPONENTS, Money, round_money
@@ -36,18 +35,6 @@ class Terms:
 
     time_zone: ZoneInfo
     tariffs: tuple[Tariff, ...]
-
-
-@cache
-def _zone_names() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-def time_zone(name: str) -> ZoneInfo:
-    """The IANA zone of that name. Raises Invalid naming field and value."""
-    if name not in _zone_names():
-        raise Invalid(f"{name!r} is not an IANA time zone such as Europe/Paris", field="time_zone")
-    return ZoneInfo(name)
 
 
 def currency(code: str) -> str:

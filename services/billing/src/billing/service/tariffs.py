@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
+from zoneinfo import ZoneInfo
 
 from common.clock import Clock
 from common.database import Session
@@ -42,11 +43,10 @@ async def put_tenant(
 ) -> tuple[Tenant, bool]:
     """Create or replace a tenant; the second value says whether it is new. `wanted.version` is of no account.
 
-    Raises Invalid for an unknown time zone or currency; Conflict for a change of the currency once there is a tariff,
-    or of the time zone once something was charged: both would change what was charged. `check_version` gets the
-    version that is replaced and may raise.
+    Raises Invalid for an unknown currency; Conflict for a change of the currency once there is a tariff, or of the
+    time zone once something was charged: both would change what was charged. `check_version` gets the version that is
+    replaced and may raise.
     """
-    zone = domain.time_zone(wanted.time_zone)
     domain.currency(wanted.currency)
     await store.lock_exclusive(session)
     known = await store.tenant(session, wanted.tenant_id)
@@ -67,7 +67,7 @@ async def put_tenant(
     await store.save_tenant(session, changed)
     if wanted.time_zone != known.time_zone:
         terms = (await store.terms_of(session, [known.tenant_id]))[known.tenant_id]
-        await charge_backlog(session, known.tenant_id, Terms(zone, terms.tariffs), clock.now())
+        await charge_backlog(session, known.tenant_id, Terms(ZoneInfo(wanted.time_zone), terms.tariffs), clock.now())
     return changed, False
 
 
