@@ -11,6 +11,7 @@ from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from common.testing import eventually
@@ -135,6 +136,15 @@ async def _the_floor_file_against_the_running_floor(directory: Path) -> None:
         assert [change.title for change in made.pending] == ["agent dario-005 (routing)", "agent dario-006 (routing)"]
         await apply(client, made)
         assert (await plan(client, larger)).pending == ()
+        hook = (
+            "webhooks:\n      moon-hook: {url: 'https://moon.example/hook', event_types: [case.closed.v1]}\n    queues:"
+        )
+        hooked = floors.parse(text.replace("queues:", hook, 1), directory=FLOORS)
+        answers: list[Any] = []
+        await apply(client, await plan(client, hooked), lambda _, answer: answers.append(answer))
+        assert [answer["secret"][:6] for answer in answers] == ["whsec_"]
+        assert (await plan(client, hooked)).pending == ()
+        assert (await plan(client, floors.parse(await export(client), "exported.yaml"))).pending == ()
         currency = text.replace("currency: EUR", "currency: CHF", 1)
         other = floors.parse(currency, "floor.yaml", FLOORS)
         with pytest.raises(NotApplied) as refused:

@@ -6,9 +6,11 @@ ServiceDied             a service ended although nobody stopped it; with the end
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +31,7 @@ KAFKA_PORT: Final = 8192
 DEFAULT_SPEED: Final = 10.0
 DIRECTORY: Final = Path(".local")
 STARTS: Final = 3
+_TRIES: Final = 20
 _TAKEN: Final = "address already in use"
 
 Tell = Callable[[str], None]
@@ -161,19 +164,20 @@ async def running_stack(
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(state.locked())
+        ports = _Ports(stack)
         servers: list[Server] = []
 
         async def database() -> str:
             if url := os.environ.get("DATABASE_URL"):
                 return url
-            server = await stack.enter_async_context(postgres(state.directory / "postgres", _port(POSTGRES_PORT)))
+            server = await stack.enter_async_context(postgres(state.directory / "postgres", ports.take(POSTGRES_PORT)))
             servers.append(server)
             return server.url
 
         async def broker() -> str:
             if address := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
                 return address
-            server = await stack.enter_async_context(noida(state.directory / "kafka", _port(KAFKA_PORT)))
+            server = await stack.enter_async_context(noida(state.directory / "kafka", ports.take(KAFKA_PORT)))
             servers.append(server)
             return server.bootstrap_servers
 
@@ -189,7 +193,7 @@ async def running_stack(
         stack.push_async_callback(_stop, running)
         tell("starting the five services")
         for attempt in range(STARTS, 0, -1):
-            _prepare_processes(running)
+            _prepare_processes(running, ports)
             try:
                 await _start(running, tell)
                 break
@@ -203,8 +207,8 @@ async def running_stack(
         yield running
 
 
-def _prepare_processes(running: Stack) -> None:
-    ports = {service: _port(DEFAULT_PORTS[service]) for service in SERVICES}
+def _prepare_processes(running: Stack, free: _Ports) -> None:
+    ports = {service: free.take(DEFAULT_PORTS[service]) for service in SERVICES}
     for service in SERVICES:
         settings = _settings(running, service, ports)
         running.processes[service] = ServiceProcess(service, running.state, ports[service], settings)
@@ -232,8 +236,33 @@ async def _stop(running: Stack) -> None:
     running.state.note_time(running.times)
 
 
-def _port(preferred: int) -> int:
-    return preferred if port_is_free(preferred) else free_port()
+class _Ports:
+    """Ports for one stack. Each is held by a lock file, so that two stacks that start at once never choose the same:
+    a service that is told one of another stack would look ready long before it finds that it cannot listen."""
+
+    def __init__(self, held: AsyncExitStack) -> None:
+        self._held = held
+
+    def take(self, preferred: int) -> int:
+        """The preferred port if it is free and nobody else's, else another one."""
+        for port in (preferred, *(free_port() for _ in range(_TRIES))):
+            if port_is_free(port) and self._hold(port):
+                return port
+        raise ServerFailed("the stack", f"found no free port on {HOST}")
+
+    def _hold(self, port: int) -> bool:
+        path = Path(tempfile.gettempdir()) / f"plateau-port-{port}.lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except PermissionError:  # another account's stack
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._held.callback(os.close, descriptor)
+        return True
 
 
 def _migrate(state: State, admin_url: str) -> dict[str, str]:
