@@ -179,10 +179,10 @@ async def started(name: str, settings: ServiceSettings, wire: Wire) -> AsyncIter
         tasks: dict[str, Task] = {
             "relay": Relay(database, kafka).run,
             "prune": lambda: every(3600, lambda: _prune(runtime)),
+            "lag": _lag_gauge(runtime, wiring),
             **{f"consumer {consumer.group}": consumer.run for consumer in wiring.consumers},
             **wiring.tasks,
         }
-        _observe_lag(runtime, wiring)
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve(), name="http")
             background = [group.create_task(_endless(name, task), name=name) for name, task in tasks.items()]
@@ -256,7 +256,8 @@ def _ready_checks(runtime: Runtime, wiring: Wiring) -> list[ReadyCheck]:
     return [outbox, consumers]
 
 
-def _observe_lag(runtime: Runtime, wiring: Wiring) -> None:
+def _lag_gauge(runtime: Runtime, wiring: Wiring) -> Task:
+    """Register the gauge of the consumers' lag; returns the task that measures it."""
     latest: dict[str, int] = {}
 
     async def measure() -> None:
@@ -267,4 +268,4 @@ def _observe_lag(runtime: Runtime, wiring: Wiring) -> None:
         return [Observation(lag, {"service": runtime.name, "group": group}) for group, lag in latest.items()]
 
     telemetry.meter.create_observable_gauge("plateau_consumer_lag", callbacks=[observe])
-    wiring.tasks = {**wiring.tasks, "lag": lambda: every(5, measure)}
+    return lambda: every(5, measure)
