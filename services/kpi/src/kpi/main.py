@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-
-from common.database import TRANSIENT, is_transient
-from common.service import Runtime, Wiring, run
+from common.service import Runtime, Wiring, every, run
 
 from kpi.api import routers
 from kpi.config import Settings
 from kpi.consumer import HANDLED, TOPICS, handle
 from kpi.service import counting
-from kpi.service.metrics import Gauges
-
-log = logging.getLogger(__name__)
+from kpi.service.metrics import REFRESH_SECONDS, Gauges
 
 PRUNE_SECONDS = 60.0
 
@@ -24,20 +18,16 @@ async def wire(runtime: Runtime) -> Wiring:
     gauges = Gauges(runtime.database, runtime.clock)
 
     async def prune() -> None:
-        while True:
-            try:
-                async with runtime.database.transaction() as session:
-                    await counting.prune(session, runtime.clock.now())
-            except TRANSIENT as failure:
-                if not is_transient(failure):
-                    raise
-                log.warning("pruning has to wait: %s", type(failure).__name__)
-            await asyncio.sleep(PRUNE_SECONDS)
+        async with runtime.database.transaction() as session:
+            await counting.prune(session, runtime.clock.now())
 
     return Wiring(
         routers=routers,
         consumers=[runtime.consumer(topics=TOPICS, handle=handle, handles=HANDLED)],
-        tasks={"gauges": gauges.run, "forget": prune},
+        tasks={
+            "gauges": lambda: every(REFRESH_SECONDS, gauges.refresh),
+            "forget": lambda: every(PRUNE_SECONDS, prune),
+        },
     )
 
 

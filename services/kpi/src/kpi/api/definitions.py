@@ -6,8 +6,8 @@ from common.http import Model, Router
 from pydantic import Field
 
 from kpi.api.models import Reader
-from kpi.domain.agents import TIME_FIGURES
-from kpi.domain.figures import DEFAULT_SERVICE_LEVEL, DEFINED, SERVICE_LEVELS, ServiceLevelFormula
+from kpi.domain.agents import TIME_FIGURES, TimeFigure
+from kpi.domain.figures import DEFAULT_SERVICE_LEVEL, DEFINED, SERVICE_LEVELS, AnyFigure, ServiceLevelFormula
 
 router = Router(tags=["figures"], dependencies=[Reader])
 
@@ -36,28 +36,19 @@ class Definitions(Model):
 @router.get("/definitions")
 async def list_definitions() -> Definitions:
     """Every figure with its formula, exclusions and source; the service level in each of its variants."""
-    plain = [
-        Definition(
-            name=figure.name,
-            title=figure.title,
-            unit=figure.unit,
-            formula=figure.formula,
-            exclusions=figure.exclusions,
-            source=figure.source,
-        )
-        for figure in (*DEFINED, *TIME_FIGURES)
-    ]
-    levels = [
-        Definition(
-            name=figure.name,
-            title=figure.title,
-            unit=figure.unit,
-            formula=figure.formula,
-            exclusions=figure.exclusions,
-            source=figure.source,
-            service_level_formula=name,
-            default=name == DEFAULT_SERVICE_LEVEL,
-        )
-        for name, figure in SERVICE_LEVELS.items()
-    ]
+    plain = [_definition(figure) for figure in (*DEFINED, *TIME_FIGURES)]
+    levels = [_definition(figure, formula) for formula, figure in SERVICE_LEVELS.items()]
     return Definitions(items=[*plain, *levels])
+
+
+def _definition(figure: AnyFigure | TimeFigure, formula: ServiceLevelFormula | None = None) -> Definition:
+    return Definition(
+        name=figure.name,
+        title=figure.title,
+        unit=figure.unit,
+        formula=figure.formula,
+        exclusions=figure.exclusions,
+        source=figure.source,
+        service_level_formula=formula,
+        default=formula in (None, DEFAULT_SERVICE_LEVEL),
+    )

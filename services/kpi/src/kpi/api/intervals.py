@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from common.database import Session
 from common.errors import Invalid, NotFound
+from common.fields import SLUG, TenantFilter
 from common.http import Caller, Db, Model, Page, PageCursor, PageLimit, Router, decode_cursor, encode_cursor
 from fastapi import Query, Request
 from pydantic import Field
@@ -16,14 +17,12 @@ from pydantic import Field
 from kpi.api.models import (
     EARLIEST,
     LATEST,
-    SLUG,
     CallFigures,
     CaseFigures,
     DialingFigures,
     From,
     MoneyFigures,
     Reader,
-    TenantId,
     To,
     call_figures,
     check_tenant,
@@ -119,7 +118,7 @@ async def list_call_intervals(
     session: Db,
     caller: Caller,
     request: Request,
-    tenant_id: TenantId = None,
+    tenant_id: TenantFilter = None,
     queue_id: QueueId = None,
     level: Level = None,
     from_: From = None,
@@ -156,7 +155,7 @@ async def list_agent_intervals(
     session: Db,
     caller: Caller,
     request: Request,
-    tenant_id: TenantId = None,
+    tenant_id: TenantFilter = None,
     agent_id: AgentId = None,
     from_: From = None,
     to: To = None,
@@ -190,7 +189,7 @@ async def list_case_intervals(
     session: Db,
     caller: Caller,
     request: Request,
-    tenant_id: TenantId = None,
+    tenant_id: TenantFilter = None,
     queue_id: QueueId = None,
     from_: From = None,
     to: To = None,
@@ -211,7 +210,7 @@ async def list_charge_intervals(
     session: Db,
     caller: Caller,
     request: Request,
-    tenant_id: TenantId = None,
+    tenant_id: TenantFilter = None,
     from_: From = None,
     to: To = None,
     step: StepParam = "15m",
@@ -231,7 +230,7 @@ async def list_dialing_intervals(
     session: Db,
     caller: Caller,
     request: Request,
-    tenant_id: TenantId = None,
+    tenant_id: TenantFilter = None,
     campaign_id: CampaignId = None,
     from_: From = None,
     to: To = None,

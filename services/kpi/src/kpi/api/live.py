@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from common.fields import TenantFilter
 from common.http import Caller, Db, Model, Router
 from fastapi import Request
 from pydantic import Field
 
-from kpi.api.models import Reader, TenantId, check_tenant
+from kpi.api.models import Reader, check_tenant
 from kpi.domain.counts import WHOLE_TENANT
 from kpi.domain.live import AGENT_STATES, SERVICE_LEVEL_WINDOW
 from kpi.service import live
@@ -86,7 +87,7 @@ def _calls(figures: LiveFigures) -> dict[str, Any]:
 
 
 @router.get("/live")
-async def show_live(session: Db, caller: Caller, request: Request, tenant_id: TenantId = None) -> LiveView:
+async def show_live(session: Db, caller: Caller, request: Request, tenant_id: TenantFilter = None) -> LiveView:
     """Calls waiting, longest wait, agents by state, service level of the last 30 minutes: within a second of now."""
     await check_tenant(session, caller, tenant_id)
     now = request.app.state.runtime.clock.now()

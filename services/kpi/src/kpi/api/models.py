@@ -19,7 +19,6 @@ from kpi.domain.figures import ServiceLevelFormula, evaluate
 from kpi.store import tenants
 from kpi.store.series import Step, Window
 
-SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
 EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -27,7 +26,6 @@ DAY = timedelta(days=1)
 Reader = require(Role.OPERATOR, Role.SUPERVISOR, Role.TENANT, Role.SERVICE)
 """Who may see figures; a tenant's people see their own."""
 
-TenantId = Annotated[str | None, Query(pattern=SLUG, description="Only this tenant", examples=["kettle"])]
 From = Annotated[
     AwareDatetime | None,
     Query(alias="from", description="Steps that end after this; 24 hours before `to` when absent"),

@@ -19,13 +19,11 @@ Gauges: the state of the whole centre as read from the database every second, so
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable, Iterable
 
 from common import telemetry
 from common.clock import Clock
-from common.database import TRANSIENT, Database, is_transient
+from common.database import TRANSIENT, Database
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from kpi.domain.counts import WHOLE_TENANT
@@ -33,8 +31,6 @@ from kpi.domain.increments import Increments
 from kpi.service import live
 from kpi.service.live import LiveFigures
 from kpi.store.live import read_agents_of_pools
-
-log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 1.0
 """Of real time, however fast the service's clock runs."""
@@ -65,7 +61,7 @@ def count(increments: Increments) -> None:
 
 
 class Gauges:
-    """The gauges, and the task that keeps them fresh. While the database is away they show nothing."""
+    """The gauges. They show what was read last; while the database is away, nothing."""
 
     def __init__(self, database: Database, clock: Clock, meter: Meter = telemetry.meter) -> None:
         self._database = database
@@ -97,20 +93,12 @@ class Gauges:
         ]
 
     async def refresh(self) -> None:
-        """Read the present state once."""
-        async with self._database.transaction() as session:
-            figures = await live.look(session, self._clock.now())
-            self.pools = await read_agents_of_pools(session)
+        """Read the present state once. Raises what the database raises."""
+        try:
+            async with self._database.transaction() as session:
+                figures = await live.look(session, self._clock.now())
+                self.pools = await read_agents_of_pools(session)
+        except TRANSIENT:
+            self.queues, self.pools = [], {}
+            raise
         self.queues = [queue for queue in figures if queue.queue_id != WHOLE_TENANT]
-
-    async def run(self) -> None:
-        """Refresh for ever."""
-        while True:
-            try:
-                await self.refresh()
-            except TRANSIENT as failure:
-                if not is_transient(failure):
-                    raise
-                log.warning("the gauges cannot be refreshed: %s", type(failure).__name__)
-                self.queues, self.pools = [], {}
-            await asyncio.sleep(REFRESH_SECONDS)
