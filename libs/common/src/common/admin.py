@@ -10,7 +10,7 @@ from fastapi import Response
 from pydantic import Field
 
 from common import dead_letters
-from common.auth import FLOOR, Role, create_api_key
+from common.auth import Role, create_api_key
 from common.errors import Invalid, NotFound
 from common.fields import Line, Slug
 from common.http import (
@@ -26,6 +26,7 @@ from common.http import (
     page,
     require,
 )
+from common.ids import FLOOR
 from common.outbox import unpack_headers
 
 router = Router(tags=["operations"])

@@ -19,10 +19,7 @@ import jwt
 
 from common.database import EVERY_TENANT, Database, Session
 from common.errors import Forbidden, NotFound, Unauthenticated, Unavailable
-from common.ids import new_id
-
-FLOOR = "floor"
-"""Tenant id of what belongs to the floor itself: pools, agents. Never a client company."""
+from common.ids import FLOOR, new_id
 
 
 class Role(StrEnum):

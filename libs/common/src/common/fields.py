@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Path, Query
+from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, StringConstraints
 
 from common.time_zones import is_time_zone
@@ -30,3 +31,13 @@ def _known_time_zone(name: str) -> str:
 
 TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_time_zone)]
 """The IANA name of a time zone."""
+
+
+def _known_region(code: str) -> str:
+    if code not in SUPPORTED_REGIONS:
+        raise ValueError(f"there is no region {code!r}")
+    return code
+
+
+Region = Annotated[str, StringConstraints(max_length=2), AfterValidator(_known_region)]
+"""An ISO 3166 code: how national phone numbers are read."""

@@ -19,6 +19,7 @@ from common import telemetry
 from common.auth import Principal, Role
 from common.database import Session
 from common.errors import BadRequest, Conflict, Invalid, PreconditionFailed
+from common.ids import FLOOR
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 T = TypeVar("T")
@@ -120,7 +121,7 @@ async def _once(
     body = b"" if streamed else await request.body()
     route = f"{request.method} {request.url.path}?{request.url.query}"
     fingerprint = hashlib.sha256(route.encode() + b"\0" + body).digest()
-    tenant = caller.tenant_id or "floor"
+    tenant = caller.tenant_id or FLOOR
     first = await session.fetchval(
         """
         INSERT INTO idempotency_keys (tenant_id, caller, key, route, fingerprint) VALUES ($1, $2, $3, $4, $5)

@@ -6,6 +6,9 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from uuid_utils.compat import uuid7
 
+FLOOR = "floor"
+"""Tenant id of what belongs to the floor itself: pools, agents. Never a client company."""
+
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:plateau")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from common.service import Runtime, Wiring, run
+from common.service import Runtime, Wiring, every, run
 
 from dialer.api import ROUTERS
 from dialer.config import Settings
@@ -13,7 +13,7 @@ from dialer.domain.attempt import Patience
 from dialer.service.hand_over import HandOvers
 from dialer.service.routing import Routing, token_of
 from dialer.service.state import State
-from dialer.service.tasks import listen_for_ever, pace_for_ever, prune_for_ever
+from dialer.service.tasks import PRUNE_SECONDS, listen_for_ever, pace_for_ever, prune
 
 
 async def wire(runtime: Runtime) -> Wiring:
@@ -48,7 +48,7 @@ async def wire(runtime: Runtime) -> Wiring:
             "pacing": lambda: pace_for_ever(database, clock, state, settings.pace_seconds),
             "hand-over": hand_over,
             "listen": lambda: listen_for_ever(database, state),
-            "prune dials": lambda: prune_for_ever(database),
+            "prune dials": lambda: every(PRUNE_SECONDS, lambda: prune(database)),
         },
     )
 

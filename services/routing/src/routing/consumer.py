@@ -24,11 +24,10 @@ from common.consumer import Delivery
 from common.database import Database, Session
 from common.errors import StaleWriter
 from common.events import Event
-from common.ids import new_id
+from common.ids import FLOOR, new_id
 from common.kafka import partition_of
 
 from routing.domain import inputs
-from routing.domain.configuration import FLOOR
 from routing.domain.pool import Pool
 from routing.service.pools import settle
 from routing.store import states

@@ -6,7 +6,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from common.auth import FLOOR
 from common.errors import Invalid
 from common.fields import Line, TenantPath, TimeZone
 from common.http import (
@@ -24,6 +23,7 @@ from common.http import (
     etag,
     page,
 )
+from common.ids import FLOOR
 from common.money import EXPONENTS
 from fastapi import Request, Response
 from pydantic import BeforeValidator, Field, JsonValue

@@ -6,14 +6,16 @@ from datetime import datetime
 from typing import Annotated, Literal, assert_never
 from uuid import UUID
 
-from common.http import Caller, Db, Model, Page, PageCursor, PageLimit, Router, decode_cursor, encode_cursor
+from common.fields import TenantFilter
+from common.http import Caller, Db, Model, Page, PageCursor, PageLimit, Router, decode_key, page
 from fastapi import Query, Request
 from pydantic import Field
 
-from crm_bridge.api.parameters import Disposition, Reader, TenantFilter, Worker, shown_tenant
+from crm_bridge.api.parameters import Disposition, Reader, Worker, shown_tenant
 from crm_bridge.domain.book import CaseCall
 from crm_bridge.domain.cases import Case, Closed, Open
 from crm_bridge.service import cases as service
+from crm_bridge.store import cases as store
 
 router = Router(tags=["cases"])
 
@@ -111,17 +113,15 @@ async def list_cases(
     cursor: PageCursor = None,
 ) -> Page[CaseView]:
     """Newest first."""
-    before = decode_cursor(cursor, UUID)
-    found = await service.page(
+    found = await store.page(
         session,
         tenant_id=shown_tenant(caller, tenant_id),
         status=status,
         contact_id=contact_id,
-        before=before[0] if before else None,
+        before=decode_key(cursor, UUID),
         limit=limit,
     )
-    items = [_view(case) for case in found]
-    return Page(items=items, next_cursor=encode_cursor(items[-1].id) if len(items) == limit else None)
+    return page([_view(case) for case in found], limit, lambda last: (last.id,))
 
 
 @router.get("/cases/{case_id}", dependencies=[Reader])

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from common.auth import Role
 from common.errors import Invalid
+from common.fields import Line, Slug, TenantFilter
 from common.http import (
     Caller,
     Db,
@@ -17,15 +18,15 @@ from common.http import (
     PageLimit,
     Router,
     check_if_match,
-    decode_cursor,
-    encode_cursor,
+    decode_key,
     etag,
+    page,
     require,
 )
 from fastapi import Query, Request, Response
 from pydantic import Field, StringConstraints
 
-from crm_bridge.api.parameters import Line, Reader, Slug, TenantFilter, shown_tenant
+from crm_bridge.api.parameters import Reader, shown_tenant
 from crm_bridge.service import contacts as service
 from crm_bridge.store import contacts as store
 from crm_bridge.store.contacts import Contact
@@ -116,18 +117,16 @@ async def list_contacts(
     cursor: PageCursor = None,
 ) -> Page[ContactView]:
     """Newest first."""
-    before = decode_cursor(cursor, UUID)
     # A `+` that a client forgot to encode arrives as a blank.
     number = "+" + phone[1:] if phone and phone[0] == " " else phone
     found = await store.page(
         session,
         tenant_id=shown_tenant(caller, tenant_id),
         phone=number,
-        before=before[0] if before else None,
+        before=decode_key(cursor, UUID),
         limit=limit,
     )
-    items = [_view(contact) for contact in found]
-    return Page(items=items, next_cursor=encode_cursor(items[-1].id) if len(items) == limit else None)
+    return page([_view(contact) for contact in found], limit, lambda last: (last.id,))
 
 
 @router.get("/contacts/{contact_id}", dependencies=[Reader])

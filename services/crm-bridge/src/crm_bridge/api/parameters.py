@@ -5,21 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from common.auth import Principal, Role
+from common.fields import NO_CONTROL
 from common.http import require
-from fastapi import Path, Query
 from pydantic import StringConstraints
 
-SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
-_LINE = r"^[^\x00-\x1f\x7f]*$"
-
-Slug = Annotated[str, StringConstraints(pattern=SLUG)]
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_LINE)]
-"""A line of text."""
-Disposition = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_LINE)]
-TenantPath = Annotated[str, Path(pattern=SLUG, examples=["kettle"])]
-TenantFilter = Annotated[
-    str | None, Query(alias="tenant_id", pattern=SLUG, description="Only this tenant", examples=["kettle"])
-]
+Disposition = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NO_CONTROL)]
 
 Operator = require(Role.OPERATOR)
 Reader = require(Role.OPERATOR, Role.SUPERVISOR, Role.AGENT, Role.SERVICE, Role.TENANT)

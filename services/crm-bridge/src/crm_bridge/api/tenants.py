@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import zoneinfo
-
-import phonenumbers
-from common.auth import FLOOR
 from common.errors import Invalid
+from common.fields import Line, Region, TenantPath, TimeZone
 from common.http import (
     Caller,
     Db,
@@ -15,15 +12,18 @@ from common.http import (
     PageCursor,
     PageLimit,
     Router,
+    answer_put,
     check_if_match,
-    decode_cursor,
-    encode_cursor,
+    creates,
+    decode_key,
     etag,
+    page,
 )
+from common.ids import FLOOR
 from fastapi import Request, Response
 from pydantic import Field
 
-from crm_bridge.api.parameters import Disposition, Line, Operator, Reader, TenantPath
+from crm_bridge.api.parameters import Disposition, Operator, Reader
 from crm_bridge.domain.settings import DEFAULT_CLOSING_DISPOSITIONS, DEFAULT_REGION, DEFAULT_REOPEN_WINDOW_DAYS
 from crm_bridge.service import tenants as service
 from crm_bridge.store import tenants as store
@@ -36,10 +36,9 @@ class TenantBody(Model):
     """Replaces the tenant's settings whole. Calls that come before they are set are handled with the defaults."""
 
     name: Line = Field(examples=["Kettle & Sons"])
-    time_zone: str = Field(max_length=64, description="IANA name", examples=["Europe/Paris"])
-    region: str = Field(
+    time_zone: TimeZone = Field(description="IANA name", examples=["Europe/Paris"])
+    region: Region = Field(
         default=DEFAULT_REGION,
-        max_length=2,
         description="ISO 3166: how national phone numbers are read",
         examples=["FR"],
     )
@@ -76,9 +75,7 @@ def _view(tenant: Tenant, version: int) -> TenantView:
     )
 
 
-@router.put(
-    "/tenants/{tenant_id}", dependencies=[Operator], responses={201: {"model": TenantView, "description": "Created"}}
-)
+@router.put("/tenants/{tenant_id}", dependencies=[Operator], responses=creates(TenantView))
 async def put_tenant(
     tenant_id: TenantPath, body: TenantBody, request: Request, response: Response, session: Db, caller: Caller
 ) -> TenantView:
@@ -89,10 +86,6 @@ async def put_tenant(
     caller.check_tenant(tenant_id)
     if tenant_id == FLOOR:
         raise Invalid(f"tenant_id: {FLOOR} is the floor itself and has no contacts", field="tenant_id")
-    if body.time_zone not in zoneinfo.available_timezones():
-        raise Invalid(f"time_zone: there is no time zone {body.time_zone!r}", field="time_zone")
-    if body.region not in phonenumbers.SUPPORTED_REGIONS:
-        raise Invalid(f"region: there is no region {body.region!r}", field="region")
     if "if-match" in request.headers:
         present = await store.by_id(session, tenant_id)
         check_if_match(request, present[1] if present else 0)
@@ -104,9 +97,8 @@ async def put_tenant(
         reopen_window_days=body.reopen_window_days,
         closing_dispositions=sorted(set(body.closing_dispositions)),
     )
-    version, created = await service.put(session, tenant)
-    response.status_code = 201 if created else 200
-    response.headers["etag"] = etag(version)
+    version, created = await store.put(session, tenant)
+    answer_put(response, version, created=created)
     return _view(tenant, version)
 
 
@@ -121,7 +113,5 @@ async def get_tenant(tenant_id: TenantPath, response: Response, session: Db) -> 
 @router.get("/tenants", dependencies=[Reader])
 async def list_tenants(session: Db, limit: PageLimit = 100, cursor: PageCursor = None) -> Page[TenantView]:
     """The tenants that the caller may see, by id."""
-    after = decode_cursor(cursor, str)
-    found = await store.page(session, after=after[0] if after else None, limit=limit)
-    items = [_view(tenant, version) for tenant, version in found]
-    return Page(items=items, next_cursor=encode_cursor(items[-1].tenant_id) if len(items) == limit else None)
+    found = await store.page(session, after=decode_key(cursor, str), limit=limit)
+    return page([_view(*each) for each in found], limit, lambda last: (last.tenant_id,))

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from common.auth import Principal
 from common.errors import Invalid
+from common.fields import SLUG, Slug, TenantFilter
 from common.http import (
     Caller,
     Db,
@@ -17,15 +18,16 @@ from common.http import (
     PageLimit,
     Router,
     check_if_match,
-    decode_cursor,
-    encode_cursor,
+    creates,
+    decode_key,
     etag,
+    page,
 )
 from common.ids import new_id
 from fastapi import Path, Request, Response
 from pydantic import Field, StringConstraints
 
-from crm_bridge.api.parameters import SLUG, Owner, Slug, TenantFilter, shown_tenant
+from crm_bridge.api.parameters import Owner, shown_tenant
 from crm_bridge.domain.webhooks import DeliveryState, EventType
 from crm_bridge.service import webhooks as service
 from crm_bridge.service.webhooks import Endpoint
@@ -139,9 +141,7 @@ async def create_webhook(
     return _made(put, response)
 
 
-@router.put(
-    "/webhooks/{webhook_id}", dependencies=[Owner], responses={201: {"model": WebhookMade, "description": "Created"}}
-)
+@router.put("/webhooks/{webhook_id}", dependencies=[Owner], responses=creates(WebhookMade))
 async def put_webhook(
     webhook_id: WebhookPath, body: WebhookBody, request: Request, response: Response, session: Db, caller: Caller
 ) -> WebhookMade:
@@ -162,12 +162,10 @@ async def list_webhooks(
     session: Db, caller: Caller, tenant_id: TenantFilter = None, limit: PageLimit = 100, cursor: PageCursor = None
 ) -> Page[WebhookView]:
     """By id."""
-    after = decode_cursor(cursor, str)
     found = await store.page(
-        session, tenant_id=shown_tenant(caller, tenant_id), after=after[0] if after else None, limit=limit
+        session, tenant_id=shown_tenant(caller, tenant_id), after=decode_key(cursor, str), limit=limit
     )
-    items = [_view(webhook) for webhook in found]
-    return Page(items=items, next_cursor=encode_cursor(items[-1].id) if len(items) == limit else None)
+    return page([_view(webhook) for webhook in found], limit, lambda last: (last.id,))
 
 
 @router.get("/webhooks/{webhook_id}", dependencies=[Owner])
@@ -203,13 +201,11 @@ async def list_webhook_deliveries(
     cursor: PageCursor = None,
 ) -> Page[DeliveryView]:
     """Newest first; finished ones are kept for 30 days."""
-    before = decode_cursor(cursor, UUID)
     await service.get(session, webhook_id)
     found = await deliveries.page(
-        session, webhook_id=webhook_id, state=state, before=before[0] if before else None, limit=limit
+        session, webhook_id=webhook_id, state=state, before=decode_key(cursor, UUID), limit=limit
     )
-    items = [_delivery(delivery) for delivery in found]
-    return Page(items=items, next_cursor=encode_cursor(items[-1].id) if len(items) == limit else None)
+    return page([_delivery(delivery) for delivery in found], limit, lambda last: (last.id,))
 
 
 @router.post("/webhooks/{webhook_id}/deliveries/{delivery_id}/replay", status_code=202, dependencies=[Owner])

@@ -115,21 +115,6 @@ async def _load(session: Session, calls: Sequence[domain.Conversation]) -> CaseB
     )
 
 
-async def page(
-    session: Session,
-    *,
-    tenant_id: str | None,
-    status: str | None,
-    contact_id: UUID | None,
-    before: UUID | None,
-    limit: int,
-) -> list[Case]:
-    """Newest first."""
-    return await store.page(
-        session, tenant_id=tenant_id, status=status, contact_id=contact_id, before=before, limit=limit
-    )
-
-
 async def get(session: Session, case_id: UUID) -> Case:
     """Raises NotFound."""
     found = await store.by_ids(session, [case_id])

@@ -10,11 +10,6 @@ from crm_bridge.store import tenants as store
 from crm_bridge.store.tenants import Tenant
 
 
-async def put(session: Session, tenant: Tenant) -> tuple[int, bool]:
-    """Create or replace; the version, and whether it is new."""
-    return await store.put(session, tenant)
-
-
 async def get(session: Session, tenant_id: str) -> tuple[Tenant, int]:
     """The tenant and its version. Raises NotFound."""
     found = await store.by_id(session, tenant_id)

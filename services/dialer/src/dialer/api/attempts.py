@@ -8,7 +8,7 @@ from uuid import UUID
 
 from common.errors import NotFound
 from common.events.dialer import AttemptOutcome
-from common.http import Db, Model, Page, PageCursor, PageLimit, Router, decode_cursor, encode_cursor
+from common.http import Db, Model, Page, PageCursor, PageLimit, Router, decode_cursor, page
 from fastapi import Path
 from pydantic import AwareDatetime, Field
 
@@ -90,8 +90,7 @@ async def list_attempts(
         _view(attempt)
         for attempt in await store.page(session, campaign_id, (before[0], before[1]) if before else None, limit)
     ]
-    last = items[-1] if len(items) == limit else None
-    return Page(items=items, next_cursor=encode_cursor(last.started_at, last.attempt_id) if last else None)
+    return page(items, limit, lambda last: (last.started_at, last.attempt_id))
 
 
 def _view(attempt: Attempt) -> AttemptView:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from common.errors import Invalid, NotFound
+from common.fields import Line, Slug, TenantFilter
 from common.http import (
     Caller,
     Db,
@@ -14,15 +15,17 @@ from common.http import (
     PageCursor,
     PageLimit,
     Router,
+    answer_put,
     check_if_match,
-    decode_cursor,
-    encode_cursor,
+    creates,
+    decode_key,
     etag,
+    page,
 )
 from fastapi import Request, Response
 from pydantic import Field, StringConstraints
 
-from dialer.api.parameters import NO_CONTROL, SLUG, CampaignId, FloorReader, Now, Operator, Reader, TenantFilter
+from dialer.api.parameters import CampaignId, FloorReader, Now, Operator, Reader
 from dialer.domain.campaign import Campaign
 from dialer.domain.hours import CallingHours, InvalidHours
 from dialer.domain.lead import CampaignRules, CampaignState
@@ -33,7 +36,6 @@ from dialer.store import leads
 
 router = Router(tags=["campaigns"])
 
-Slug = Annotated[str, StringConstraints(pattern=SLUG)]
 Time = Annotated[str, StringConstraints(max_length=5)]
 
 
@@ -42,7 +44,7 @@ class CampaignBody(Model):
 
     tenant_id: Slug = Field(examples=["kettle"])
     queue_id: Slug = Field(examples=["kettle-sales"], description="Whose agents take the answered calls")
-    name: str = Field(min_length=1, max_length=200, pattern=NO_CONTROL, examples=["Renewals"])
+    name: Line = Field(examples=["Renewals"])
     calling_hours: dict[str, Annotated[list[list[Time]], Field(max_length=24)]] = Field(
         max_length=7,
         description="Per weekday (mon … sun) windows in the lead's local time; a day not named is closed",
@@ -90,11 +92,7 @@ class PaceView(Model):
     reason: str | None = Field(description="Why none may start")
 
 
-@router.put(
-    "/campaigns/{campaign_id}",
-    dependencies=[Operator],
-    responses={201: {"model": CampaignView, "description": "Created"}},
-)
+@router.put("/campaigns/{campaign_id}", dependencies=[Operator], responses=creates(CampaignView))
 async def put_campaign(
     campaign_id: CampaignId,
     body: CampaignBody,
@@ -110,8 +108,7 @@ async def put_campaign(
     campaign, version, created = await service.put_campaign(
         session, _campaign(campaign_id, body), lambda present: check_if_match(request, present), clock
     )
-    response.status_code = 201 if created else 200
-    response.headers["etag"] = etag(version)
+    answer_put(response, version, created=created)
     return _view(campaign, version)
 
 
@@ -129,9 +126,8 @@ async def list_campaigns(
     session: Db, tenant_id: TenantFilter = None, limit: PageLimit = 100, cursor: PageCursor = None
 ) -> Page[CampaignView]:
     """All campaigns by id."""
-    after = decode_cursor(cursor, str)
-    items = [_view(*item) for item in await store.campaigns(session, tenant_id, after[0] if after else "", limit)]
-    return Page(items=items, next_cursor=encode_cursor(items[-1].campaign_id) if len(items) == limit else None)
+    listed = await store.campaigns(session, tenant_id, decode_key(cursor, str) or "", limit)
+    return page([_view(*each) for each in listed], limit, lambda last: (last.campaign_id,))
 
 
 @router.post("/campaigns/{campaign_id}/start", dependencies=[Operator])

@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
+from common.fields import TenantFilter
 from common.http import Caller, Db, Model, Page, PageLimit, PlainRouter, Router
 from fastapi import Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
-from dialer.api.parameters import Now, Shared, Telephony, TenantFilter
+from dialer.api.parameters import Now, Shared, Telephony
 from dialer.service.state import wait
 from dialer.store import dials as store
 from dialer.store.dials import Command, Dial

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from common.events.dialer import AttemptOutcome
-from common.http import Db, Model, Page, PageCursor, PageLimit, Router, decode_cursor, encode_cursor
+from common.http import Db, Model, Page, PageCursor, PageLimit, Router, decode_key, page
 from fastapi import Query, Request
 from pydantic import Field
 
@@ -132,13 +132,12 @@ async def list_leads(
 ) -> Page[LeadView]:
     """Leads in the order of import, each with the rule that keeps it from being dialled now."""
     campaign, _ = await found(session, campaign_id)
-    after = decode_cursor(cursor, UUID)
     now = clock.now()
     items = [
         _view(lead, campaign, now)
-        for lead in await store.page(session, campaign_id, state, after[0] if after else None, limit)
+        for lead in await store.page(session, campaign_id, state, decode_key(cursor, UUID), limit)
     ]
-    return Page(items=items, next_cursor=encode_cursor(items[-1].lead_id) if len(items) == limit else None)
+    return page(items, limit, lambda last: (last.lead_id,))
 
 
 def _view(listed: ListedLead, campaign: Campaign, now: datetime) -> LeadView:

@@ -6,17 +6,13 @@ from typing import Annotated
 
 from common.auth import Role
 from common.clock import Clock
+from common.fields import SLUG
 from common.http import require
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Request
 
 from dialer.service.state import State
 
-SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
-NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
-
-TenantId = Annotated[str, Path(pattern=SLUG, examples=["kettle"])]
 CampaignId = Annotated[str, Path(pattern=SLUG, examples=["kettle-renewals"])]
-TenantFilter = Annotated[str | None, Query(alias="tenant_id", pattern=SLUG, description="Only of this tenant")]
 
 Operator = require(Role.OPERATOR)
 FloorReader = require(Role.OPERATOR, Role.SUPERVISOR)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import phonenumbers
-from common.auth import FLOOR
 from common.errors import Invalid, NotFound
+from common.fields import Line, Region, TenantPath, TimeZone
 from common.http import (
     Caller,
     Db,
@@ -13,17 +12,19 @@ from common.http import (
     PageCursor,
     PageLimit,
     Router,
+    answer_put,
     check_if_match,
-    decode_cursor,
-    encode_cursor,
+    creates,
+    decode_key,
     etag,
+    page,
 )
+from common.ids import FLOOR
 from fastapi import Request, Response
 from pydantic import Field
 
-from dialer.api.parameters import NO_CONTROL, Operator, Reader, TenantId
+from dialer.api.parameters import Operator, Reader
 from dialer.domain.campaign import Tenant
-from dialer.domain.hours import is_time_zone
 from dialer.service import campaigns as service
 from dialer.store import campaigns as store
 
@@ -33,13 +34,9 @@ router = Router(tags=["tenants"])
 class TenantBody(Model):
     """What dialer must know of a tenant."""
 
-    name: str = Field(min_length=1, max_length=200, pattern=NO_CONTROL, examples=["Kettle & Sons"])
-    time_zone: str = Field(
-        max_length=64, description="IANA name: for leads whose number names none", examples=["Europe/Paris"]
-    )
-    region: str = Field(
-        default="FR", max_length=2, description="ISO 3166: how national phone numbers are read", examples=["FR"]
-    )
+    name: Line = Field(examples=["Kettle & Sons"])
+    time_zone: TimeZone = Field(description="IANA name: for leads whose number names none", examples=["Europe/Paris"])
+    region: Region = Field(default="FR", description="ISO 3166: how national phone numbers are read", examples=["FR"])
 
 
 class TenantView(TenantBody):
@@ -49,32 +46,25 @@ class TenantView(TenantBody):
     version: int
 
 
-@router.put(
-    "/tenants/{tenant_id}", dependencies=[Operator], responses={201: {"model": TenantView, "description": "Created"}}
-)
+@router.put("/tenants/{tenant_id}", dependencies=[Operator], responses=creates(TenantView))
 async def put_tenant(
-    tenant_id: TenantId, body: TenantBody, request: Request, response: Response, session: Db, caller: Caller
+    tenant_id: TenantPath, body: TenantBody, request: Request, response: Response, session: Db, caller: Caller
 ) -> TenantView:
     """Create (201) or replace (200). Leads keep the time zones that they were imported with."""
     caller.check_tenant(tenant_id)
     if tenant_id == FLOOR:
         raise Invalid(f"{FLOOR} is the floor itself, not a client company", field="tenant_id")
-    if not is_time_zone(body.time_zone):
-        raise Invalid(f"{body.time_zone!r} is not an IANA time zone", field="time_zone")
-    if body.region not in phonenumbers.SUPPORTED_REGIONS:
-        raise Invalid(f"{body.region!r} is not a region with a numbering plan", field="region")
     tenant, version, created = await service.put_tenant(
         session,
         Tenant(tenant_id, body.name, body.time_zone, body.region),
         lambda present: check_if_match(request, present),
     )
-    response.status_code = 201 if created else 200
-    response.headers["etag"] = etag(version)
+    answer_put(response, version, created=created)
     return _view(tenant, version)
 
 
 @router.get("/tenants/{tenant_id}", dependencies=[Reader])
-async def get_tenant(tenant_id: TenantId, response: Response, session: Db) -> TenantView:
+async def get_tenant(tenant_id: TenantPath, response: Response, session: Db) -> TenantView:
     """One tenant."""
     found = await store.tenant(session, tenant_id)
     if found is None:
@@ -86,9 +76,8 @@ async def get_tenant(tenant_id: TenantId, response: Response, session: Db) -> Te
 @router.get("/tenants", dependencies=[Reader])
 async def list_tenants(session: Db, limit: PageLimit = 100, cursor: PageCursor = None) -> Page[TenantView]:
     """All tenants by id."""
-    after = decode_cursor(cursor, str)
-    items = [_view(*found) for found in await store.tenants(session, after[0] if after else "", limit)]
-    return Page(items=items, next_cursor=encode_cursor(items[-1].tenant_id) if len(items) == limit else None)
+    found = await store.tenants(session, decode_key(cursor, str) or "", limit)
+    return page([_view(*each) for each in found], limit, lambda last: (last.tenant_id,))
 
 
 def _view(tenant: Tenant, version: int) -> TenantView:

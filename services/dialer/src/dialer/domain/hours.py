@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """In the order of `datetime.weekday()`."""
@@ -75,11 +75,6 @@ class CallingHours:
             for day, windows in zip(WEEKDAYS, self.days, strict=True)
             if windows
         }
-
-
-def is_time_zone(name: str) -> bool:
-    """Whether `name` is an IANA time zone."""
-    return name in _time_zones()
 
 
 def is_open(hours: CallingHours, zones: Sequence[str], at: datetime) -> bool:
@@ -156,8 +151,3 @@ def _minute(place: str, time: str) -> int:
 
 def _text(minute: int) -> str:
     return f"{minute // 60:02d}:{minute % 60:02d}"
-
-
-@cache
-def _time_zones() -> frozenset[str]:
-    return frozenset(available_timezones() - {"Factory", "localtime"})

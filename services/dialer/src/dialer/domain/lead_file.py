@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from common.phone import InvalidPhone, normalise
+from common.time_zones import is_time_zone
 
-from dialer.domain.hours import is_time_zone
 from dialer.domain.zones import zones_of
 
 COLUMNS: Final = ("phone", "name", "time_zone", "external_id")

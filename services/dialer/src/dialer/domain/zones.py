@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import phonenumbers
+from common.time_zones import is_time_zone
 from phonenumbers import timezone
-
-from dialer.domain.hours import is_time_zone
 
 SEPARATOR = ","
 """Between the zones of a set in its written form."""

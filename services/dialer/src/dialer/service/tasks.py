@@ -52,14 +52,10 @@ async def pace_for_ever(database: Database, clock: Clock, state: State, seconds:
     await _steadily("pacing", step, pause)
 
 
-async def prune_for_ever(database: Database) -> None:
+async def prune(database: Database) -> None:
     """Forget dials that nobody may act on any more."""
-
-    async def step() -> None:
-        async with database.transaction() as session:
-            await dials.prune(session)
-
-    await _steadily("pruning", step, lambda: asyncio.sleep(PRUNE_SECONDS))
+    async with database.transaction() as session:
+        await dials.prune(session)
 
 
 async def listen_for_ever(database: Database, state: State) -> None:

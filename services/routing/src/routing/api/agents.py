@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from common.auth import Role
+from common.fields import Line
 from common.http import Caller, Model, PlainRouter, require
+from common.ids import FLOOR
 from fastapi import Depends
 
 from routing.api.commands import Accepted
-from routing.api.state import Here, IdempotencyKey, SlugPath, Text, acting_agent, check_floor, command_id
+from routing.api.state import Here, IdempotencyKey, SlugPath, acting_agent, check_floor, command_id
 from routing.domain import inputs
-from routing.domain.configuration import FLOOR
 
 router = PlainRouter(
     tags=["agents"],
@@ -26,7 +27,7 @@ class LogInBody(Model):
 
 class StateBody(Model):
     state: Literal["available", "break"]
-    reason: Text | None = None
+    reason: Line | None = None
     """Of a break."""
 
 

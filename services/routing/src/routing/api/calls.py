@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from common.auth import Role
 from common.errors import Invalid, NotFound
 from common.events.routing import Channel, Direction
+from common.fields import SLUG, Line, Slug, TenantFilter
 from common.http import (
     Caller,
     Db,
@@ -17,8 +18,8 @@ from common.http import (
     PageLimit,
     PlainRouter,
     Router,
-    decode_cursor,
-    encode_cursor,
+    decode_key,
+    page,
     require,
 )
 from common.ids import derived_id, new_id
@@ -28,14 +29,11 @@ from pydantic import Field
 
 from routing.api.commands import Accepted
 from routing.api.state import (
-    SLUG,
     CallPath,
     Here,
     IdempotencyKey,
     QueueHome,
     Seconds,
-    Slug,
-    Text,
     acting_agent,
     command_id,
 )
@@ -58,11 +56,11 @@ class CallOffer(Model):
     """International form; null when withheld."""
     channel: Channel = "voice"
     direction: Direction = "inbound"
-    external_id: Text | None = None
+    external_id: Line | None = None
     max_wait_seconds: Seconds | None = None
-    campaign_id: Text | None = None
-    lead_id: Text | None = None
-    attempt_id: Text | None = None
+    campaign_id: Line | None = None
+    lead_id: Line | None = None
+    attempt_id: Line | None = None
 
 
 class CallAccepted(Accepted):
@@ -82,7 +80,7 @@ class HangUpBody(Model):
 
 
 class WrapUpBody(ByAgent):
-    disposition: Text | None = Field(None, examples=["sold"])
+    disposition: Line | None = Field(None, examples=["sold"])
 
 
 class CallView(Model):
@@ -220,18 +218,16 @@ async def get_call(call_id: CallPath, session: Db, caller: Caller) -> CallView:
 async def list_calls(
     session: Db,
     queue_id: Annotated[str | None, Query(pattern=SLUG)] = None,
-    tenant_id: Annotated[str | None, Query(pattern=SLUG)] = None,
+    tenant_id: TenantFilter = None,
     state: CallStateName | None = None,
     limit: PageLimit = 100,
     cursor: PageCursor = None,
 ) -> Page[CallView]:
     """Newest first."""
-    before = decode_cursor(cursor, str)
     found = await store.calls(
-        session, before[0] if before else None, limit, queue_id=queue_id, state=state, tenant_id=tenant_id
+        session, decode_key(cursor, str), limit, queue_id=queue_id, state=state, tenant_id=tenant_id
     )
-    items = [view_of(pool_id, call) for pool_id, call in found]
-    return Page(items=items, next_cursor=encode_cursor(items[-1].call_id) if len(items) == limit else None)
+    return page([view_of(pool_id, call) for pool_id, call in found], limit, lambda last: (last.call_id,))
 
 
 def view_of(pool_id: str, call: Call) -> CallView:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
-from zoneinfo import available_timezones
+from typing import Annotated
 
 import asyncpg
-from common.auth import FLOOR, Role
+from common.auth import Role
 from common.errors import Invalid, NotFound
 from common.events.routing import AgentState, Channel
+from common.fields import SLUG, Line, Slug, TenantFilter, TenantPath, TimeZone
 from common.http import (
     Db,
     Model,
@@ -17,16 +17,19 @@ from common.http import (
     PageCursor,
     PageLimit,
     Router,
+    answer_put,
     check_if_match,
-    decode_cursor,
-    encode_cursor,
+    creates,
+    decode_key,
     etag,
+    page,
     require,
 )
+from common.ids import FLOOR
 from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
-from routing.api.state import SLUG, Seconds, Slug, SlugPath, Text, check_floor
+from routing.api.state import Seconds, SlugPath, check_floor
 from routing.domain.agents import AfterCall, Busy, OnBreak, Ringing
 from routing.domain.configuration import Overflow
 from routing.service import configuration as service
@@ -39,14 +42,12 @@ router = Router(
 )
 OPERATOR = [require(Role.OPERATOR), Depends(check_floor)]
 
-TIME_ZONES = available_timezones()
-
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
 class TenantBody(Model):
-    name: Text
-    time_zone: str = Field(examples=["Europe/Paris"], max_length=64)
+    name: Line
+    time_zone: TimeZone = Field(examples=["Europe/Paris"])
 
 
 class TenantView(TenantBody):
@@ -57,7 +58,7 @@ class TenantView(TenantBody):
 class PoolBody(Model):
     """`skills`: those that the pool's queues and agents may name."""
 
-    name: Text
+    name: Line
     skills: list[Slug] = Field(default=[], max_length=1000)
 
 
@@ -96,7 +97,7 @@ class QueueView(QueueBody):
 class AgentBody(Model):
     """`skills`: level 1–10 by skill, or a list (level 5 each)."""
 
-    name: Text
+    name: Line
     pool_id: Slug
     skills: dict[Slug, Annotated[int, Field(ge=1, le=10)]] | list[Slug] = Field(default={}, max_length=200)
 
@@ -116,35 +117,25 @@ class AgentView(Model):
     call_id: str | None
 
 
-def _answer(request: Request, response: Response, row: asyncpg.Record, created: bool) -> None:
-    response.status_code = 201 if created else 200
-    response.headers["etag"] = etag(row["version"])
-
-
 def _checker(request: Request) -> service.CheckVersion:
     return lambda version: check_if_match(request, version)
 
 
-CREATED: dict[int | str, dict[str, Any]] = {201: {"description": "Created"}}
-
-
-@router.put("/tenants/{tenant_id}", dependencies=OPERATOR, responses=CREATED)
+@router.put("/tenants/{tenant_id}", dependencies=OPERATOR, responses=creates(TenantView))
 async def put_tenant(
-    tenant_id: SlugPath, body: TenantBody, session: Db, request: Request, response: Response
+    tenant_id: TenantPath, body: TenantBody, session: Db, request: Request, response: Response
 ) -> TenantView:
     """Create or replace a tenant."""
     if tenant_id == FLOOR:
         raise Invalid(f"{FLOOR!r} is the floor itself", field="tenant_id")
-    if body.time_zone not in TIME_ZONES:
-        raise Invalid(f"{body.time_zone!r} is not an IANA time zone", field="time_zone")
     clock = request.app.state.runtime.clock
     row, created = await service.put_tenant(session, tenant_id, body.name, body.time_zone, clock, _checker(request))
-    _answer(request, response, row, created)
+    answer_put(response, row["version"], created=created)
     return _tenant(row)
 
 
 @router.get("/tenants/{tenant_id}")
-async def get_tenant(tenant_id: SlugPath, session: Db, response: Response) -> TenantView:
+async def get_tenant(tenant_id: TenantPath, session: Db, response: Response) -> TenantView:
     """One tenant."""
     row = await store.tenant(session, tenant_id)
     if row is None:
@@ -156,16 +147,16 @@ async def get_tenant(tenant_id: SlugPath, session: Db, response: Response) -> Te
 @router.get("/tenants")
 async def list_tenants(session: Db, limit: PageLimit = 100, cursor: PageCursor = None) -> Page[TenantView]:
     """By id."""
-    rows = await store.tenants(session, _after(cursor), limit)
-    return Page(items=[_tenant(row) for row in rows], next_cursor=_next(rows, limit, "tenant_id"))
+    rows = await store.tenants(session, decode_key(cursor, str), limit)
+    return page([_tenant(row) for row in rows], limit, lambda last: (last.id,))
 
 
-@router.put("/pools/{pool_id}", dependencies=OPERATOR, responses=CREATED)
+@router.put("/pools/{pool_id}", dependencies=OPERATOR, responses=creates(PoolView))
 async def put_pool(pool_id: SlugPath, body: PoolBody, session: Db, request: Request, response: Response) -> PoolView:
     """Create or replace a pool. A skill that is still named cannot be taken away (409)."""
     skills = sorted(set(body.skills))
     row, created = await service.put_pool(session, pool_id, body.name, skills, _checker(request))
-    _answer(request, response, row, created)
+    answer_put(response, row["version"], created=created)
     return _pool(row)
 
 
@@ -182,11 +173,11 @@ async def get_pool(pool_id: SlugPath, session: Db, response: Response) -> PoolVi
 @router.get("/pools")
 async def list_pools(session: Db, limit: PageLimit = 100, cursor: PageCursor = None) -> Page[PoolView]:
     """By id."""
-    rows = await store.pools(session, _after(cursor), limit)
-    return Page(items=[_pool(row) for row in rows], next_cursor=_next(rows, limit))
+    rows = await store.pools(session, decode_key(cursor, str), limit)
+    return page([_pool(row) for row in rows], limit, lambda last: (last.id,))
 
 
-@router.put("/queues/{queue_id}", dependencies=OPERATOR, responses=CREATED)
+@router.put("/queues/{queue_id}", dependencies=OPERATOR, responses=creates(QueueView))
 async def put_queue(
     queue_id: SlugPath, body: QueueBody, session: Db, request: Request, response: Response
 ) -> QueueView:
@@ -197,7 +188,7 @@ async def put_queue(
     )
     clock = request.app.state.runtime.clock
     row, created = await service.put_queue(session, queue_id, wanted, clock, _checker(request))
-    _answer(request, response, row, created)
+    answer_put(response, row["version"], created=created)
     return _queue(row)
 
 
@@ -214,17 +205,17 @@ async def get_queue(queue_id: SlugPath, session: Db, response: Response) -> Queu
 @router.get("/queues")
 async def list_queues(
     session: Db,
-    tenant_id: Annotated[str | None, Query(pattern=SLUG)] = None,
+    tenant_id: TenantFilter = None,
     pool_id: Annotated[str | None, Query(pattern=SLUG)] = None,
     limit: PageLimit = 100,
     cursor: PageCursor = None,
 ) -> Page[QueueView]:
     """By id."""
-    rows = await store.queues(session, _after(cursor), limit, tenant_id=tenant_id, pool_id=pool_id)
-    return Page(items=[_queue(row) for row in rows], next_cursor=_next(rows, limit))
+    rows = await store.queues(session, decode_key(cursor, str), limit, tenant_id=tenant_id, pool_id=pool_id)
+    return page([_queue(row) for row in rows], limit, lambda last: (last.id,))
 
 
-@router.put("/agents/{agent_id}", dependencies=OPERATOR, responses=CREATED)
+@router.put("/agents/{agent_id}", dependencies=OPERATOR, responses=creates(AgentView))
 async def put_agent(
     agent_id: SlugPath, body: AgentBody, session: Db, request: Request, response: Response
 ) -> AgentView:
@@ -232,7 +223,7 @@ async def put_agent(
     skills = body.skills if isinstance(body.skills, dict) else dict.fromkeys(body.skills, 5)
     clock = request.app.state.runtime.clock
     row, created = await service.put_agent(session, agent_id, body.pool_id, body.name, skills, clock, _checker(request))
-    _answer(request, response, row, created)
+    answer_put(response, row["version"], created=created)
     return agent_view(row)
 
 
@@ -254,17 +245,8 @@ async def list_agents(
     cursor: PageCursor = None,
 ) -> Page[AgentView]:
     """By id."""
-    rows = await store.agents(session, _after(cursor), limit, pool_id=pool_id)
-    return Page(items=[agent_view(row) for row in rows], next_cursor=_next(rows, limit))
-
-
-def _after(cursor: str | None) -> str | None:
-    values = decode_cursor(cursor, str)
-    return values[0] if values else None
-
-
-def _next(rows: list[asyncpg.Record], limit: int, key: str = "id") -> str | None:
-    return encode_cursor(rows[-1][key]) if len(rows) == limit else None
+    rows = await store.agents(session, decode_key(cursor, str), limit, pool_id=pool_id)
+    return page([agent_view(row) for row in rows], limit, lambda last: (last.id,))
 
 
 def _tenant(row: asyncpg.Record) -> TenantView:

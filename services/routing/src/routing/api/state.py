@@ -16,6 +16,7 @@ from common.clock import Clock
 from common.database import Database
 from common.errors import Forbidden, Invalid, NotFound, Unavailable
 from common.events.routing import Channel
+from common.fields import SLUG
 from common.http import Caller
 from common.ids import derived_id, new_id
 from fastapi import Depends, Header, Path, Request
@@ -27,14 +28,11 @@ from routing.store import configuration as store
 if TYPE_CHECKING:
     from routing.api.streams import Streams
 
-SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
-CALL_ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[a-z0-9][a-z0-9-]{0,62}$"
+CALL_ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\." + SLUG.removeprefix("^")
 
-Slug = Annotated[str, StringConstraints(pattern=SLUG)]
 SlugPath = Annotated[str, Path(pattern=SLUG)]
 CallId = Annotated[str, StringConstraints(pattern=CALL_ID)]
 CallPath = Annotated[str, Path(pattern=CALL_ID)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 IdempotencyKey = Annotated[
     str | None,

@@ -193,7 +193,13 @@ router = PlainRouter(tags=["streams"])
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "Server-sent events, until the client leaves", "content": {"text/event-stream": {}}}
 }
-HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+def streamed(lines: AsyncIterator[bytes]) -> StreamingResponse:
+    """The lines as an answer that no proxy stores or holds back."""
+    return StreamingResponse(
+        lines, media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"}
+    )
 
 
 @router.get(
@@ -211,11 +217,7 @@ async def stream_agent(agent_id: SlugPath, caller: Caller, here: Here, request: 
     if caller.subject != agent_id and not caller.has(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE):
         raise Forbidden("an agent sees only their own stream")
     await here.directory.agent(agent_id)
-    return StreamingResponse(
-        _agent_lines(agent_id, here.streams, request.app.state.runtime.database),
-        media_type="text/event-stream",
-        headers=HEADERS,
-    )
+    return streamed(_agent_lines(agent_id, here.streams, request.app.state.runtime.database))
 
 
 async def _agent_lines(agent_id: str, streams: Streams, database: Database) -> AsyncIterator[bytes]:

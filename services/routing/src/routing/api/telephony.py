@@ -21,17 +21,17 @@ from common.events import (
     CallOfferMissed,
     CallQueued,
 )
+from common.fields import Line, Slug
 from common.http import Caller, Model, PlainRouter, require
-from common.ids import derived_id, new_id
+from common.ids import FLOOR, derived_id, new_id
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from routing.api.calls import CallOffer, offer_of, view_of
-from routing.api.state import CallId, Here, QueueHome, Slug, Text, entry_queue, may_see
-from routing.api.streams import HEADERS, STREAM, Seen, Sent, Streams
+from routing.api.state import CallId, Here, QueueHome, entry_queue, may_see
+from routing.api.streams import STREAM, Seen, Sent, Streams, streamed
 from routing.domain import inputs
-from routing.domain.configuration import FLOOR
 from routing.store import reading as store
 
 router = PlainRouter(tags=["telephony"], dependencies=[require(Role.OPERATOR, Role.SERVICE)])
@@ -40,7 +40,7 @@ router = PlainRouter(tags=["telephony"], dependencies=[require(Role.OPERATOR, Ro
 class Fact(Model):
     """`id` is the PBX's own name of the fact: the same one again, from the same caller, takes effect once."""
 
-    id: Text | None = None
+    id: Line | None = None
 
 
 class Offered(Fact, CallOffer):
@@ -68,7 +68,7 @@ class WrappedUp(Fact):
     type: Literal["wrapped_up"]
     call_id: CallId
     agent_id: Slug
-    disposition: Text | None = None
+    disposition: Line | None = None
 
 
 class AgentState(Fact):
@@ -77,7 +77,7 @@ class AgentState(Fact):
     type: Literal["agent_state"]
     agent_id: Slug
     state: Literal["logged_in", "logged_out", "available", "break"]
-    reason: Text | None = None
+    reason: Line | None = None
 
 
 AnyFact = Annotated[Offered | HungUp | OfferAnswered | WrappedUp | AgentState, Field(discriminator="type")]
@@ -182,11 +182,7 @@ def _command(
 async def stream_commands(caller: Caller, here: Here, request: Request) -> StreamingResponse:
     """What a PBX has to do: `snapshot` (every live call, as `GET /v1/calls/{id}`), then `ring`, `stop_ringing`,
     `bridge`, `play` (`what`: queue or no_agent) and `release`, each with call_id, external_id, queue_id, tenant_id."""
-    return StreamingResponse(
-        _command_lines(caller, here.streams, request.app.state.runtime.database),
-        media_type="text/event-stream",
-        headers=HEADERS,
-    )
+    return streamed(_command_lines(caller, here.streams, request.app.state.runtime.database))
 
 
 async def _command_lines(caller: Principal, streams: Streams, database: Database) -> AsyncIterator[bytes]:

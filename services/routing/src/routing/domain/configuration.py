@@ -5,9 +5,6 @@ from __future__ import annotations
 import msgspec
 from common.events.routing import Channel
 
-FLOOR = "floor"
-"""Tenant of everything that belongs to the floor itself: pools, agents and their events."""
-
 
 class Overflow(msgspec.Struct, frozen=True):
     """A call still waiting after `after_seconds` in the queue moves, once, to `queue_id` of the same pool."""

@@ -20,6 +20,7 @@ from common.events import (
     Event,
 )
 from common.events.routing import AgentEvent
+from common.ids import FLOOR
 from msgspec.structs import replace
 
 from routing.domain.agents import (
@@ -36,7 +37,7 @@ from routing.domain.agents import (
     ThenLogOut,
 )
 from routing.domain.calls import Abandoned, Call, CallState, Offered, Queued, Talking, WrappedUp, WrappingUp
-from routing.domain.configuration import FLOOR, Queue
+from routing.domain.configuration import Queue
 from routing.domain.pool import Pool, Timer
 
 OnShift: TypeAlias = Available | OnBreak | Ringing | Busy | AfterCall

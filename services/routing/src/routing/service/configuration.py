@@ -15,9 +15,10 @@ from common import outbox
 from common.clock import Clock
 from common.database import Session
 from common.errors import Conflict, Invalid
+from common.ids import FLOOR
 
 from routing.domain import inputs
-from routing.domain.configuration import FLOOR, Overflow
+from routing.domain.configuration import Overflow
 from routing.domain.declarations import check_skills, check_unmoved
 from routing.store import configuration as store
 from routing.store.states import queue_of

@@ -7,8 +7,9 @@ from typing import Any
 
 import asyncpg
 from common.database import Session
+from common.ids import FLOOR
 
-from routing.domain.configuration import FLOOR, AgentProfile, Queue
+from routing.domain.configuration import AgentProfile, Queue
 from routing.store.states import queue_of
 
 

@@ -11,10 +11,11 @@ import asyncpg
 import msgspec
 from common.database import Session
 from common.errors import StaleWriter
+from common.ids import FLOOR
 
 from routing.domain.agents import Agent
 from routing.domain.calls import Call
-from routing.domain.configuration import FLOOR, AgentProfile, Overflow, Queue
+from routing.domain.configuration import AgentProfile, Overflow, Queue
 from routing.domain.pool import Pool
 
 _encode = msgspec.json.Encoder().encode
