@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.group import LeaveGroupRequest
 from common.kafka import Kafka
@@ -71,22 +72,64 @@ def busy_traffic() -> Traffic:
 async def members(bootstrap_servers: str, group: str) -> set[str]:
     """Ids of a consumer group's members, dead ones too that the broker has not given up yet."""
     async with Kafka(bootstrap_servers).admin() as admin:
-        found = await admin.describe_consumer_groups([group])
-    return {member[0] for answer in found for described in answer.groups for member in described[5]}
+        return (await _described(admin, group))[1]
 
 
 async def remove_members(bootstrap_servers: str, group: str, wanted: set[str]) -> None:
     """Say for members that cannot say it that they leave: what a broker does once a session has timed out."""
     async with Kafka(bootstrap_servers).admin() as admin:
-        coordinator = await admin.find_coordinator(group)
-        for member in wanted:
-            await admin._send_request(LeaveGroupRequest(group, member), coordinator)
+        await _remove(admin, group, wanted)
+
+
+async def _described(admin: AIOKafkaAdminClient, group: str) -> tuple[str, set[str]]:
+    """State and members of a group."""
+    answers = await admin.describe_consumer_groups([group])
+    found = answers[0].groups[0]
+    return found[2], {member[0] for member in found[5]}
+
+
+async def _remove(admin: AIOKafkaAdminClient, group: str, wanted: set[str]) -> None:
+    coordinator = await admin.find_coordinator(group)
+    for member in wanted:
+        await admin._send_request(LeaveGroupRequest(group, member), coordinator)
+
+
+class Expirer:
+    """Gives up members that are silent, in the place of noida-db, which never does.
+
+    A group whose rebalance waits for somebody for `STUCK_SECONDS` loses all its members; who is alive joins again.
+    """
+
+    STUCK_SECONDS = 3.0
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._task = asyncio.create_task(self._run(), name="expirer")
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        since: dict[str, float] = {}
+        async with Kafka(self._bootstrap_servers).admin() as admin:
+            while True:
+                await asyncio.sleep(0.5)
+                for group in SERVICES:
+                    state, found = await _described(admin, group)
+                    if state not in ("PreparingRebalance", "CompletingRebalance"):
+                        since.pop(group, None)
+                    elif loop.time() - since.setdefault(group, loop.time()) > self.STUCK_SECONDS:
+                        await _remove(admin, group, found)
+                        del since[group]
+
+    async def leave(self) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
 
 
 class Keeper:
     """Starts a service process anew whenever it ends, as Kubernetes would. `died` counts ends that nobody asked for.
 
-    noida-db never gives up a silent member of a consumer group: with `expire` the keeper does it in its place.
+    With `expire` the members that its dead process leaves behind are removed from the consumer group (see Expirer).
     """
 
     def __init__(self, process: ServiceProcess, bootstrap_servers: str, *, expire: bool) -> None:
@@ -247,7 +290,8 @@ class Floor:
     """Whether the broker has to be told that a member is dead."""
     duplicator: Duplicator | None = None
     loads: int = 0
-    replicas: list[Keeper] = field(default_factory=list)
+    seconds: list[Keeper] = field(default_factory=list)
+    """Second replicas so far."""
 
     @property
     def kafka(self) -> Kafka:
@@ -263,7 +307,7 @@ class Floor:
     @property
     def died(self) -> list[str]:
         """Processes that ended without being killed."""
-        return [end for keeper in (*self.keepers.values(), *self.replicas) for end in keeper.died]
+        return [end for keeper in (*self.keepers.values(), *self.seconds) for end in keeper.died]
 
     def duplicate(self) -> Duplicator:
         """From now on (and from the start of the log) every event is delivered twice."""
@@ -294,15 +338,22 @@ class Floor:
             assert drained, "calls are still in progress"
             assert simulator.refusals == []
 
-    async def replica(self, service: str) -> Keeper:
-        """A second process of a service; returns once it is ready."""
+    @asynccontextmanager
+    async def replicas(self, *services: str) -> AsyncIterator[list[Keeper]]:
+        """A second process of each of these services for the length of the block, ready at its begin."""
+        made = [self._replica(service) for service in services]
+        try:
+            await asyncio.gather(*(keeper.ready() for keeper in made))
+            yield made
+        finally:
+            await asyncio.gather(*(keeper.leave() for keeper in made))
+
+    def _replica(self, service: str) -> Keeper:
         first = self.stack.processes[service]
         process = ServiceProcess(service, self.stack.state, free_port(), first._own)
-        process.log = first.log.with_name(f"{service}-{len(self.replicas) + 2}.log")
+        process.log = first.log.with_name(f"{service}-{len(self.seconds) + 2}.log")
         keeper = Keeper(process, self.stack.bootstrap_servers, expire=self.expire)
-        self.replicas.append(keeper)
-        self.exits.push_async_callback(keeper.leave)
-        await keeper.ready()
+        self.seconds.append(keeper)
         return keeper
 
     async def kill_at_random(self, times: int, *, shortest: float, longest: float) -> None:
@@ -317,6 +368,13 @@ class Floor:
         async with asyncio.TaskGroup() as group:
             for service, keeper in self.keepers.items():
                 group.create_task(of(service, keeper))
+
+    async def busy(self, simulator: Simulator, *, answered: int, settled: int, timeout: float = 120) -> None:
+        """Returns once this load has come to so many answered calls and settled matters."""
+        counters = simulator.counters
+        async with asyncio.timeout(timeout):
+            while counters.answered < answered or counters.settled < settled:
+                await asyncio.sleep(0.1)
 
     async def rest(self, timeout: float = 60) -> Outcome:
         """The outcome once everything has come through."""
@@ -346,6 +404,8 @@ async def running_floor(directory: Path, *, seed: int, speed: float = SPEED) -> 
         }
         for keeper in keepers.values():
             exits.push_async_callback(keeper.leave)
+        if expire:
+            exits.push_async_callback(Expirer(stack.bootstrap_servers).leave)
         yield Floor(stack, floor, seed, keepers, exits, expire)
 
 

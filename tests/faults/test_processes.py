@@ -9,27 +9,29 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import socket
+from functools import partial
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from common.testing import eventually
 from faults.harness import Floor, Keeper, assert_kept, figures, members, remove_members
+from plateau.checker import read
 from plateau.client import SERVICES, Client
 
 KILLS = 10
-BACKLOG = 4000
+FLOOD = 400
 
 
 async def test_every_service_is_killed_and_every_event_comes_twice(
     floor: Floor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     duplicator = floor.duplicate()
-    async with floor.load():
+    async with floor.load() as simulator:
         await asyncio.sleep(2)
         await floor.kill_at_random(KILLS, shortest=0.3, longest=5.0)
-        for keeper in floor.keepers.values():
-            await keeper.ready()
-        await asyncio.sleep(4)
+        await floor.busy(simulator, answered=60, settled=40)
     outcome = await floor.rest()
     replay = await floor.billing_replay()
     with capsys.disabled():
@@ -38,10 +40,10 @@ async def test_every_service_is_killed_and_every_event_comes_twice(
         outcome,
         replay,
         calls_offered=100,
-        calls_answered=40,
+        calls_answered=60,
         cases_closed=20,
         charges=20,
-        reversals=2,
+        reversals=1,
         attempts_ended=10,
     )
     assert min(floor.kills.values()) >= KILLS
@@ -54,103 +56,121 @@ async def test_a_second_replica_of_each_service_joins_and_leaves(
     floor: Floor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (await floor.rest()).report.counts
-    async with floor.load():
-        replicas = await asyncio.gather(*(floor.replica(service) for service in SERVICES))
-        await asyncio.sleep(4)
-        worked = [await _handled(keeper) for keeper in replicas]
-        await asyncio.gather(*(keeper.leave() for keeper in replicas))
-        await asyncio.sleep(2)
+    async with floor.load() as simulator:
+        async with floor.replicas(*SERVICES) as replicas:
+            await floor.busy(simulator, answered=30, settled=20)
+            worked = [await _handled(floor, keeper) for keeper in replicas]
+        await floor.busy(simulator, answered=50, settled=30)
     outcome = await floor.rest()
     replay = await floor.billing_replay()
     with capsys.disabled():
         shown = dict(zip(SERVICES, worked, strict=True))
         print("\nreplicas:", figures(outcome, handled_by_replicas=shown))
-    assert_kept(outcome, replay, calls_offered=before["calls_offered"] + 30, cases_closed=before["cases_closed"] + 5)
+    assert_kept(outcome, replay, calls_offered=before["calls_offered"] + 30, cases_closed=before["cases_closed"] + 15)
     assert floor.died == []
     # kpi, crm-bridge, billing and routing read busy topics: their replicas must have had a share of the work.
     assert min(count for service, count in zip(SERVICES, worked, strict=True) if service != "dialer") > 0
 
 
 async def test_a_frozen_writer_cannot_commit_when_it_wakes(floor: Floor, capsys: pytest.CaptureFixture[str]) -> None:
+    """The replica is stopped inside a transaction, after it has made sure that it is still the writer."""
     before = (await floor.rest()).report.counts
-    frozen = 0
-    async with floor.load():
+    async with floor.load() as simulator:
         others = await members(floor.stack.bootstrap_servers, "routing")
-        replica = await floor.replica("routing")
-        while True:
-            frozen += 1
-            await _freeze_while_working(floor, replica, others)
-            if await _stale(replica) or frozen == 5:
-                break
-        await replica.ready()
-        await asyncio.sleep(2)
-        await replica.leave()
+        async with floor.replicas("routing") as (replica,):
+            meanwhile = await _frozen_while_deciding(floor, replica, others)
+            await eventually(partial(_says, replica, "StaleWriter"), timeout=30)
+            await replica.ready()
+            await floor.busy(simulator, answered=20, settled=10)
     outcome = await floor.rest()
     replay = await floor.billing_replay()
-    refusals = replica.log().count("StaleWriter")
     with capsys.disabled():
-        print("\nfrozen writer:", figures(outcome, frozen=frozen, commits_refused=refusals))
-    assert_kept(outcome, replay, calls_offered=before["calls_offered"] + 30)
-    assert refusals > 0, "the frozen writer never tried to commit"
+        refused = replica.log().count("StaleWriter")
+        print("\nfrozen writer:", figures(outcome, decided_meanwhile=meanwhile, commits_refused=refused))
+    assert_kept(outcome, replay, calls_offered=before["calls_offered"] + 20)
+    assert meanwhile > 0, "nothing was decided in its place while it was frozen"
     assert floor.died == []
 
 
-async def _handled(keeper: Keeper) -> int:
+async def _says(keeper: Keeper, text: str) -> bool:
+    return text in keeper.log()
+
+
+async def _handled(floor: Floor, keeper: Keeper) -> int:
     """Events that a process has handled, by its own metrics."""
-    async with Client({"it": keeper.process.url}, "", patience=10) as client:
+    async with Client({"it": keeper.process.url}, floor.stack.token, patience=10) as client:
         text = (await client.request("it", "GET", "/metrics")).text
     found = re.findall(r"^plateau_events_handled_total\{.*\} ([0-9.e+]+)$", text, re.MULTILINE)
     return sum(int(float(value)) for value in found)
 
 
-async def _freeze_while_working(floor: Floor, replica: Keeper, others: set[str]) -> None:
-    """Stop the replica amid a backlog of inputs for its pools until its partitions have moved; then let it go on."""
+async def _frozen_while_deciding(floor: Floor, replica: Keeper, others: set[str]) -> int:
+    """Stop the replica within a transaction until its pools have moved and are used; then let it go on.
+
+    Returns how many events of calls the new writer published meanwhile.
+    """
     first, address = floor.keepers["routing"], floor.stack.bootstrap_servers
-
-    async def both_own_pools() -> bool:
-        return _pools(first) == 1 and _pools(replica) == 1
-
-    await eventually(both_own_pools, timeout=60)
-    async with Client(floor.stack.urls, floor.stack.token) as client:
-        # Harmless: nobody knows these calls. Both writers are busy with refusing them for a while.
-        facts = [
-            {"type": "hung_up", "id": str(uuid4()), "call_id": f"{uuid4()}.{queue}"}
-            for _ in range(BACKLOG // 2)
-            for queue in ("complaints", "information")
-        ]
-        async with asyncio.TaskGroup() as group:
-            for start in range(0, BACKLOG, 1000):
-                body = {"facts": facts[start : start + 1000]}
-                group.create_task(client.post("routing", "/v1/telephony/facts", body))
+    await eventually(partial(_own_pools, {first: 1, replica: 1}), timeout=60)
     its_own = await members(address, "routing") - others
-    replica.signal(signal.SIGSTOP)
+    owner = f"{socket.gethostname()}:{replica.process.pid}"
+    connection = await asyncpg.connect(floor.stack.database_urls["routing"])
+    flood = asyncio.create_task(_flood(floor))
     try:
+        async with asyncio.timeout(60):
+            while not await _stopped_amid_transaction(replica, connection, owner):
+                assert not flood.done(), flood.exception()
         if floor.expire:
             await remove_members(address, "routing", its_own)
-
-        async def moved() -> bool:
-            return _pools(first) == 2
-
-        await eventually(moved, timeout=60)
+        await eventually(partial(_own_pools, {first: 2}), timeout=60)
+        published = await _call_events(floor)
         await asyncio.sleep(1)  # the new owner decides calls that the frozen one still believes to be its own
+        return await _call_events(floor) - published
     finally:
         replica.signal(signal.SIGCONT)
+        flood.cancel()
+        await connection.close()
+
+
+async def _stopped_amid_transaction(
+    replica: Keeper, connection: asyncpg.Connection[asyncpg.Record], owner: str
+) -> bool:
+    """Stop the replica once it holds the lock of its fence; if it got past its commit all the same, let it go on."""
+
+    async def deciding() -> bool:
+        free = await connection.fetch("SELECT 1 FROM writers WHERE owner = $1 FOR UPDATE SKIP LOCKED", owner)
+        return len(free) < await connection.fetchval("SELECT count(*) FROM writers WHERE owner = $1", owner)
+
+    if not await deciding():
+        return False
+    replica.signal(signal.SIGSTOP)
+    await asyncio.sleep(0.1)  # what it had sent before is done by then
+    if await deciding():
+        return True
+    replica.signal(signal.SIGCONT)
+    return False
+
+
+async def _flood(floor: Floor) -> None:
+    """Keep both writers busy with harmless facts: nobody knows these calls."""
+    async with Client(floor.stack.urls, floor.stack.token) as client:
+        while True:
+            facts = [
+                {"type": "hung_up", "id": str(uuid4()), "call_id": f"{uuid4()}.{queue}"}
+                for _ in range(FLOOD // 2)
+                for queue in ("complaints", "information")
+            ]
+            await client.post("routing", "/v1/telephony/facts", {"facts": facts})
+
+
+async def _own_pools(wanted: dict[Keeper, int]) -> bool:
+    return all(_pools(keeper) == number for keeper, number in wanted.items())
+
+
+async def _call_events(floor: Floor) -> int:
+    return len((await read(floor.stack.bootstrap_servers, topics=["calls"])).events)
 
 
 def _pools(keeper: Keeper) -> int:
     """How many pools the process says it owns since its last assignment."""
     owned = re.findall(r"writer of partitions \[[^]]*\] with (\d+) pools", keeper.log())
     return int(owned[-1]) if owned else 0
-
-
-async def _stale(replica: Keeper) -> bool:
-    """Whether the replica has been refused a commit."""
-
-    async def refused() -> bool:
-        return "StaleWriter" in replica.log()
-
-    try:
-        await eventually(refused, timeout=10)
-    except AssertionError:
-        return False
-    return True
