@@ -127,7 +127,7 @@ class Expirer:
 
 
 class Keeper:
-    """Starts a service process anew whenever it ends, as Kubernetes would. `died` counts ends that nobody asked for.
+    """Starts a service process anew whenever it ends, as Kubernetes would. `died` has the ends that nobody asked for.
 
     With `expire` the members that its dead process leaves behind are removed from the consumer group (see Expirer).
     """
@@ -136,6 +136,8 @@ class Keeper:
         self.process = process
         self.group = process.service
         self.died: list[str] = []
+        self.not_started: list[str] = []
+        """Ends before it was ready: without its database or broker a service does not start, and is started again."""
         self._bootstrap_servers = bootstrap_servers
         self._expire = expire
         self._killed: set[int] = set()
@@ -145,14 +147,17 @@ class Keeper:
     async def _keep(self) -> None:
         while not self._leaving:
             expiring = asyncio.create_task(self._expire_dead())
+            was_ready = False
             with suppress(ServerFailed):
                 await self.process.start()
+                was_ready = True
             await expiring
             status = await self.process.wait()
             if self._leaving:
                 return
             if self.process.pid not in self._killed:
-                self.died.append(f"{self.process.service} ended with status {status}: {self.process.log_tail()}")
+                end = f"{self.process.service} ended with status {status}: {self.process.log_tail()}"
+                (self.died if was_ready else self.not_started).append(end)
                 await asyncio.sleep(0.2)
 
     async def _expire_dead(self) -> None:
@@ -306,8 +311,13 @@ class Floor:
 
     @property
     def died(self) -> list[str]:
-        """Processes that ended without being killed."""
+        """Processes that ended although they had been ready and were not killed."""
         return [end for keeper in (*self.keepers.values(), *self.seconds) for end in keeper.died]
+
+    @property
+    def not_started(self) -> int:
+        """Starts that failed."""
+        return sum(len(keeper.not_started) for keeper in (*self.keepers.values(), *self.seconds))
 
     def duplicate(self) -> Duplicator:
         """From now on (and from the start of the log) every event is delivered twice."""
