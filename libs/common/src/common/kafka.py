@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -109,7 +110,11 @@ class Kafka:
                     raise error(f"creating topic {name}")
 
 
+@lru_cache(maxsize=65_536)
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition that every Kafka client's default partitioner gives a key (murmur2)."""
+    """The partition that every Kafka client's default partitioner gives a key (murmur2).
+
+    Remembered, because aiokafka hashes in Python and the events of one call have one key.
+    """
     hashed: int = murmur2(key) & 0x7FFFFFFF
     return hashed % partitions

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from common import telemetry
 from common.database import TRANSIENT, Database
-from common.kafka import Kafka
+from common.kafka import Kafka, partition_of
 from common.outbox import unpack_headers
 
 log = logging.getLogger(__name__)
@@ -80,8 +80,15 @@ class Relay:
             )
             if not rows:
                 return 0
+            counts = {topic: len(await producer.partitions_for(topic)) for topic in {row[1] for row in rows}}
             acknowledged = [
-                await producer.send(topic, value=value, key=key, headers=unpack_headers(headers))
+                await producer.send(
+                    topic,
+                    value=value,
+                    key=key,
+                    partition=None if key is None else partition_of(key, counts[topic]),
+                    headers=unpack_headers(headers),
+                )
                 for _, topic, key, headers, value in rows
             ]
             await asyncio.gather(*acknowledged)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import socket
 
-from common.service import Runtime, Wiring, run
+from common.service import Runtime, Wiring, every, run
 
 from routing.api import ROUTERS
 from routing.api.state import Directory, Sender, State
 from routing.api.streams import Streams
 from routing.config import Settings
 from routing.consumer import CATALOGUE, TOPICS, Owner
+from routing.store import states
 
 
 async def wire(runtime: Runtime) -> Wiring:
@@ -33,7 +34,16 @@ async def wire(runtime: Runtime) -> Wiring:
         on_assigned=owner.on_assigned,
         on_revoked=owner.on_revoked,
     )
-    return Wiring(routers=ROUTERS, consumers=[consumer], tasks={"timers": owner.run_timers, "streams": streams.run})
+
+    async def forget() -> None:
+        async with runtime.database.transaction() as session:
+            await states.forget_refusals(session)
+
+    return Wiring(
+        routers=ROUTERS,
+        consumers=[consumer],
+        tasks={"timers": owner.run_timers, "streams": streams.run, "forget": lambda: every(3600, forget)},
+    )
 
 
 def main() -> None:

@@ -119,6 +119,11 @@ async def refuse(session: Session, refusals: Sequence[tuple[UUID, str, str]]) ->
     )
 
 
+async def forget_refusals(session: Session) -> None:
+    """Delete what nobody asks about any more: refusals older than a week."""
+    await session.execute("DELETE FROM refusals WHERE refused_at < now() - interval '7 days'")
+
+
 async def pool_ids(session: Session) -> list[str]:
     """Every pool."""
     return [row[0] for row in await session.fetch("SELECT id FROM pools ORDER BY id")]
