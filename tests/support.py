@@ -78,6 +78,7 @@ class Stack:
                 "database_url": values.pop("database_url", None) or self.database_url(service),
                 "kafka_bootstrap_servers": self.bootstrap_servers,
                 "http_port": 0,
+                "kafka_idle_pause_ms": 10,
                 "jwks_url": self.issuer.jwks_url,
                 "jwt_issuer": self.issuer.issuer,
                 **values,

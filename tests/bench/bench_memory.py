@@ -73,7 +73,7 @@ async def drive(client: Client, kafka: Kafka, calls: int) -> float:
     async def listen() -> None:
         nonlocal done
         while True:
-            for records in (await reader.getmany(timeout_ms=1000)).values():
+            for records in (await kafka.poll(reader)).values():
                 for record in records:
                     kind = event_type(record.headers)
                     if kind == "call.wrapped_up.v1":
@@ -125,7 +125,7 @@ async def main(calls: int) -> None:
         await configure(client)
         await asyncio.sleep(3)
         rest = measure(stack)
-        rate = await drive(client, Kafka(stack.bootstrap_servers), calls)
+        rate = await drive(client, Kafka(stack.bootstrap_servers, idle_pause_ms=10), calls)
         await caught_up(client)
         after = measure(stack)
     print(f"all five services: {rate:.0f} calls/s from ring to charge, {calls:,} calls")

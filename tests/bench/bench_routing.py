@@ -110,7 +110,7 @@ async def listen(kafka: Kafka, current: list[Load], ready: asyncio.Event) -> Non
         await client.seek_to_end()
         ready.set()
         while True:
-            for records in (await client.getmany(timeout_ms=1000)).values():
+            for records in (await kafka.poll(client)).values():
                 for record in records:
                     kind = event_type(record.headers)
                     if kind in ("call.assigned.v1", "call.answered.v1") and current:
@@ -165,7 +165,7 @@ async def main(seconds: float) -> None:
     state = State(Path(tempfile.mkdtemp()))
     figures: dict[str, float] = {}
     async with postgres(state.directory / "postgres") as server, noida(state.directory / "kafka") as broker:
-        kafka = Kafka(broker.bootstrap_servers)
+        kafka = Kafka(broker.bootstrap_servers, idle_pause_ms=5)
         await kafka.create_topics()
         url = await asyncio.to_thread(provision, server.url, "routing", "secret")
         await asyncio.to_thread(upgrade, "routing", url)
@@ -176,6 +176,7 @@ async def main(seconds: float) -> None:
             "JWKS_URL": issuer.jwks_url,
             "JWT_ISSUER": issuer.issuer,
             "JWT_AUDIENCE": issuer.audience,
+            "KAFKA_IDLE_PAUSE_MS": "5",
         }
         process = ServiceProcess("routing", state, 8301, environment)
         await process.start()

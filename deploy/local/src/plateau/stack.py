@@ -28,6 +28,8 @@ from plateau.state import State, Times
 
 POSTGRES_PORT: Final = 8132
 KAFKA_PORT: Final = 8192
+IDLE_PAUSE_MS: Final = 10
+"""The embedded broker answers empty fetches at once: without a pause, idle services would ask without end."""
 DEFAULT_SPEED: Final = 10.0
 DIRECTORY: Final = Path(".local")
 STARTS: Final = 3
@@ -285,6 +287,8 @@ def _settings(running: Stack, service: str, ports: Mapping[str, int]) -> dict[st
         "JWT_AUDIENCE": state.issuer.audience,
         **running.times.environment(),
     }
+    if "KAFKA_BOOTSTRAP_SERVERS" not in os.environ:
+        settings["KAFKA_IDLE_PAUSE_MS"] = str(IDLE_PAUSE_MS)
     if service == "crm-bridge":
         settings["WEBHOOK_SECRET_KEY"] = state.fernet_key("webhook secret key")
         settings["WEBHOOK_ALLOW_PRIVATE"] = "true"

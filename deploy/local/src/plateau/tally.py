@@ -84,7 +84,11 @@ class Tally:
         return self._consumer
 
     async def _read(self, timeout_ms: int) -> None:
-        for records in (await self._reader().getmany(timeout_ms=timeout_ms)).values():
+        consumer = self._reader()
+        consumer.resume(*consumer.assignment())
+        polled = await consumer.getmany(timeout_ms=timeout_ms)
+        consumer.pause(*consumer.assignment())  # until the next look: it would go on fetching in the background
+        for records in polled.values():
             for record in records:
                 self._count(record)
 

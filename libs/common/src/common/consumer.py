@@ -132,7 +132,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await consumer.start()
             while True:
-                polled = await consumer.getmany(timeout_ms=1000, max_records=self._max_records)
+                polled = await self._kafka.poll(consumer, max_records=self._max_records)
                 records = [record for batch in polled.values() for record in batch]
                 if not records:
                     continue

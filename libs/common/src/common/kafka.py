@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
@@ -28,6 +29,8 @@ class Kafka:
     sasl_password: str | None = None
     ca_file: str | None = None
     session_timeout_ms: int = 10_000
+    idle_pause_ms: int = 0
+    """For a broker that answers an empty fetch at once instead of waiting (the local one): look so seldom."""
 
     def _connection(self) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -75,6 +78,21 @@ class Kafka:
                 **options,
             },
         )
+
+    async def poll(
+        self, consumer: AIOKafkaConsumer, *, max_records: int | None = None
+    ) -> dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]:
+        """The next records, after at most a second; often none at all when `idle_pause_ms` is set."""
+        timeout = 2 if self.idle_pause_ms else 1000
+        polled: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = await consumer.getmany(
+            timeout_ms=timeout, max_records=max_records
+        )
+        if not polled and self.idle_pause_ms:
+            held = consumer.assignment()
+            consumer.pause(*held)
+            await asyncio.sleep(self.idle_pause_ms / 1000)
+            consumer.resume(*(held & consumer.assignment()))
+        return polled
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:

@@ -136,7 +136,7 @@ class Streams:
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         while True:
-            for records in (await consumer.getmany(timeout_ms=1000)).values():
+            for records in (await self._kafka.poll(consumer)).values():
                 for record in records:
                     self._spread(record)
 
