@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 
 Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
 
+IDLE_SECONDS = 5.0
+"""A batch's transaction holds its inbox rows: whoever freezes in it is cut off, for its successor waits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -230,7 +233,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._deliver(deliveries[half:], records)
 
     async def _transact(self, deliveries: Sequence[Delivery]) -> None:
-        async with self._guard or nullcontext(), self._database.transaction() as session:
+        async with self._guard or nullcontext(), self._database.transaction(idle_seconds=IDLE_SECONDS) as session:
             fresh = await _unseen(session, deliveries)
             if fresh:
                 await self._handle(session, fresh, self._clock)

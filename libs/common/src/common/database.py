@@ -180,13 +180,26 @@ class Database:
         return connection
 
     @asynccontextmanager
-    async def transaction(self, tenant: str = EVERY_TENANT) -> AsyncIterator[Session]:
-        """One transaction: commits with its outbox at the end of the block, rolls back on any exception."""
+    async def transaction(
+        self, tenant: str = EVERY_TENANT, *, idle_seconds: float | None = None
+    ) -> AsyncIterator[Session]:
+        """One transaction: commits with its outbox at the end of the block, rolls back on any exception.
+
+        With `idle_seconds` PostgreSQL cuts it off when this process is silent for so long within it: a frozen process
+        must not hold rows that its successor waits for.
+        """
         async with self.pool.acquire() as connection:
             session = Session(connection, tenant, self.source)
             try:
                 async with connection.transaction():
-                    await connection.execute("SELECT set_config('plateau.tenant', $1, true)", tenant)
+                    await connection.execute(
+                        """
+                        SELECT set_config('plateau.tenant', $1, true),
+                            set_config('idle_in_transaction_session_timeout', $2, true)
+                        """,
+                        tenant,
+                        str(int((idle_seconds or 0) * 1000)),
+                    )
                     yield session
                     await session._flush()
             except BaseException:

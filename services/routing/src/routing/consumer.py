@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from common import envelope
 from common.clock import Clock
-from common.consumer import Delivery
+from common.consumer import IDLE_SECONDS, Delivery
 from common.database import Database, Session
 from common.errors import StaleWriter
 from common.events import Event
@@ -69,7 +69,7 @@ class Owner:
 
     async def _take(self, partitions: Collection[int]) -> None:
         count = len(await self._producer.partitions_for(inputs.TOPIC))
-        async with self._database.transaction() as session:
+        async with self._database.transaction(idle_seconds=IDLE_SECONDS) as session:
             epochs = await states.claim(session, partitions, self._name)
             homes = {pool_id: partition_of(pool_id.encode(), count) for pool_id in await states.pool_ids(session)}
             wanted = [pool_id for pool_id, partition in homes.items() if partition in epochs]

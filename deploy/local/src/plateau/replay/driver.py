@@ -21,7 +21,7 @@ from common.clock import Clock
 from common.ids import derived_id
 
 from plateau.client import Client
-from plateau.replay.plan import Caller, Plan, Shift
+from plateau.replay.plan import UNSETTLED, Caller, Plan, Shift
 from plateau.simulator.facts import Facts
 from plateau.simulator.streams import follow
 from plateau.simulator.world import Tasks
@@ -68,6 +68,8 @@ class Driver:
         self._seed = seed
         self._facts = Facts(client)
         self._calls: dict[str, Call] = {}
+        self._crossed: dict[str, Call] = {}
+        """Callers who hung up while an agent's acceptance was on its way: the agent finishes with them at once."""
         self._states: dict[str, str] = {}
         """What each agent last did by the clock."""
         self._due: list[tuple[datetime, int, Callable[[], None]]] = []
@@ -165,6 +167,8 @@ class Driver:
             self.progress.hung_up += 1
             self._facts.add("hung_up", call_id=call.call_id)
             self._leave(call)
+            if call.agent_id is not None:
+                self._crossed[call.call_id] = call
 
     def _leave(self, call: Call) -> None:
         call.phase = "over"
@@ -188,7 +192,10 @@ class Driver:
     # routing's commands
 
     def _on_event(self, kind: str, data: dict[str, Any]) -> None:
-        call = self._calls.get(data.get("call_id", ""))
+        call_id = data.get("call_id", "")
+        if kind == "bridge" and (crossed := self._crossed.pop(call_id, None)) is not None:
+            self._facts.add("wrapped_up", call_id=call_id, agent_id=crossed.agent_id, disposition=UNSETTLED)
+        call = self._calls.get(call_id)
         if call is None:
             return
         match kind:

@@ -127,7 +127,7 @@ def _add(grid: Grid, cell: Cell, figures: Figures) -> None:
 def table(kpi: Grid, recounted: Grid, past: Grid) -> Table:
     """All three side by side."""
     shown = Table(title="offered / answered / abandoned / answered within 20 s / average speed of answer (s)")
-    shown.add_column("day")
+    shown.add_column("day", no_wrap=True, min_width=10)
     shown.add_column("type")
     for source in ("KPI", "recount", "the file"):
         for figure in ("off", "ans", "abn", "SL", "ASA"):
