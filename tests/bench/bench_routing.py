@@ -51,15 +51,18 @@ class Load:
     later: deque[tuple[float, dict[str, Any]]] = field(default_factory=deque)
     talk_seconds: float = 1.0
 
-    async def post(self) -> None:
-        """Send the facts at hand, in order."""
-        facts, self.facts = self.facts, []
+    async def post(self, facts: list[dict[str, Any]]) -> None:
+        """Send facts, in order."""
         for start in range(0, len(facts), 1000):
             answer = await self.http.post("/v1/telephony/facts", json={"facts": facts[start : start + 1000]})
             answer.raise_for_status()
 
     async def offer(self, rate: float, seconds: float) -> None:
         """Offer calls evenly, and pass on what agents do when it is due."""
+        async with asyncio.TaskGroup() as group:
+            await self._offer(rate, seconds, group)
+
+    async def _offer(self, rate: float, seconds: float, group: asyncio.TaskGroup) -> None:
         began = time.perf_counter()
         made, due = 0, []
         while True:
@@ -77,7 +80,8 @@ class Load:
             self.facts.extend(due)
             due.clear()
             if self.facts:
-                await self.post()
+                group.create_task(self.post(self.facts))
+                self.facts = []
             elif now - began > seconds and not self.later and not self.offered:
                 return
             elif now - began > seconds + 30:
