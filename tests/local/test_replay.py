@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import json
 import os
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +21,8 @@ from plateau.replay.calls import COLUMNS, InvalidCallFile, Outcome, PastCall, re
 from plateau.replay.patience import estimates, kaplan_meier, patience_of
 from plateau.replay.plan import NothingToPlay, plan
 from plateau.replay.report import ALL, of_file, of_kpi, of_recount, table
+from plateau.replay.run import Options, replay
+from rich.console import Console
 
 ZONE = ZoneInfo("Asia/Jerusalem")
 MENU = timedelta(seconds=10)
@@ -271,6 +275,60 @@ def test_the_three_sources_are_counted_alike(tmp_path: Path) -> None:
     figures = shown[date(1999, 8, 2), "PS"]
     assert (figures.service_level, figures.asa_seconds) == (2 / 3, 20.0)
     assert table(shown, recounted, past).row_count == 5
+
+
+def made_up_morning(tmp_path: Path) -> Path:
+    """Ninety calls in 45 minutes for three servers, some of whom wait, some of whom hang up."""
+    random = Random(4)
+    rows = []
+    for number in range(90):
+        at = 9 * 3600 + number * 30
+        wait = random.choice((0, 5, 40, 120))
+        hung_up = wait > 0 and random.random() < 0.25
+        service = random.randrange(20, 110)
+        rows.append(
+            row(
+                call_id=number,
+                customer_id=random.choice((0, 0, 11, 12, 13, 14, 15, 16, 17, 18)),
+                priority=random.choice((0, 1, 2)),
+                type=random.choice(("PS", "PS", "NW")),
+                vru_entry=_clock(at - 10),
+                vru_exit=_clock(at),
+                **({"q_start": _clock(at), "q_exit": _clock(at + wait), "q_time": wait} if wait else NOT_QUEUED),
+                outcome="HANG" if hung_up else "AGENT",
+                **(
+                    NOT_SERVED
+                    if hung_up
+                    else {
+                        "ser_start": _clock(at + wait),
+                        "ser_exit": _clock(at + wait + service),
+                        "ser_time": service,
+                        "server": ("ALMA", "BRUNO", "CHLOE")[number % 3],
+                    }
+                ),
+            )
+        )
+    return write(tmp_path / "morning.csv", *rows)
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
+
+
+async def test_a_morning_is_played_through_the_five_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS"):
+        monkeypatch.delenv(name, raising=False)
+    told = io.StringIO()
+    options = Options(made_up_morning(tmp_path), speed=300, directory=tmp_path / "stack", lead_in_seconds=20)
+    result = await replay(options, Console(file=told, width=160))
+    summary = json.loads(told.getvalue().splitlines()[-1])
+    assert result.right, told.getvalue()
+    assert summary == result.summary
+    assert (summary["kpi_equals_recount"], summary["violations"], summary["dead_letters"]) == (True, 0, 0)
+    assert summary["calls_offered"] == summary["calls_answered"] + summary["calls_abandoned"] == 90
+    assert summary["charges"] == summary["cases_closed"] - summary["reversals"] > 5
+    assert summary["calls_answered"] > 45
+    assert not list((tmp_path / "stack").iterdir()), "the replay leaves nothing behind"
 
 
 CALLS_FILE = Path(os.environ.get("PLATEAU_CALLS_FILE", "calls.csv"))
