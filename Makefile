@@ -33,7 +33,7 @@ check: $(VENV)/installed ## format, lint, types, layers, manifests
 	$(BIN)/pytest -q tests/deploy tests/house tests/contracts
 
 test-kafka: $(VENV)/installed ## integration and fault tests on real Apache Kafka (or on KAFKA_BOOTSTRAP_SERVERS)
-	PLATEAU_TEST_KAFKA=apache $(BIN)/pytest tests/common tests/e2e tests/faults tests/local/test_servers.py
+	PLATEAU_TEST_KAFKA=apache $(BIN)/pytest tests/common tests/routing/test_replicas.py tests/e2e/test_trace.py tests/faults tests/local/test_servers.py
 
 contracts: $(VENV)/installed ## publish the events as they stand: golden files, schemas, AsyncAPI
 	$(BIN)/python tests/contracts/published.py

@@ -51,6 +51,7 @@ async def test_every_service_is_killed_and_every_event_comes_twice(
     assert duplicator.repeated["routing-inputs"] > 100
 
 
+@pytest.mark.kafka  # noida-db keeps members that went away in their group
 async def test_a_second_replica_of_each_service_joins_and_leaves(
     floor: Floor, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +72,7 @@ async def test_a_second_replica_of_each_service_joins_and_leaves(
     assert min(count for service, count in zip(SERVICES, worked, strict=True) if service != "dialer") > 0
 
 
+@pytest.mark.kafka  # noida-db keeps members that went away in their group
 async def test_a_frozen_writer_cannot_commit_when_it_wakes(floor: Floor, capsys: pytest.CaptureFixture[str]) -> None:
     """The replica is stopped inside a transaction, after it has made sure that it is still the writer.
 
