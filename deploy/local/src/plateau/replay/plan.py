@@ -8,6 +8,10 @@
 * The file knows nothing of wrap-up times, dispositions or matters. Agents finish at the end of the call; a call that is
   drawn as settled (70 %) gets the closing disposition, so that cases close, and reopen when the same customer calls
   again. A caller whom the file does not know is a person of their own.
+
+So the agents of a replay are always free between two calls, where those of the file wrote something down, or rested for
+less than half an hour: a replay answers more calls, and sooner, than was done then. It shows what routing does with the
+same callers, not what that centre could have done.
 """
 
 from __future__ import annotations
