@@ -16,7 +16,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from common.testing import eventually
-from faults.harness import Floor, Keeper, assert_kept, figures, members, remove_members
+from faults.harness import Floor, assert_kept, figures
+from faults.keeping import Keeper, members, remove_members
 from plateau.client import SERVICES, Client
 
 KILLS = 10
@@ -97,8 +98,8 @@ async def test_a_frozen_writer_cannot_commit_when_it_wakes(floor: Floor, capsys:
 
 
 async def _refused(replica: Keeper) -> list[str]:
-    """What the replica says about commits that the fence did not let through."""
-    return re.findall(r"StaleWriter: [^\"]*", replica.log())
+    """What the replica says about its transactions that were cut off, or that the fence did not let through."""
+    return re.findall(r"(?:routing tries again|StaleWriter): [^\"]*", replica.log())
 
 
 async def _handled(floor: Floor, keeper: Keeper) -> int:

@@ -21,6 +21,7 @@ EVERY_TENANT = "*"
 TRANSIENT: tuple[type[BaseException], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server closed the connection while a statement was being sent
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.InsufficientResourcesError,
