@@ -162,12 +162,12 @@ async def _once(
     return response
 
 
-def _session(request: Request) -> Session:
+async def _session(request: Request) -> Session:
     session: Session = request.state.session
     return session
 
 
-def _caller(request: Request) -> Principal:
+async def _caller(request: Request) -> Principal:
     caller: Principal = request.state.caller
     return caller
 
@@ -183,7 +183,7 @@ _bearer = HTTPBearer(auto_error=False, description="A JWT of the configured issu
 def require(*roles: Role) -> Any:
     """A dependency that lets only these roles pass; raises Forbidden."""
 
-    def check(caller: Caller) -> Principal:
+    async def check(caller: Caller) -> Principal:
         caller.check_role(*roles)
         return caller
 

@@ -22,12 +22,12 @@ Telephony = require(Role.SERVICE, Role.OPERATOR)
 """The PBX; and an operator, to look after it."""
 
 
-def _clock(request: Request) -> Clock:
+async def _clock(request: Request) -> Clock:
     clock: Clock = request.app.state.runtime.clock
     return clock
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:
     state: State = request.app.state.runtime.state
     return state
 

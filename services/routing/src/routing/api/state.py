@@ -153,7 +153,7 @@ class State:
     streams: Streams
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:
     state: State = request.app.state.runtime.state
     return state
 
@@ -169,7 +169,7 @@ def command_id(caller: Principal, route: str, key: str | None) -> UUID:
     return derived_id("command", caller.tenant_id or "", caller.subject, route, key)
 
 
-def check_floor(caller: Caller) -> None:
+async def check_floor(caller: Caller) -> None:
     """Raises Forbidden for a caller of one tenant: agents, pools and commands are the floor's."""
     if caller.tenant_id is not None:
         raise Forbidden("only the floor's own people and systems may do that")
