@@ -1,6 +1,9 @@
 """The consumer: one poll, one transaction, every event's effect exactly once.
 
-    poll ─▶ decode ─▶ BEGIN ─▶ inbox (what is new?) ─▶ handler ─▶ outbox ─▶ COMMIT ─▶ commit the offsets
+    poll ─▶ decode ─▶ BEGIN ─▶ inbox (what is new?) ─▶ handler ─▶ outbox ─▶ COMMIT ─▶ the offsets, now and then
+
+The inbox alone says what is done. Offsets only say where to begin after a restart, so they are committed a few times a
+second and not after every batch: what is read again after a crash is known, and left alone.
 
 A transient failure (PostgreSQL or Kafka away, a deadlock) retries in place with backoff and keeps the partitions. An
 event that can never be handled goes to the dead letters in the same transaction: its record in the service's
@@ -34,6 +37,9 @@ from common.kafka import Kafka
 log = logging.getLogger(__name__)
 
 Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
+
+OFFSETS_SECONDS = 0.2
+"""Real seconds between two commits of offsets under load."""
 
 IDLE_SECONDS = 5.0
 """A batch's transaction holds its inbox rows: whoever freezes in it is cut off, for its successor waits."""
@@ -112,6 +118,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._dead_letter_limit = dead_letter_limit
         self._max_records = max_records
         self._consumer: AIOKafkaConsumer | None = None
+        self._handled: dict[TopicPartition, int] = {}
+        """Offsets of what is in the database, not yet committed to the group."""
         self._labels = {"service": database.source}
         self.assigned = asyncio.Event()
 
@@ -134,20 +142,19 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
         try:
             await consumer.start()
+            committed_at = monotonic.monotonic()
             while True:
                 polled = await self._kafka.poll(consumer, max_records=self._max_records)
                 records = [record for batch in polled.values() for record in batch]
-                if not records:
-                    continue
-                await self._process(records)
-                offsets = {partition: batch[-1].offset + 1 for partition, batch in polled.items() if batch}
-                try:
-                    await consumer.commit(offsets)
-                except (CommitFailedError, IllegalStateError) as moved:
-                    # The partitions went to another member in the meantime: it reads again, and its inbox knows.
-                    log.info("offsets of %s not committed: %s", self.group, moved)
+                if records:
+                    await self._process(records)
+                    self._handled |= {partition: batch[-1].offset + 1 for partition, batch in polled.items() if batch}
+                if not records or monotonic.monotonic() - committed_at >= OFFSETS_SECONDS:
+                    await self._commit_offsets(consumer)
+                    committed_at = monotonic.monotonic()
         finally:
             self._consumer = None
+            self._handled = {}
             self.assigned.clear()
             try:
                 await asyncio.wait_for(consumer.stop(), 10)
@@ -155,8 +162,20 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 if self._on_revoked is not None:
                     await self._on_revoked(())
 
+    async def _commit_offsets(self, consumer: AIOKafkaConsumer) -> None:
+        handled, self._handled = self._handled, {}
+        if not handled:
+            return
+        try:
+            await consumer.commit(handled)
+        except (CommitFailedError, IllegalStateError) as moved:
+            # The partitions went to another member in the meantime: it reads again, and the inbox knows.
+            log.info("offsets of %s not committed: %s", self.group, moved)
+
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Called by aiokafka before a rebalance."""
+        if self._consumer is not None:
+            await self._commit_offsets(self._consumer)
         if self._on_revoked is not None:
             await self._on_revoked(sorted(p.partition for p in revoked if p.topic == self.topics[0]))
 
