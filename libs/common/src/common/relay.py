@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from operator import itemgetter
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
@@ -58,6 +59,8 @@ class Relay:
     async def _serve(self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer) -> None:
         schema = await connection.fetchval("SELECT current_schema()")
         await connection.execute(f"SET idle_in_transaction_session_timeout = '{LOCK_LIMIT_SECONDS}s'")
+        # The outbox looks empty to the planner, which would read through all rows deleted since the last vacuum.
+        await connection.execute("SET enable_seqscan = off")
         await connection.add_listener(f"outbox_{schema}", lambda *_: self._woken.set())
         while True:
             self._woken.clear()
@@ -69,17 +72,19 @@ class Relay:
     async def _drain(self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer) -> int:
         """Publish one batch; returns how many rows it had (0 also when another replica is at it)."""
         async with connection.transaction():
-            rows = await connection.fetch(
+            taken = await connection.fetch(
                 """
-                SELECT id, topic, key, headers, value FROM outbox
-                WHERE (SELECT pg_try_advisory_xact_lock($1, hashtext(current_schema())))
-                ORDER BY id LIMIT $2
+                DELETE FROM outbox WHERE ctid = ANY(ARRAY(
+                    SELECT ctid FROM outbox WHERE (SELECT pg_try_advisory_xact_lock($1, hashtext(current_schema())))
+                    ORDER BY id LIMIT $2
+                )) RETURNING id, topic, key, headers, value
                 """,
                 _LOCK,
                 BATCH,
             )
-            if not rows:
+            if not taken:
                 return 0
+            rows = sorted(taken, key=itemgetter(0))
             counts = {topic: len(await producer.partitions_for(topic)) for topic in {row[1] for row in rows}}
             acknowledged = [
                 await producer.send(
@@ -92,6 +97,5 @@ class Relay:
                 for _, topic, key, headers, value in rows
             ]
             await asyncio.gather(*acknowledged)
-            await connection.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", [row[0] for row in rows])
         telemetry.outbox_published.add(len(rows), self._labels)
         return len(rows)
