@@ -200,7 +200,7 @@ async def test_a_writer_frozen_before_its_commit_is_cut_off(database: Database, 
     """SIGSTOP in the middle of a transaction, seen from the database."""
     first = await owner_of(database, "first")
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError)):
-        async with database.transaction() as session:
+        async with database.transaction(idle_seconds=1) as session:
             await first.handle(session, deliveries()[:6], ManualClock(START))
             second = await owner_of(database, "second")
             await settle(second, database, deliveries())

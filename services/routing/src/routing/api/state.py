@@ -19,6 +19,7 @@ from common.events.routing import Channel
 from common.fields import SLUG
 from common.http import Caller
 from common.ids import derived_id, new_id
+from common.kafka import partition_of
 from fastapi import Depends, Header, Path, Request
 from pydantic import Field, StringConstraints
 
@@ -125,6 +126,7 @@ class Sender:
         with the same ids."""
         asked_within = telemetry.current_traceparent()
         try:
+            count = len(await self._producer.partitions_for(TOPIC))
             acknowledgements = []
             for command_id, given in commands:
                 traceparent = asked_within
@@ -137,8 +139,11 @@ class Sender:
                     time=given.occurred_at,
                     traceparent=traceparent,
                 )
-                sent = await self._producer.send(TOPIC, value, key=given.key.encode(), headers=headers)
-                acknowledgements.append(sent)
+                key = given.key.encode()
+                partition = partition_of(key, count)
+                acknowledgements.append(
+                    await self._producer.send(TOPIC, value, key=key, partition=partition, headers=headers)
+                )
             await asyncio.gather(*acknowledgements)
         except KafkaError as failure:
             raise Unavailable(f"the broker cannot be reached right now: {type(failure).__name__}") from None

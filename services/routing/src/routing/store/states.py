@@ -23,9 +23,6 @@ _encode = msgspec.json.Encoder().encode
 NOT_STARTED = datetime(1970, 1, 1, tzinfo=UTC)
 """Time of a pool that has had no input yet."""
 
-FROZEN_LIMIT = "5s"
-"""A writer that freezes inside a transaction is cut off after this, so that its successor does not wait for it."""
-
 
 async def claim(session: Session, partitions: Collection[int], owner: str) -> dict[int, int]:
     """Become the writer of these partitions; returns their new epochs. Whoever held them cannot commit any more."""
@@ -48,62 +45,53 @@ async def fence(session: Session, epochs: Mapping[int, int]) -> None:
         SELECT count(*) FROM (
             SELECT 1 FROM writers JOIN unnest($1::int[], $2::bigint[]) AS mine (partition, epoch)
                 USING (partition, epoch)
-            WHERE set_config('idle_in_transaction_session_timeout', $3, true) IS NOT NULL
             FOR SHARE OF writers
         ) AS held
         """,
         list(epochs.keys()),
         list(epochs.values()),
-        FROZEN_LIMIT,
     )
     if held != len(epochs):
         raise StaleWriter(f"{len(epochs) - held} of the partitions {sorted(epochs)} belong to another process now")
 
 
 async def save(session: Session, changes: Mapping[str, tuple[datetime, Sequence[Call], Sequence[Agent]]]) -> None:
-    """Save what changed, by pool id: the pool's time, its calls and agents. One statement for each."""
+    """Save what changed, by pool id: the pool's time, its calls and agents. One statement: a caller waits for it."""
+    calls = [(pool_id, call) for pool_id, (_, some, _) in changes.items() for call in some]
+    agents = [(pool_id, agent) for pool_id, (_, _, some) in changes.items() for agent in some]
     await session.execute(
         """
-        INSERT INTO pool_clocks (pool_id, reached_at) SELECT * FROM unnest($1::text[], $2::timestamptz[])
-        ON CONFLICT (pool_id) DO UPDATE SET reached_at = excluded.reached_at
+        WITH saved_clocks AS (
+            INSERT INTO pool_clocks (pool_id, reached_at) SELECT * FROM unnest($1::text[], $2::timestamptz[])
+            ON CONFLICT (pool_id) DO UPDATE SET reached_at = excluded.reached_at
+        ), saved_agents AS (
+            INSERT INTO agent_states (agent_id, tenant_id, pool_id, data)
+            SELECT agent_id, $6, pool_id, data::jsonb
+            FROM unnest($3::text[], $4::text[], $5::text[]) AS changed (agent_id, pool_id, data)
+            ON CONFLICT (agent_id) DO UPDATE SET data = excluded.data
+        )
+        INSERT INTO calls (id, tenant_id, pool_id, queue_id, state, agent_id, live, data)
+        SELECT id, tenant_id, pool_id, queue_id, state, agent_id, live, data::jsonb FROM unnest(
+            $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bool[], $14::text[]
+        ) AS changed (id, tenant_id, pool_id, queue_id, state, agent_id, live, data)
+        ON CONFLICT (id) DO UPDATE SET queue_id = excluded.queue_id, state = excluded.state,
+            agent_id = excluded.agent_id, live = excluded.live, data = excluded.data
         """,
         list(changes),
         [now for now, _, _ in changes.values()],
+        [agent.id for _, agent in agents],
+        [pool_id for pool_id, _ in agents],
+        [_encode(agent).decode() for _, agent in agents],
+        FLOOR,
+        [call.id for _, call in calls],
+        [call.tenant_id for _, call in calls],
+        [pool_id for pool_id, _ in calls],
+        [call.queue_id for _, call in calls],
+        [call.state_name for _, call in calls],
+        [call.agent_id for _, call in calls],
+        [not call.is_over for _, call in calls],
+        [_encode(call).decode() for _, call in calls],
     )
-    calls = [(pool_id, call) for pool_id, (_, some, _) in changes.items() for call in some]
-    if calls:
-        await session.execute(
-            """
-            INSERT INTO calls (id, tenant_id, pool_id, queue_id, state, agent_id, live, data)
-            SELECT id, tenant_id, pool_id, queue_id, state, agent_id, live, data::jsonb FROM unnest(
-                $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::text[]
-            ) AS changed (id, tenant_id, pool_id, queue_id, state, agent_id, live, data)
-            ON CONFLICT (id) DO UPDATE SET queue_id = excluded.queue_id, state = excluded.state,
-                agent_id = excluded.agent_id, live = excluded.live, data = excluded.data
-            """,
-            [call.id for _, call in calls],
-            [call.tenant_id for _, call in calls],
-            [pool_id for pool_id, _ in calls],
-            [call.queue_id for _, call in calls],
-            [call.state_name for _, call in calls],
-            [call.agent_id for _, call in calls],
-            [not call.is_over for _, call in calls],
-            [_encode(call).decode() for _, call in calls],
-        )
-    agents = [(pool_id, agent) for pool_id, (_, _, some) in changes.items() for agent in some]
-    if agents:
-        await session.execute(
-            """
-            INSERT INTO agent_states (agent_id, tenant_id, pool_id, data)
-            SELECT agent_id, $4, pool_id, data::jsonb
-            FROM unnest($1::text[], $2::text[], $3::text[]) AS changed (agent_id, pool_id, data)
-            ON CONFLICT (agent_id) DO UPDATE SET data = excluded.data
-            """,
-            [agent.id for _, agent in agents],
-            [pool_id for pool_id, _ in agents],
-            [_encode(agent).decode() for _, agent in agents],
-            FLOOR,
-        )
 
 
 async def refuse(session: Session, refusals: Sequence[tuple[UUID, str, str]]) -> None:
