@@ -26,7 +26,7 @@ from routing.consumer import Owner
 from routing.domain import inputs
 from routing.main import wire
 from routing.store import configuration
-from routing.store.states import load
+from routing.store.states import forget, load
 from support import Stack, read_all
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -232,6 +232,20 @@ async def test_a_saved_pool_is_the_pool(database: Database) -> None:
     held = owner._pools[HOME]["main"]
     assert (loaded.now, loaded.calls, loaded.agents) == (held.now, held.calls, held.agents)
     assert loaded.next_due() == held.next_due()
+
+
+async def test_calls_that_are_over_are_forgotten_in_the_end(database: Database) -> None:
+    await settle(await owner_of(database), database, deliveries()[:10])
+    async with database.transaction() as session:
+        over = [
+            (row["id"], row["over_at"]) for row in await session.fetch("SELECT * FROM calls WHERE NOT live ORDER BY id")
+        ]
+        assert over == [("c1", START + timedelta(seconds=70))]
+        await forget(session, START + timedelta(seconds=70))
+        assert await session.fetchval("SELECT count(*) FROM calls WHERE NOT live") == 1
+        await forget(session, START + timedelta(seconds=71))
+        left = [row["id"] for row in await session.fetch("SELECT id FROM calls ORDER BY id")]
+        assert left == ["c2", "c3"]
 
 
 async def test_every_input_twice_gives_the_same(stack: Stack, expected: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import timedelta
 
 from common.service import Runtime, Wiring, every, run
 
@@ -37,7 +38,7 @@ async def wire(runtime: Runtime) -> Wiring:
 
     async def forget() -> None:
         async with runtime.database.transaction() as session:
-            await states.forget_refusals(session)
+            await states.forget(session, runtime.clock.now() - timedelta(days=settings.call_days))
 
     return Wiring(
         routers=ROUTERS,

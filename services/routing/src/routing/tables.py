@@ -118,6 +118,7 @@ class CallRow(Base, table=True):
         Index("calls_live", "pool_id", postgresql_where=text("live")),
         Index("calls_of_tenant", "tenant_id", "id"),
         Index("calls_of_queue", "queue_id", "id"),
+        Index("calls_over_at", "over_at", postgresql_using="brin"),
     )
 
     id: str = Field(primary_key=True)
@@ -127,6 +128,7 @@ class CallRow(Base, table=True):
     state: str
     agent_id: str | None
     live: bool
+    over_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
     data: dict[str, Any] = _json()
 
 

@@ -120,5 +120,14 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
                 return None
 
     @property
+    def over_at(self) -> datetime | None:
+        """When its last state began; None while it lives."""
+        match self.state:
+            case Abandoned(abandoned_at=at) | WrappedUp(wrapped_up_at=at):
+                return at
+            case _:
+                return None
+
+    @property
     def is_over(self) -> bool:
-        return isinstance(self.state, Abandoned | WrappedUp)
+        return self.over_at is not None

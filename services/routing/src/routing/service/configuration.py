@@ -23,8 +23,8 @@ from routing.domain.declarations import check_skills, check_unmoved
 from routing.store import configuration as store
 from routing.store.states import queue_of
 
-CheckVersion = Callable[[int], None]
-"""Raises PreconditionFailed when the client wanted to change another version than the present one."""
+CheckVersion = Callable[[int | None], None]
+"""Raises PreconditionFailed when the client wanted to change another version than the present one (None: absent)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ async def put_tenant(
     """The tenant's queues get the time zone with their next events."""
     await store.lock(session, "tenant", tenant_id)
     before = await store.tenant(session, tenant_id)
-    check(before["version"] if before else 0)
+    check(before["version"] if before else None)
     if before and (before["name"], before["time_zone"]) == (name, time_zone):
         return before, False
     after = _saved(await store.save_tenant(session, tenant_id, name, time_zone))
@@ -69,7 +69,7 @@ async def put_pool(
     """Raises Conflict when a skill is taken away that a queue or an agent still names."""
     await store.lock(session, "pool", pool_id)
     before = await store.pool(session, pool_id)
-    check(before["version"] if before else 0)
+    check(before["version"] if before else None)
     if before and (before["name"], before["skills"]) == (name, list(skills)):
         return before, False
     gone = sorted(set(before["skills"]) - set(skills)) if before else []
@@ -95,7 +95,7 @@ async def put_queue(
         check_unmoved("queue", queue_id, "channel", before["channel"], wanted.channel)
     if wanted.overflow is not None:
         await _check_overflow(session, queue_id, wanted, wanted.overflow)
-    check(before["version"] if before else 0)
+    check(before["version"] if before else None)
     rules = _columns(wanted)
     if before and all(before[name] == value for name, value in rules.items()):
         return before, False
@@ -156,7 +156,7 @@ async def put_agent(
     check_skills("skills", skills, pool["skills"], pool_id)
     if before:
         check_unmoved("agent", agent_id, "pool_id", before["pool_id"], pool_id)
-    check(before["version"] if before else 0)
+    check(before["version"] if before else None)
     if before and (before["name"], before["skills"]) == (name, skills):
         return before, False
     after = _saved(await store.save_agent(session, agent_id, pool_id, name, skills))

@@ -70,12 +70,12 @@ async def save(session: Session, changes: Mapping[str, tuple[datetime, Sequence[
             FROM unnest($3::text[], $4::text[], $5::text[]) AS changed (agent_id, pool_id, data)
             ON CONFLICT (agent_id) DO UPDATE SET data = excluded.data
         )
-        INSERT INTO calls (id, tenant_id, pool_id, queue_id, state, agent_id, live, data)
-        SELECT id, tenant_id, pool_id, queue_id, state, agent_id, live, data::jsonb FROM unnest(
-            $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bool[], $14::text[]
-        ) AS changed (id, tenant_id, pool_id, queue_id, state, agent_id, live, data)
+        INSERT INTO calls (id, tenant_id, pool_id, queue_id, state, agent_id, over_at, live, data)
+        SELECT id, tenant_id, pool_id, queue_id, state, agent_id, over_at, over_at IS NULL, data::jsonb FROM unnest(
+            $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[]
+        ) AS changed (id, tenant_id, pool_id, queue_id, state, agent_id, over_at, data)
         ON CONFLICT (id) DO UPDATE SET queue_id = excluded.queue_id, state = excluded.state,
-            agent_id = excluded.agent_id, live = excluded.live, data = excluded.data
+            agent_id = excluded.agent_id, over_at = excluded.over_at, live = excluded.live, data = excluded.data
         """,
         list(changes),
         [now for now, _, _ in changes.values()],
@@ -89,7 +89,7 @@ async def save(session: Session, changes: Mapping[str, tuple[datetime, Sequence[
         [call.queue_id for _, call in calls],
         [call.state_name for _, call in calls],
         [call.agent_id for _, call in calls],
-        [not call.is_over for _, call in calls],
+        [call.over_at for _, call in calls],
         [_encode(call).decode() for _, call in calls],
     )
 
@@ -107,8 +107,9 @@ async def refuse(session: Session, refusals: Sequence[tuple[UUID, str, str]]) ->
     )
 
 
-async def forget_refusals(session: Session) -> None:
-    """Delete what nobody asks about any more: refusals older than a week."""
+async def forget(session: Session, calls_before: datetime) -> None:
+    """Delete what nobody asks about any more: calls that were over by then, refusals older than a week."""
+    await session.execute("DELETE FROM calls WHERE over_at < $1", calls_before)
     await session.execute("DELETE FROM refusals WHERE refused_at < now() - interval '7 days'")
 
 
