@@ -23,6 +23,8 @@ async def test_tenants_are_put_and_read(billing: Billing) -> None:
     body = {"name": "K", "time_zone": "Europe/Paris", "currency": "EUR"}
     late = await billing.operator.put("/v1/tenants/kettle", json=body, headers={"if-match": '"1"'})
     assert late.status_code == 412
+    absent = await billing.operator.put("/v1/tenants/lantern", json=body, headers={"if-match": "*"})
+    assert absent.status_code == 412
     await billing.tenant("lantern")
     first = await billing.get("/v1/tenants", limit=1)
     rest = await billing.get("/v1/tenants", limit=1, cursor=first["next_cursor"])

@@ -60,6 +60,10 @@ async def test_tenants(bridge: Bridge) -> None:
         "/v1/tenants/kettle", json={"name": "K", "time_zone": "UTC"}, headers={"if-match": '"1"'}
     )
     problem(stale, 412, "If-Match")
+    absent = await bridge.operator.put(
+        "/v1/tenants/lantern", json={"name": "L", "time_zone": "UTC"}, headers={"if-match": "*"}
+    )
+    problem(absent, 412, "If-Match")
 
 
 async def test_contacts(bridge: Bridge) -> None:

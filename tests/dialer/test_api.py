@@ -249,6 +249,8 @@ async def test_putting_is_idempotent_and_names_what_is_wrong(dialer: Dialer) -> 
     answer = await operator.put("/v1/campaigns/renewals", json={**CAMPAIGN, "ring": 1})
     assert (answer.status_code, answer.json()["field"]) == (422, "ring")
 
+    absent = await operator.put("/v1/campaigns/renewals", json=CAMPAIGN, headers={"if-match": "*"})
+    assert (absent.status_code, absent.json()["field"]) == (412, "If-Match")
     created = await operator.put("/v1/campaigns/renewals", json=CAMPAIGN)
     assert (created.status_code, created.headers["etag"], created.json()["state"]) == (201, '"1"', "draft")
     same = await operator.put("/v1/campaigns/renewals", json=CAMPAIGN)
@@ -287,6 +289,9 @@ async def test_lists_come_in_by_http(dialer: Dialer) -> None:
     once = {**CSV, "idempotency-key": "list-1"}
     answers = [await dialer.operator.post(path, content="phone\n+33639980150", headers=once) for _ in range(2)]
     assert [answer.json()["imported"] for answer in answers] == [1, 1]
+    assert answers[1].headers["idempotent-replay"] == "true"
+    another = await dialer.operator.post(path, content="phone\n+33639980151", headers=once)
+    assert (another.status_code, another.json()["field"]) == (409, "Idempotency-Key")
     assert (await dialer.operator.post(path, content=b"phone\n" + b"\n" * 100_000, headers=CSV)).status_code == 413
     assert (await dialer.operator.post(path, json={})).status_code == 415
     assert (await dialer.operator.post("/v1/campaigns/none/leads", content="phone\n", headers=CSV)).status_code == 404

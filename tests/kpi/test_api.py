@@ -24,6 +24,9 @@ async def test_tenants_are_put_once_and_versioned(kpi: Kpi) -> None:
     assert (again.status_code, again.json()) == (200, created.json())
     changed = await kpi.tenant(service_level_formula="of_answered")
     assert (changed.status_code, changed.json()["version"]) == (200, 2)
+    lamp = {"name": "Lamp", "time_zone": "UTC"}
+    absent = await kpi.operator.put("/v1/tenants/lamp", json=lamp, headers={"if-match": '"1"'})
+    assert absent.status_code == 412
     stale = await kpi.operator.put(
         "/v1/tenants/kettle", json={"name": "K", "time_zone": "UTC"}, headers={"if-match": '"1"'}
     )

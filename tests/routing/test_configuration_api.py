@@ -22,6 +22,8 @@ async def test_saying_the_same_again_changes_nothing(routing: Routing) -> None:
         ("agents/ann", {"name": "Ann", "pool_id": "main", "skills": {"french": 7}}, {"skills": ["billing"]}),
     ]
     for path, body, changed in declared:
+        absent = await routing.operator.put(f"/v1/{path}", json=body, headers={"if-match": "*"})
+        assert absent.status_code == 412
         created = await routing.operator.put(f"/v1/{path}", json=body)
         assert (created.status_code, created.json()["version"]) == (201, 1), created.text
         again = await routing.operator.put(f"/v1/{path}", json=body)

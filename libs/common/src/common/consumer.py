@@ -266,7 +266,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _bury(self, dead: Sequence[dead_letters.DeadLetter]) -> None:
         async def bury() -> None:
-            async with self._database.transaction() as session:
+            async with self._database.transaction(idle_seconds=IDLE_SECONDS) as session:
                 await dead_letters.add(session, dead, group=self.group, limit=self._dead_letter_limit)
 
         await self._retrying(bury)

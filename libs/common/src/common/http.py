@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from opentelemetry import context, propagate
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import Message, Receive
 
 from common import telemetry
 from common.auth import Principal, Role
@@ -106,32 +107,27 @@ class _TransactionalRoute(_Route):
             request.state.session = session
             if key is None:
                 return await inner(request)
-            return await _once(session, caller, key, request, lambda: inner(request))
+            return await _once(session, caller, key, request, inner)
 
 
-async def _once(
-    session: Session, caller: Principal, key: str, request: Request, act: Callable[[], Coroutine[Any, Any, Response]]
-) -> Response:
+async def _once(session: Session, caller: Principal, key: str, request: Request, act: Handler) -> Response:
     """Act, and store the answer with its effects; or give the stored answer of the first time.
 
     A second request at the same moment waits for the first one's transaction. Raises Conflict when the key was used
-    for another request.
+    for another request: another route, or another body, whose hash is taken while it is read.
     """
-    streamed = request.headers.get("content-type", "").startswith("text/csv")
-    body = b"" if streamed else await request.body()
     route = f"{request.method} {request.url.path}?{request.url.query}"
-    fingerprint = hashlib.sha256(route.encode() + b"\0" + body).digest()
+    fingerprint = _Fingerprint(route, request.receive)
     tenant = caller.tenant_id or FLOOR
     first = await session.fetchval(
         """
-        INSERT INTO idempotency_keys (tenant_id, caller, key, route, fingerprint) VALUES ($1, $2, $3, $4, $5)
+        INSERT INTO idempotency_keys (tenant_id, caller, key, route, fingerprint) VALUES ($1, $2, $3, $4, '')
         ON CONFLICT DO NOTHING RETURNING true
         """,
         tenant,
         caller.subject,
         key,
         route,
-        fingerprint,
     )
     if not first:
         row = await session.fetchrow(
@@ -140,16 +136,16 @@ async def _once(
             caller.subject,
             key,
         )
-        if row is None or row["fingerprint"] != fingerprint:
+        if row is None or row["fingerprint"] != await fingerprint.whole():
             raise Conflict("this Idempotency-Key was used for a different request", field="Idempotency-Key")
         if row["body"] is None:
             raise Conflict("it was done; its answer held a secret and was not kept", field="Idempotency-Key")
         return Response(row["body"], row["status"], {**row["headers"], "idempotent-replay": "true"})
-    response = await act()
+    response = await act(Request(request.scope, fingerprint))
     kept = {name: value for name, value in response.headers.items() if name in ("content-type", "etag", "location")}
     await session.execute(
         """
-        UPDATE idempotency_keys SET status = $4, headers = $5, body = $6
+        UPDATE idempotency_keys SET status = $4, headers = $5, body = $6, fingerprint = $7
         WHERE tenant_id = $1 AND caller = $2 AND key = $3
         """,
         tenant,
@@ -158,8 +154,30 @@ async def _once(
         response.status_code,
         kept,
         None if response.headers.get("cache-control") == "no-store" else bytes(response.body),
+        await fingerprint.whole(),
     )
     return response
+
+
+class _Fingerprint:
+    """Receives a request's body and hashes it on the way, so that a long one need not be held."""
+
+    def __init__(self, route: str, receive: Receive) -> None:
+        self._hash = hashlib.sha256(route.encode() + b"\0")
+        self._receive = receive
+        self._more = True
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._hash.update(message.get("body", b""))
+        self._more = message.get("more_body", False)
+        return message
+
+    async def whole(self) -> bytes:
+        """After the end of the body, wherever its reader has stopped."""
+        while self._more:
+            await self()
+        return self._hash.digest()
 
 
 async def _session(request: Request) -> Session:
@@ -265,10 +283,15 @@ def answer_put(response: Response, version: int, *, created: bool) -> None:
     response.headers["etag"] = etag(version)
 
 
-def check_if_match(request: Request, version: int) -> None:
-    """Raises PreconditionFailed when If-Match is sent and names another version."""
+def check_if_match(request: Request, version: int | None) -> None:
+    """Raises PreconditionFailed when If-Match is sent and does not fit; nothing fits what is absent (RFC 9110,
+    section 13.1.1), whose `version` is None."""
     wanted = request.headers.get("if-match")
-    if wanted is not None and wanted.strip() not in ("*", etag(version)):
+    if wanted is None:
+        return
+    if version is None:
+        raise PreconditionFailed("there is no present version", field="If-Match")
+    if wanted.strip() not in ("*", etag(version)):
         raise PreconditionFailed(f"the present version is {etag(version)}", field="If-Match")
 
 

@@ -128,7 +128,7 @@ async def put_tenant(
         session,
         wanted,
         request.app.state.runtime.clock,
-        lambda version: check_if_match(request, version or 0),
+        lambda version: check_if_match(request, version),
     )
     answer_put(response, tenant.version, created=created)
     return _tenant(tenant)

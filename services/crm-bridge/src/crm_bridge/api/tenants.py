@@ -87,8 +87,8 @@ async def put_tenant(
     if tenant_id == FLOOR:
         raise Invalid(f"tenant_id: {FLOOR} is the floor itself and has no contacts", field="tenant_id")
     if "if-match" in request.headers:
-        present = await store.by_id(session, tenant_id)
-        check_if_match(request, present[1] if present else 0)
+        present = await store.by_id(session, tenant_id, locked=True)
+        check_if_match(request, None if present is None else present[1])
     tenant = Tenant(
         tenant_id=tenant_id,
         name=body.name,

@@ -149,9 +149,11 @@ async def put_webhook(
     tenant replaces its own here and creates with POST. Enabling a disabled endpoint resumes what is pending."""
     state = request.app.state.runtime.state
     endpoint = _endpoint(body, caller)
-    if caller.tenant_id is not None or "if-match" in request.headers:
-        present = await service.get(session, webhook_id, locked=True)
-        check_if_match(request, present.version)
+    if caller.tenant_id is not None:
+        await service.get(session, webhook_id, locked=True)
+    if "if-match" in request.headers:
+        present = await store.by_id(session, webhook_id, locked=True)
+        check_if_match(request, None if present is None else present.version)
     put = await service.put(session, webhook_id, endpoint, vault=state.vault, allow_private=state.allow_private)
     response.status_code = 200 if put.secret is None else 201
     return _made(put, response)

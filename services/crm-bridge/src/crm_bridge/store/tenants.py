@@ -43,9 +43,13 @@ async def settings(session: Session, tenant_ids: Iterable[str]) -> dict[str, Ten
     return {row["tenant_id"]: Tenant(**dict(row)).settings() for row in rows}
 
 
-async def by_id(session: Session, tenant_id: str) -> tuple[Tenant, int] | None:
-    """The tenant and its version."""
-    row = await session.fetchrow(f"SELECT {_TENANT}, version FROM tenants WHERE tenant_id = $1", tenant_id)  # noqa: S608
+async def by_id(session: Session, tenant_id: str, *, locked: bool = False) -> tuple[Tenant, int] | None:
+    """The tenant and its version, held until the transaction ends when `locked`."""
+    lock_clause = "FOR NO KEY UPDATE" if locked else ""
+    row = await session.fetchrow(
+        f"SELECT {_TENANT}, version FROM tenants WHERE tenant_id = $1 {lock_clause}",  # noqa: S608
+        tenant_id,
+    )
     return None if row is None else _with_version(dict(row))
 
 

@@ -13,15 +13,17 @@ from common.events.dialer import CampaignPaused, CampaignStarted
 from dialer.domain.campaign import Campaign, Tenant
 from dialer.store import campaigns, leads
 
-CheckVersion = Callable[[int], None]
-"""Raises PreconditionFailed when the present version is not the one that the caller has seen."""
+CheckVersion = Callable[[int | None], None]
+"""Raises PreconditionFailed when the present version (None: absent) is not the one that the caller has seen."""
 
 
 async def put_tenant(session: Session, wanted: Tenant, check_version: CheckVersion) -> tuple[Tenant, int, bool]:
     """Create or replace; returns the tenant, its version (risen only if something changed) and whether it is new."""
     present = await campaigns.tenant(session, wanted.tenant_id, lock=True)
-    if present is None and await campaigns.insert_tenant(session, wanted):
-        return wanted, 1, True
+    if present is None:
+        check_version(None)
+        if await campaigns.insert_tenant(session, wanted):
+            return wanted, 1, True
     present = present or await campaigns.tenant(session, wanted.tenant_id, lock=True)
     if present is None:
         raise NotFound(f"no tenant {wanted.tenant_id}")
@@ -43,8 +45,10 @@ async def put_campaign(
     present = await campaigns.campaign(session, wanted.campaign_id, lock=True)
     if await campaigns.tenant(session, wanted.tenant_id) is None:
         raise Invalid(f"there is no tenant {wanted.tenant_id!r}", field="tenant_id")
-    if present is None and await campaigns.insert_campaign(session, wanted, clock.now()):
-        return wanted, 1, True
+    if present is None:
+        check_version(None)
+        if await campaigns.insert_campaign(session, wanted, clock.now()):
+            return wanted, 1, True
     present = present or await campaigns.campaign(session, wanted.campaign_id, lock=True)
     if present is None:
         raise NotFound(f"no campaign {wanted.campaign_id}")

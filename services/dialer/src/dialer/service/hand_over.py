@@ -126,7 +126,7 @@ class HandOvers:
                 log.warning("routing cannot take attempt %s yet: %s", attempt.attempt_id, reason)
                 await self._again(request, RETRY_SECONDS)
             case None:
-                log.error("attempt %s could not be handed over in time", attempt.attempt_id)
+                log.warning("attempt %s could not be handed over in time", attempt.attempt_id)
                 hand_overs.add(1, {"result": "too_late"})
                 await self._finish(request, RoutingUnreachable())
 

@@ -72,8 +72,7 @@ async def put_tenant(
     await tenants.lock(session, tenant_id)
     present = await tenants.get(session, tenant_id)
     version = 1 if present is None else present.version
-    if present is not None:
-        check_if_match(request, present.version)
+    check_if_match(request, None if present is None else present.version)
     wanted = Tenant(tenant_id, body.name, body.time_zone, body.service_level_formula, version)
     if present != wanted:
         if present is not None:
