@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.service import Runtime, Wiring, every, run
 
-from kpi.api import routers
+from kpi.api import ROUTERS
 from kpi.config import Settings
 from kpi.consumer import HANDLED, TOPICS, handle
 from kpi.service import counting
@@ -22,7 +22,7 @@ async def wire(runtime: Runtime) -> Wiring:
             await counting.prune(session, runtime.clock.now())
 
     return Wiring(
-        routers=routers,
+        routers=ROUTERS,
         consumers=[runtime.consumer(topics=TOPICS, handle=handle, handles=HANDLED)],
         tasks={
             "gauges": lambda: every(REFRESH_SECONDS, gauges.refresh),

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from kpi.api import definitions, intervals, live, summary, tenants
 
-routers = [tenants.router, intervals.router, live.router, summary.router, definitions.router]
+ROUTERS = (tenants.router, intervals.router, live.router, summary.router, definitions.router)
