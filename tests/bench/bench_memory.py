@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import uvloop
 from aiokafka import TopicPartition
+from brokers import broker
 from common.envelope import event_type
 from common.kafka import Kafka
 from plateau.client import Client
@@ -120,14 +123,20 @@ async def caught_up(client: Client) -> None:
 
 
 async def main(calls: int) -> None:
-    state = State(Path(tempfile.mkdtemp()))
-    async with running_stack(state, speed=1.0) as stack, Client(stack.urls, stack.token(), patience=120) as client:
-        await configure(client)
-        await asyncio.sleep(3)
-        rest = measure(stack)
-        rate = await drive(client, Kafka(stack.bootstrap_servers, idle_pause_ms=10), calls)
-        await caught_up(client)
-        after = measure(stack)
+    with tempfile.TemporaryDirectory() as directory:
+        state = State(Path(directory))
+        async with AsyncExitStack() as running:
+            kafka = await running.enter_async_context(broker(state.directory / "broker"))
+            os.environ["KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers
+            os.environ["KAFKA_IDLE_PAUSE_MS"] = str(kafka.idle_pause_ms)
+            stack = await running.enter_async_context(running_stack(state, speed=1.0))
+            client = await running.enter_async_context(Client(stack.urls, stack.token(), patience=120))
+            await configure(client)
+            await asyncio.sleep(3)
+            rest = measure(stack)
+            rate = await drive(client, kafka, calls)
+            await caught_up(client)
+            after = measure(stack)
     print(f"all five services: {rate:.0f} calls/s from ring to charge, {calls:,} calls")
     for service, before in rest.items():
         print(f"{service:12} {before:7.1f} MiB at rest  {after[service]:7.1f} MiB after")

@@ -30,10 +30,11 @@ import httpx
 import msgspec
 import uvloop
 from aiokafka import TopicPartition
+from brokers import broker
 from common.envelope import event_type
 from common.kafka import Kafka
 from common.migrations import provision, upgrade
-from plateau.servers import apache_kafka, kafka_available, noida, postgres
+from plateau.servers import postgres
 from plateau.stack import ServiceProcess
 from plateau.state import State
 
@@ -175,21 +176,18 @@ async def measure(http: httpx.AsyncClient, current: list[Load], rate: int, secon
 async def main(directory: Path, seconds: float) -> None:
     state = State(directory)
     figures: dict[str, float] = {}
-    missing = kafka_available()
-    start, idle_pause_ms = (apache_kafka, 0) if missing is None else (noida, 5)
-    async with postgres(state.directory / "postgres") as server, start(state.directory / "kafka") as broker:
-        kafka = Kafka(broker.bootstrap_servers, idle_pause_ms=idle_pause_ms)
+    async with postgres(state.directory / "postgres") as server, broker(state.directory / "kafka") as kafka:
         await kafka.create_topics()
         url = await asyncio.to_thread(provision, server.url, "routing", "secret")
         await asyncio.to_thread(upgrade, "routing", url)
         issuer = state.issuer
         environment = {
             "DATABASE_URL": url,
-            "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "JWKS_URL": issuer.jwks_url,
             "JWT_ISSUER": issuer.issuer,
             "JWT_AUDIENCE": issuer.audience,
-            "KAFKA_IDLE_PAUSE_MS": str(idle_pause_ms),
+            "KAFKA_IDLE_PAUSE_MS": str(kafka.idle_pause_ms),
         }
         process = ServiceProcess("routing", state, 8301, environment)
         await process.start()
@@ -201,8 +199,7 @@ async def main(directory: Path, seconds: float) -> None:
             async with httpx.AsyncClient(base_url=process.url, headers=headers, timeout=30, trust_env=False) as http:
                 await configure(http)
                 await ready.wait()
-                used = "Apache Kafka" if missing is None else f"the local broker ({missing})"
-                print(f"{AGENTS:,} agents, {QUEUES} queues, one routing process, {used}; first to warm up:", flush=True)
+                print(f"{AGENTS:,} agents, {QUEUES} queues, one routing process; first to warm up:", flush=True)
                 await measure(http, current, 200, WARM_UP_SECONDS)
                 for rate in RATES:
                     p50, p99 = await measure(http, current, rate, seconds)
