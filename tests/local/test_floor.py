@@ -131,6 +131,8 @@ def test_a_right_floor_is_read_with_every_default() -> None:
         ('"14:00", "20:00"', '"12:00", "20:00"', 'hours overlap, not "10:00-13:00, 12:00-20:00"'),
         ('"14:00", "20:00"', '"2 pm", "20:00"', 'must be a time of day such as "09:30" (in quotes), not "2 pm"'),
         ("{mon: ", "{monday: ", 'is no day: mon, tue, wed, thu, fri, sat, sun, not "monday"'),
+        ("    currency: EUR", "    directory: {desk: 12}", "not a phone number"),
+        ("        required_skills: [french]", "        recording: maybe", "must be one of never, with_consent, always"),
         ("id: berthe", "id: Berthe!", 'not "Berthe!"'),
         ("id: berthe", "id: alma-001", 'this agent is already on line 6, not "alma-001"'),
         ("    currency: EUR", "    currency: [EUR]", "must be a single value"),

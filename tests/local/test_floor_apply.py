@@ -26,12 +26,13 @@ tenants:
     name: Paper Boats
     time_zone: Europe/Paris
     closing_dispositions: [settled, cancelled]
+    directory: {night-desk: "+33 1 99 00 01 99"}
     tariff: {price_per_closed_case: "4.20"}
     webhooks:
       boats-hook: {url: "https://boats.example/hook", event_types: [case.closed.v1]}
     queues:
       orders: {pool: room, required_skills: [french], overflow: {queue: late, after_seconds: 30}}
-      late: {pool: room, priority: 2}
+      late: {pool: room, priority: 2, recording: with_consent}
     campaigns:
       autumn:
         name: Autumn
@@ -158,7 +159,7 @@ async def test_a_refusal_names_the_line_and_what_stands_and_applying_goes_on(
     services.refusals["/v1/queues/orders"] = reason
     with pytest.raises(NotApplied) as refused:
         await apply(client, await plan(client, floor))
-    assert str(refused.value).startswith("floor.yaml:16:")
+    assert str(refused.value).startswith("floor.yaml:17:")
     assert 'queue orders: overflow.after_seconds: too long (said by routing, status 422), not "30"' in str(
         refused.value
     )
@@ -184,6 +185,8 @@ async def test_an_export_applies_without_a_change(services: Services, client: Cl
     assert again.pending == (), text
     assert again.elsewhere == ()
     assert "overflow: {queue: late, after_seconds: 30}" in text
+    assert "recording: with_consent" in text
+    assert "night-desk: '+33199000199'" in text
 
 
 async def test_a_skill_leaves_its_pool_after_those_who_named_it(

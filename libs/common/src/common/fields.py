@@ -8,6 +8,7 @@ from fastapi import Path, Query
 from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, StringConstraints
 
+from common.phone import normalise
 from common.time_zones import is_time_zone
 
 SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
@@ -31,6 +32,10 @@ def _known_time_zone(name: str) -> str:
 
 TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_time_zone)]
 """The IANA name of a time zone."""
+
+
+PhoneNumber = Annotated[str, StringConstraints(max_length=40), AfterValidator(normalise)]
+"""In international form; read as E.164."""
 
 
 def _known_region(code: str) -> str:

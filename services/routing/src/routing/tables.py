@@ -40,6 +40,7 @@ class Tenant(Base, table=True):
     tenant_id: str = Field(primary_key=True)
     name: str
     time_zone: str
+    directory: dict[str, str] = _json()
     version: int
     updated_at: datetime = _moment()
 
@@ -79,6 +80,7 @@ class QueueRow(Base, table=True):
         sa_column=Column(String, ForeignKey("queues.id", name="queues_overflow"), nullable=True)
     )
     overflow_after_seconds: float | None
+    recording: str = Field(sa_column=Column(String, nullable=False, server_default="never"))
     version: int
     updated_at: datetime = _moment()
 

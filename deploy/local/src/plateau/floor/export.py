@@ -55,9 +55,10 @@ async def export(client: Client) -> str:
         ("billing", "tenant"),
         ("crm-bridge", "webhook"),
         ("dialer", "campaign"),
+        ("routing", "tenant"),
     ]
     answers = await asyncio.gather(*(_all(client, service, kind) for service, kind in asked))
-    pools, agents, queues, tenants, payers, webhooks, campaigns = answers
+    pools, agents, queues, tenants, payers, webhooks, campaigns, callers = answers
     floor: dict[str, Any] = {"pools": {}, "tenants": {}}
     for pool_id, pool in pools.items():
         own = [_agent(key, agent) for key, agent in agents.items() if agent["pool_id"] == pool_id]
@@ -77,6 +78,7 @@ async def export(client: Client) -> str:
                 "currency": payers.get(tenant_id, {}).get("currency", "EUR"),
                 "reopen_window_days": tenant["reopen_window_days"],
                 "closing_dispositions": _FlowList(tenant["closing_dispositions"]),
+                "directory": callers.get(tenant_id, {}).get("directory"),
                 "tariff": None if tariff is None else _tariff(tariff),
                 "webhooks": {key: _webhook(one) for key, one in webhooks.items() if one["tenant_id"] == tenant_id},
                 "queues": {key: _queue(one) for key, one in queues.items() if one["tenant_id"] == tenant_id},

@@ -42,6 +42,8 @@ class Tenant(Item):
     currency: str = "EUR"
     reopen_window_days: int = 14
     closing_dispositions: tuple[str, ...] = ()
+    directory: Mapping[str, str] = field(default_factory=dict)
+    """Numbers outside, by name."""
     tariff: Tariff | None = None
 
 
@@ -79,6 +81,7 @@ class Queue(Item):
     wrap_up_seconds: float = 60
     max_wait_seconds: float | None = None
     overflow: Overflow | None = None
+    recording: str = "never"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,12 +17,14 @@ import phonenumbers
 import yaml
 from common.events import CATALOGUE
 from common.money import EXPONENTS, InvalidMoney, Money
+from common.phone import InvalidPhone, normalise
 
 from plateau.floor.document import SLUG, Document, Fields, Place, Wrong, decimal, suggestion
 from plateau.floor.model import Agent, Campaign, Floor, Overflow, Pool, Queue, Tariff, Tenant, Webhook
 
 EVENT_TYPES: Final = tuple(kind for kind in CATALOGUE if kind.startswith("case."))
 CHANNELS: Final = ("voice", "chat", "email", "post")
+RECORDING: Final = ("never", "with_consent", "always")
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 RESERVED_TENANT: Final = "floor"
 MOST_POSITIONS: Final = 20_000
@@ -114,6 +116,7 @@ def _tenant(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path
             currency=currency,
             reopen_window_days=fields.integer("reopen_window_days", 14, low=0, high=3650),
             closing_dispositions=tuple(text for text, _ in dispositions),
+            directory=_directory(fields),
             tariff=_tariff(draft, fields, currency),
             place=fields.place,
             places=fields.places,
@@ -182,11 +185,31 @@ def _queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue:
         wrap_up_seconds=fields.number("wrap_up_seconds", 60, low=0, high=DAY_SECONDS),
         max_wait_seconds=fields.optional_number("max_wait_seconds", low=SHORTEST, high=DAY_SECONDS),
         overflow=_overflow(draft, fields),
+        recording=fields.text("recording", "never", check=_recording),
         place=fields.place,
         places=_renamed(fields.places, {"pool": "pool_id"}),
     )
     fields.done()
     return queue
+
+
+def _directory(tenant: Fields) -> dict[str, str]:
+    node = tenant.node_of("directory")
+    if node is None:
+        return {}
+    fields = tenant.document.fields(node, tenant.path_of("directory"))
+    found = {}
+    for name, inner, path in fields.entries():
+        text = tenant.document.scalar(inner, path)
+        if text is None:
+            continue
+        if not SLUG.fullmatch(name):
+            tenant.document.refuse(inner, path, _ID_RULE, name)
+        try:
+            found[name] = normalise(text)
+        except InvalidPhone as wrong:
+            tenant.document.refuse(inner, path, str(wrong), text)
+    return found
 
 
 def _overflow(draft: Draft, queue: Fields) -> Overflow | None:
@@ -358,6 +381,12 @@ def _region(text: str) -> str:
 def _channel(text: str) -> str:
     if text not in CHANNELS:
         raise ValueError(f"must be one of {', '.join(CHANNELS)}")
+    return text
+
+
+def _recording(text: str) -> str:
+    if text not in RECORDING:
+        raise ValueError(f"must be one of {', '.join(RECORDING)}")
     return text
 
 

@@ -72,7 +72,7 @@ def _resource(kind: str, item: Item, service: str, body: dict[str, Any]) -> Reso
 def tenant_bodies(tenant: Tenant) -> Iterator[tuple[str, dict[str, Any]]]:
     """What each service must know of a tenant."""
     both = {"name": tenant.name, "time_zone": tenant.time_zone}
-    yield "routing", both
+    yield "routing", {**both, "directory": dict(tenant.directory)}
     yield (
         "crm-bridge",
         {
@@ -108,6 +108,7 @@ def queue_body(queue: Queue) -> dict[str, Any]:
         "overflow": None
         if overflow is None
         else {"queue_id": overflow.queue_id, "after_seconds": overflow.after_seconds},
+        "recording": queue.recording,
     }
 
 

@@ -8,6 +8,8 @@ from common.events.base import Event, Moment
 
 Channel = Literal["voice", "chat", "email", "post"]
 Direction = Literal["inbound", "outbound"]
+Recording = Literal["on", "paused", "off"]
+Supervision = Literal["listen", "whisper", "barge", "off"]
 AgentState = Literal["available", "offered", "busy", "wrap_up", "break", "logged_out"]
 
 
@@ -52,6 +54,9 @@ class CallOffered(CallEvent, frozen=True, kw_only=True):
     """A PBX (or the dialer, after an answer) presented a call to a queue."""
 
     TYPE: ClassVar[str] = "call.offered.v1"
+
+    transferred_from: str | None = None
+    """The call that this one goes on from: the same caller, handed on by its agent."""
 
 
 class CallQueued(CallEvent, frozen=True, kw_only=True):
@@ -119,8 +124,48 @@ class CallAbandoned(CallEvent, frozen=True, kw_only=True):
     """hung_up: by the caller; wait_limit: its maximum wait passed (outbound: two seconds)."""
 
 
+class CallHeld(CallEvent, frozen=True, kw_only=True):
+    """The agent has put the caller on hold."""
+
+    TYPE: ClassVar[str] = "call.held.v1"
+
+    agent_id: str
+
+
+class CallResumed(CallEvent, frozen=True, kw_only=True):
+    """Agent and caller speak again."""
+
+    TYPE: ClassVar[str] = "call.resumed.v1"
+
+    agent_id: str
+    held_seconds: float
+    """This time."""
+
+
+class CallRecordingChanged(CallEvent, frozen=True, kw_only=True):
+    """The conversation is recorded from now on, or no longer (paused: the same recording may go on)."""
+
+    TYPE: ClassVar[str] = "call.recording_changed.v1"
+
+    agent_id: str
+    recording: Recording
+    consent: bool
+    """Whether the caller has said yes; a queue that records always asks before (an announcement), not here."""
+
+
+class CallSupervised(CallEvent, frozen=True, kw_only=True):
+    """A supervisor hears the call (listen), is heard by the agent alone (whisper) or by both (barge); off: no more."""
+
+    TYPE: ClassVar[str] = "call.supervised.v1"
+
+    agent_id: str
+    supervisor_id: str
+    mode: Supervision
+
+
 class CallEnded(CallEvent, frozen=True, kw_only=True):
-    """The conversation is over; the agent wraps up."""
+    """The conversation is over; the agent wraps up. A transferred caller goes on elsewhere: as another call of ours, or
+    at a number outside."""
 
     TYPE: ClassVar[str] = "call.ended.v1"
 
@@ -129,6 +174,10 @@ class CallEnded(CallEvent, frozen=True, kw_only=True):
     ended_at: Moment
     wait_seconds: float
     talk_seconds: float
+    """With the time on hold."""
+    held_seconds: float = 0.0
+    transferred_to_call_id: str | None = None
+    transferred_to_number: str | None = None
 
 
 class CallWrappedUp(CallEvent, frozen=True, kw_only=True):

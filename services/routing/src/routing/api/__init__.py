@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from routing.api import agents, calls, commands, configuration, streams, telephony
+from routing.api import agents, calls, commands, configuration, conversation, streams, telephony
 
 ROUTERS = [
     configuration.router,
     calls.reading,
     calls.router,
+    conversation.router,
     agents.router,
     commands.router,
     streams.router,

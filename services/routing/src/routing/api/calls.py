@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from common.auth import Role
 from common.errors import Invalid, NotFound
-from common.events.routing import Channel, Direction
+from common.events.routing import Channel, Direction, Recording
 from common.fields import SLUG, Line, Slug, TenantFilter
 from common.http import (
     Caller,
@@ -108,6 +108,12 @@ class CallView(Model):
     campaign_id: str | None
     lead_id: str | None
     attempt_id: str | None
+    on_hold: bool
+    recording: Recording | None
+    """Null: nobody speaks."""
+    transferred_from: str | None
+    transferred_to: str | None
+    """The call that the caller went on as, or the number outside."""
 
 
 def offer_of(offer: CallOffer, call_id: str, home: QueueHome, now: datetime) -> inputs.OfferCall:
@@ -146,9 +152,10 @@ async def offer_call(offer: CallOffer, caller: Caller, here: Here, key: Idempote
     return CallAccepted(command_id=sent, call_id=given.call_id)
 
 
-async def _about(
-    kind: type[Any], call_id: str, caller: Caller, here: Here, key: str | None, **fields: str | None
+async def about_call(
+    kind: type[Any], call_id: str, caller: Caller, here: Here, key: str | None, **fields: Any
 ) -> Accepted:
+    """Send an input about a call to its pool. Raises NotFound for a call of no queue that the caller may see."""
     home = await here.directory.home_of_call(call_id, caller)
     given = kind(
         tenant_id=home.tenant_id,
@@ -170,7 +177,7 @@ async def hang_up(
     agent_id = body.agent_id if body else None
     if agent_id is not None or not caller.has(Role.OPERATOR, Role.SERVICE):
         agent_id = acting_agent(caller, agent_id)
-    return await _about(inputs.HangUp, call_id, caller, here, key, agent_id=agent_id)
+    return await about_call(inputs.HangUp, call_id, caller, here, key, agent_id=agent_id)
 
 
 @router.post("/calls/{call_id}/accept", status_code=202, dependencies=[OrAgent])
@@ -179,7 +186,7 @@ async def accept(
 ) -> Accepted:
     """The agent takes the call that rings at them."""
     agent_id = acting_agent(caller, body.agent_id if body else None)
-    return await _about(inputs.Accept, call_id, caller, here, key, agent_id=agent_id)
+    return await about_call(inputs.Accept, call_id, caller, here, key, agent_id=agent_id)
 
 
 @router.post("/calls/{call_id}/decline", status_code=202, dependencies=[OrAgent])
@@ -188,7 +195,7 @@ async def decline(
 ) -> Accepted:
     """The agent does not take the call: it goes back to its place, the agent on a break."""
     agent_id = acting_agent(caller, body.agent_id if body else None)
-    return await _about(inputs.Decline, call_id, caller, here, key, agent_id=agent_id)
+    return await about_call(inputs.Decline, call_id, caller, here, key, agent_id=agent_id)
 
 
 @router.post("/calls/{call_id}/wrap-up", status_code=202, dependencies=[OrAgent])
@@ -198,7 +205,7 @@ async def wrap_up(
     """The agent's work for the ended call is done."""
     agent_id = acting_agent(caller, body.agent_id if body else None)
     disposition = body.disposition if body else None
-    return await _about(inputs.WrapUp, call_id, caller, here, key, agent_id=agent_id, disposition=disposition)
+    return await about_call(inputs.WrapUp, call_id, caller, here, key, agent_id=agent_id, disposition=disposition)
 
 
 @reading.get(
@@ -259,4 +266,8 @@ def view_of(pool_id: str, call: Call) -> CallView:
         campaign_id=call.campaign_id,
         lead_id=call.lead_id,
         attempt_id=call.attempt_id,
+        on_hold=isinstance(state, Talking) and state.held_since is not None,
+        recording=state.recording if isinstance(state, Talking) else None,
+        transferred_from=call.transferred_from,
+        transferred_to=call.transferred_to,
     )

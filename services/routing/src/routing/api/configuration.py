@@ -9,7 +9,7 @@ import asyncpg
 from common.auth import Role
 from common.errors import Invalid, NotFound
 from common.events.routing import AgentState, Channel
-from common.fields import SLUG, Line, Slug, TenantFilter, TenantPath, TimeZone
+from common.fields import SLUG, Line, PhoneNumber, Slug, TenantFilter, TenantPath, TimeZone
 from common.http import (
     Db,
     Model,
@@ -31,7 +31,7 @@ from pydantic import Field
 
 from routing.api.state import Seconds, SlugPath, check_floor
 from routing.domain.agents import AfterCall, Busy, OnBreak, Ringing
-from routing.domain.configuration import Overflow
+from routing.domain.configuration import Overflow, RecordingRule
 from routing.service import configuration as service
 from routing.store import configuration as store
 from routing.store.reading import agent_of
@@ -48,6 +48,8 @@ PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 class TenantBody(Model):
     name: Line
     time_zone: TimeZone = Field(examples=["Europe/Paris"])
+    directory: dict[Slug, PhoneNumber] = Field({}, max_length=1000, examples=[{"night-desk": "+33639980002"}])
+    """Numbers outside that agents may hand callers on to, by name."""
 
 
 class TenantView(TenantBody):
@@ -87,6 +89,8 @@ class QueueBody(Model):
     """Limit of the wrap-up."""
     max_wait_seconds: PositiveSeconds | None = None
     overflow: OverflowBody | None = None
+    recording: RecordingRule = "never"
+    """always: from the answer on (tell the caller before); with_consent: once the caller has said yes."""
 
 
 class QueueView(QueueBody):
@@ -129,7 +133,9 @@ async def put_tenant(
     if tenant_id == FLOOR:
         raise Invalid(f"{FLOOR!r} is the floor itself", field="tenant_id")
     clock = request.app.state.runtime.clock
-    row, created = await service.put_tenant(session, tenant_id, body.name, body.time_zone, clock, _checker(request))
+    row, created = await service.put_tenant(
+        session, tenant_id, body.name, body.time_zone, body.directory, clock, _checker(request)
+    )
     answer_put(response, row["version"], created=created)
     return _tenant(row)
 
@@ -250,7 +256,8 @@ async def list_agents(
 
 
 def _tenant(row: asyncpg.Record) -> TenantView:
-    return TenantView(id=row["tenant_id"], name=row["name"], time_zone=row["time_zone"], version=row["version"])
+    names = ("name", "time_zone", "directory", "version")
+    return TenantView(id=row["tenant_id"], **{name: row[name] for name in names})
 
 
 def _pool(row: asyncpg.Record) -> PoolView:

@@ -72,6 +72,12 @@ class Directory:
                     self._queues[row["id"]] = QueueHome(row["tenant_id"], row["pool_id"], row["channel"])
         return {queue_id: self._queues[queue_id] for queue_id in wanted if queue_id in self._queues}
 
+    async def number(self, tenant_id: str, name: str) -> str | None:
+        """A number of the tenant's directory; read anew each time, because it may change."""
+        async with self._database.transaction() as session:
+            row = await store.tenant(session, tenant_id)
+        return None if row is None else row["directory"].get(name)
+
     async def agents(self, wanted: Collection[str]) -> dict[str, str]:
         """The pools of those agents that exist."""
         missing = [agent_id for agent_id in set(wanted) if agent_id not in self._agents]

@@ -18,8 +18,12 @@ from common.events import (
     CallAssigned,
     CallEnded,
     CallEvent,
+    CallHeld,
     CallOfferMissed,
     CallQueued,
+    CallRecordingChanged,
+    CallResumed,
+    CallSupervised,
 )
 from common.fields import Line, Slug
 from common.http import Caller, Model, PlainRouter, require
@@ -181,7 +185,9 @@ def _command(
 @router.get("/telephony/stream", response_class=StreamingResponse, responses=STREAM)
 async def stream_commands(caller: Caller, here: Here, request: Request) -> StreamingResponse:
     """What a PBX has to do: `snapshot` (every live call, as `GET /v1/calls/{id}`), then `ring`, `stop_ringing`,
-    `bridge`, `play` (`what`: queue or no_agent) and `release`, each with call_id, external_id, queue_id, tenant_id."""
+    `bridge`, `hold`, `resume`, `record` (`recording`: on, paused, off), `supervise` (`supervisor_id`; `mode`: listen,
+    whisper, barge, off), `play` (`what`: queue or no_agent), `release` and `transfer` (instead of release: the caller
+    goes on as `to_call_id` or to `to_number`), each with call_id, external_id, queue_id, tenant_id."""
     return streamed(_command_lines(caller, here.streams, request.app.state.runtime.database))
 
 
@@ -240,7 +246,17 @@ def commands_of(event: CallEvent, seen: Seen) -> Iterable[Sent]:
             if event.reason != "hung_up":
                 yield command("play", what="no_agent")
             yield command("release")
-        case CallEnded():
+        case CallHeld():
+            yield command("hold")
+        case CallResumed():
+            yield command("resume")
+        case CallRecordingChanged():
+            yield command("record", recording=event.recording)
+        case CallSupervised():
+            yield command("supervise", supervisor_id=event.supervisor_id, mode=event.mode)
+        case CallEnded(transferred_to_call_id=None, transferred_to_number=None):
             yield command("release")
+        case CallEnded():
+            yield command("transfer", to_call_id=event.transferred_to_call_id, to_number=event.transferred_to_number)
         case _:
             return

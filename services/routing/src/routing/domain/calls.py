@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 import msgspec
-from common.events.routing import Channel, Direction
+from common.events.routing import Channel, Direction, Recording
 
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):
@@ -32,8 +32,14 @@ class Offered(msgspec.Struct, frozen=True, tag="offered"):
 
 
 class Talking(msgspec.Struct, frozen=True, tag="talking"):
+    """`held_since` while the caller is on hold, `held_seconds` what was held before."""
+
     agent_id: str
     answered_at: datetime
+    held_since: datetime | None = None
+    held_seconds: float = 0.0
+    recording: Recording = "off"
+    consent: bool = False
 
 
 class WrappingUp(msgspec.Struct, frozen=True, tag="wrapping_up"):
@@ -43,6 +49,7 @@ class WrappingUp(msgspec.Struct, frozen=True, tag="wrapping_up"):
     answered_at: datetime
     ended_at: datetime
     limit_at: datetime
+    held_seconds: float = 0.0
 
 
 class Abandoned(msgspec.Struct, frozen=True, tag="abandoned"):
@@ -103,6 +110,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     offers: int
     state: CallState
+    transferred_from: str | None = None
+    transferred_to: str | None = None
+    """Another call's id, or a number outside."""
 
     @property
     def state_name(self) -> CallStateName:

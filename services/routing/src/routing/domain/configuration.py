@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from common.events.routing import Channel
 
@@ -11,6 +13,10 @@ class Overflow(msgspec.Struct, frozen=True):
 
     queue_id: str
     after_seconds: float
+
+
+RecordingRule = Literal["never", "with_consent", "always"]
+"""always: from the answer on (the caller was told before); with_consent: once the caller has said yes."""
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +39,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     max_wait_seconds: float | None
     overflow: Overflow | None
     version: int
+    recording: RecordingRule = "never"
 
 
 class AgentProfile(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from typing import assert_never
 import msgspec
 from common.events import AgentLoggedIn, CallAnswered, CallOffered
 
-from routing.domain import inputs
+from routing.domain import conversation, inputs
 from routing.domain.agents import (
     AfterCall,
     Agent,
@@ -71,6 +71,16 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
             return _decline(turn, given)
         case inputs.WrapUp():
             return _wrap_up(turn, given)
+        case inputs.Hold():
+            return conversation.hold(turn, given)
+        case inputs.Resume():
+            return conversation.resume(turn, given)
+        case inputs.Record():
+            return conversation.record(turn, given)
+        case inputs.Supervise():
+            return conversation.supervise(turn, given)
+        case inputs.Transfer():
+            return conversation.transfer(turn, given)
         case inputs.LogIn():
             return _log_in(turn, given)
         case inputs.LogOut():
@@ -123,8 +133,9 @@ def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:
         sequence=1,
         offers=0,
         state=Queued(None, None),
+        transferred_from=given.transferred_from,
     )
-    turn.tell(CallOffered, call, queued_at=None)
+    turn.tell(CallOffered, call, queued_at=None, transferred_from=given.transferred_from)
     turn.enter(call, queue)
     return None
 
@@ -170,6 +181,7 @@ def _accept(turn: Turn, given: inputs.Accept) -> str | None:
             )
             agent = turn.pool.agents[agent_id]
             turn.move(agent, Busy(now, call.id, call.tenant_id, ThenAvailable()), call.traceparent)
+            conversation.begin(turn, call)
             return None
         case Talking(agent_id=agent_id) if agent_id == given.agent_id:
             return None

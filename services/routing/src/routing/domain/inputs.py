@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import ClassVar, Literal, TypeAlias
 
 from common.events.base import Event
-from common.events.routing import Channel, Direction
+from common.events.routing import Channel, Direction, Recording, Supervision
 
 from routing.domain.configuration import AgentProfile, Queue
 
@@ -45,6 +45,7 @@ class OfferCall(Input, frozen=True, kw_only=True):
     campaign_id: str | None = None
     lead_id: str | None = None
     attempt_id: str | None = None
+    transferred_from: str | None = None
 
 
 class HangUp(Input, frozen=True, kw_only=True):
@@ -78,6 +79,52 @@ class WrapUp(Input, frozen=True, kw_only=True):
     call_id: str
     agent_id: str
     disposition: str | None = None
+
+
+class Hold(Input, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "routing.hold.v1"
+
+    call_id: str
+    agent_id: str
+
+
+class Resume(Input, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "routing.resume.v1"
+
+    call_id: str
+    agent_id: str
+
+
+class Record(Input, frozen=True, kw_only=True):
+    """`consent`: the caller has said yes, now or to another agent before."""
+
+    TYPE: ClassVar[str] = "routing.record.v1"
+
+    call_id: str
+    agent_id: str
+    recording: Recording
+    consent: bool = False
+
+
+class Supervise(Input, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "routing.supervise.v1"
+
+    call_id: str
+    supervisor_id: str
+    mode: Supervision
+
+
+class Transfer(Input, frozen=True, kw_only=True):
+    """The agent hands the caller on: to a queue of whatever pool, as the new call `to_call_id`, or to a number."""
+
+    TYPE: ClassVar[str] = "routing.transfer.v1"
+
+    call_id: str
+    agent_id: str
+    to_call_id: str | None = None
+    to_queue_id: str | None = None
+    to_pool_id: str | None = None
+    to_number: str | None = None
 
 
 class LogIn(Input, frozen=True, kw_only=True):
@@ -123,7 +170,22 @@ class Tick(Input, frozen=True, kw_only=True):
 
 
 AnyInput: TypeAlias = (
-    OfferCall | HangUp | Accept | Decline | WrapUp | LogIn | LogOut | SetState | ConfigureQueue | ConfigureAgent | Tick
+    OfferCall
+    | HangUp
+    | Accept
+    | Decline
+    | WrapUp
+    | Hold
+    | Resume
+    | Record
+    | Supervise
+    | Transfer
+    | LogIn
+    | LogOut
+    | SetState
+    | ConfigureQueue
+    | ConfigureAgent
+    | Tick
 )
 
 INPUTS: dict[str, type[Event]] = {
@@ -134,6 +196,11 @@ INPUTS: dict[str, type[Event]] = {
         Accept,
         Decline,
         WrapUp,
+        Hold,
+        Resume,
+        Record,
+        Supervise,
+        Transfer,
         LogIn,
         LogOut,
         SetState,

@@ -187,10 +187,13 @@ class Turn:
             reason=reason,
         )
 
-    def end(self, call: Call, talking: Talking) -> None:
+    def end(self, call: Call, talking: Talking, *, to_call_id: str | None = None, to_number: str | None = None) -> None:
+        """The conversation is over; a caller who is handed on goes to `to_call_id` or `to_number`."""
         now = self.pool.now
         limit_at = now + timedelta(seconds=self.queue_of(call).wrap_up_seconds)
-        call = self.put(call, WrappingUp(talking.agent_id, talking.answered_at, now, limit_at))
+        held = talking.held_seconds + (_seconds(talking.held_since, now) if talking.held_since else 0.0)
+        call = replace(call, transferred_to=to_call_id or to_number)
+        call = self.put(call, WrappingUp(talking.agent_id, talking.answered_at, now, limit_at, held))
         self.tell(
             CallEnded,
             call,
@@ -199,6 +202,9 @@ class Turn:
             ended_at=now,
             wait_seconds=_seconds(call.queued_at, talking.answered_at),
             talk_seconds=_seconds(talking.answered_at, now),
+            held_seconds=held,
+            transferred_to_call_id=to_call_id,
+            transferred_to_number=to_number,
         )
         agent = self.pool.agents[talking.agent_id]
         if not isinstance(agent.state, Busy):

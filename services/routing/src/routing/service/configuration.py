@@ -43,18 +43,25 @@ class QueueDeclaration:
     wrap_up_seconds: float
     max_wait_seconds: float | None
     overflow: Overflow | None
+    recording: str
 
 
 async def put_tenant(
-    session: Session, tenant_id: str, name: str, time_zone: str, clock: Clock, check: CheckVersion
+    session: Session,
+    tenant_id: str,
+    name: str,
+    time_zone: str,
+    directory: dict[str, str],
+    clock: Clock,
+    check: CheckVersion,
 ) -> tuple[asyncpg.Record, bool]:
     """The tenant's queues get the time zone with their next events."""
     await store.lock(session, "tenant", tenant_id)
     before = await store.tenant(session, tenant_id)
     check(before["version"] if before else None)
-    if before and (before["name"], before["time_zone"]) == (name, time_zone):
+    if before and (before["name"], before["time_zone"], before["directory"]) == (name, time_zone, directory):
         return before, False
-    after = _saved(await store.save_tenant(session, tenant_id, name, time_zone))
+    after = _saved(await store.save_tenant(session, tenant_id, name, time_zone, directory))
     for pool_id, queue in await store.rules_of_tenant(session, tenant_id):
         outbox.add(
             session,
@@ -137,6 +144,7 @@ def _columns(wanted: QueueDeclaration) -> dict[str, Any]:
         "max_wait_seconds": wanted.max_wait_seconds,
         "overflow_queue_id": wanted.overflow.queue_id if wanted.overflow else None,
         "overflow_after_seconds": wanted.overflow.after_seconds if wanted.overflow else None,
+        "recording": wanted.recording,
     }
 
 

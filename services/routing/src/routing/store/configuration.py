@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -23,18 +23,21 @@ async def tenant(session: Session, tenant_id: str) -> asyncpg.Record | None:
     return await session.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1", tenant_id)
 
 
-async def save_tenant(session: Session, tenant_id: str, name: str, time_zone: str) -> asyncpg.Record | None:
+async def save_tenant(
+    session: Session, tenant_id: str, name: str, time_zone: str, directory: Mapping[str, str]
+) -> asyncpg.Record | None:
     """Create or replace; the version grows."""
     return await session.fetchrow(
         """
-        INSERT INTO tenants (tenant_id, name, time_zone, version) VALUES ($1, $2, $3, 1)
+        INSERT INTO tenants (tenant_id, name, time_zone, directory, version) VALUES ($1, $2, $3, $4, 1)
         ON CONFLICT (tenant_id) DO UPDATE SET name = excluded.name, time_zone = excluded.time_zone,
-            version = tenants.version + 1, updated_at = now()
+            directory = excluded.directory, version = tenants.version + 1, updated_at = now()
         RETURNING *
         """,
         tenant_id,
         name,
         time_zone,
+        directory,
     )
 
 

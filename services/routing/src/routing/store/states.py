@@ -189,6 +189,7 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
         wrap_up_seconds=row["wrap_up_seconds"],
         max_wait_seconds=row["max_wait_seconds"],
         overflow=overflow,
+        recording=row["recording"],
         version=row["version"] + row["tenant_version"],
     )
 

@@ -1,0 +1,127 @@
+"""While agent and caller speak: hold, recording, a supervisor on the line, transfer."""
+
+from __future__ import annotations
+
+from common.auth import Role
+from common.errors import Invalid
+from common.events.routing import Recording, Supervision
+from common.fields import Slug
+from common.http import Caller, PlainRouter, require
+from common.ids import derived_id, new_id
+from fastapi import Depends
+from pydantic import Field
+
+from routing.api.calls import ByAgent, about_call
+from routing.api.commands import Accepted
+from routing.api.state import CallPath, Here, IdempotencyKey, acting_agent, check_floor
+from routing.domain import inputs
+
+router = PlainRouter(tags=["calls"])
+
+OrAgent = require(Role.OPERATOR, Role.SERVICE, Role.AGENT)
+
+
+class RecordingBody(ByAgent):
+    """`consent`: the caller has said yes; it holds for the rest of the call."""
+
+    recording: Recording
+    consent: bool = False
+
+
+class SupervisionBody(ByAgent):
+    """`listen`: to both; `whisper`: heard by the agent alone; `barge`: heard by both; `off`: leave."""
+
+    mode: Supervision
+
+
+class TransferBody(ByAgent):
+    """Exactly one of the two: a queue of the same tenant (of any pool), or a name of the tenant's directory."""
+
+    queue_id: Slug | None = None
+    directory: Slug | None = Field(None, examples=["night-desk"])
+
+
+class Transferred(Accepted):
+    """`to_call_id`: the call that the caller goes on as, when it is to a queue."""
+
+    to_call_id: str | None
+
+
+@router.post("/calls/{call_id}/hold", status_code=202, dependencies=[OrAgent])
+async def hold(
+    call_id: CallPath, caller: Caller, here: Here, body: ByAgent | None = None, key: IdempotencyKey = None
+) -> Accepted:
+    """Put the caller on hold."""
+    agent_id = acting_agent(caller, body.agent_id if body else None)
+    return await about_call(inputs.Hold, call_id, caller, here, key, agent_id=agent_id)
+
+
+@router.post("/calls/{call_id}/resume", status_code=202, dependencies=[OrAgent])
+async def resume(
+    call_id: CallPath, caller: Caller, here: Here, body: ByAgent | None = None, key: IdempotencyKey = None
+) -> Accepted:
+    """Speak with the caller again."""
+    agent_id = acting_agent(caller, body.agent_id if body else None)
+    return await about_call(inputs.Resume, call_id, caller, here, key, agent_id=agent_id)
+
+
+@router.post("/calls/{call_id}/recording", status_code=202, dependencies=[OrAgent])
+async def record(
+    call_id: CallPath, body: RecordingBody, caller: Caller, here: Here, key: IdempotencyKey = None
+) -> Accepted:
+    """Start (`on`), pause or stop (`off`) the recording. The command is refused when the queue's rule or the missing
+    consent does not allow it: `GET /v1/commands/{command_id}`."""
+    agent_id = acting_agent(caller, body.agent_id)
+    return await about_call(
+        inputs.Record, call_id, caller, here, key, agent_id=agent_id, recording=body.recording, consent=body.consent
+    )
+
+
+@router.post(
+    "/calls/{call_id}/supervision",
+    status_code=202,
+    dependencies=[require(Role.OPERATOR, Role.SUPERVISOR), Depends(check_floor)],
+)
+async def supervise(
+    call_id: CallPath, body: SupervisionBody, caller: Caller, here: Here, key: IdempotencyKey = None
+) -> Accepted:
+    """Listen, whisper or barge in, as who is asking (`agent_id` of a supervisor who is an agent too, if another)."""
+    supervisor_id = body.agent_id or caller.subject
+    return await about_call(inputs.Supervise, call_id, caller, here, key, supervisor_id=supervisor_id, mode=body.mode)
+
+
+@router.post("/calls/{call_id}/transfer", status_code=202, dependencies=[OrAgent])
+async def transfer(
+    call_id: CallPath, body: TransferBody, caller: Caller, here: Here, key: IdempotencyKey = None
+) -> Transferred:
+    """Hand the caller on (cold): the agent wraps up, the caller waits in the queue as a new call that names this one,
+    with the same contact and so the same case; or is connected to the number."""
+    if (body.queue_id is None) == (body.directory is None):
+        raise Invalid("say either a queue or a name of the directory", field="queue_id")
+    agent_id = acting_agent(caller, body.agent_id)
+    home = await here.directory.home_of_call(call_id, caller)
+    if body.directory is not None:
+        number = await here.directory.number(home.tenant_id, body.directory)
+        if number is None:
+            raise Invalid(f"tenant {home.tenant_id} has no {body.directory} in its directory", field="directory")
+        sent = await about_call(inputs.Transfer, call_id, caller, here, key, agent_id=agent_id, to_number=number)
+        return Transferred(command_id=sent.command_id, to_call_id=None)
+    target = (await here.directory.queues([body.queue_id])).get(body.queue_id) if body.queue_id else None
+    if target is None or target.tenant_id != home.tenant_id:
+        raise Invalid(f"tenant {home.tenant_id} has no queue {body.queue_id}", field="queue_id")
+    if target.channel != home.channel:
+        raise Invalid(f"queue {body.queue_id} is for {target.channel}, not {home.channel}", field="queue_id")
+    made = new_id() if key is None else derived_id("transfer", caller.tenant_id or "", caller.subject, call_id, key)
+    to_call_id = f"{made}.{body.queue_id}"
+    sent = await about_call(
+        inputs.Transfer,
+        call_id,
+        caller,
+        here,
+        key,
+        agent_id=agent_id,
+        to_call_id=to_call_id,
+        to_queue_id=body.queue_id,
+        to_pool_id=target.pool_id,
+    )
+    return Transferred(command_id=sent.command_id, to_call_id=to_call_id)

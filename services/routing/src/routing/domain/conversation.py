@@ -1,0 +1,111 @@
+"""What happens while agent and caller speak: hold, recording, a supervisor on the line, and handing the caller on.
+
+Nothing of this changes who speaks with whom but the transfer: it ends the conversation for the agent, who wraps up as
+after any other, and offers the caller as a new call that names the one it goes on from. So a call has one agent for
+ever, an escalation from level 1 to 2 to 3 is a chain of calls, and each of them counts in the queue that it was for.
+"""
+
+from __future__ import annotations
+
+from common.events import CallHeld, CallRecordingChanged, CallResumed, CallSupervised
+from common.events.routing import Recording
+from msgspec.structs import replace
+
+from routing.domain import inputs
+from routing.domain.calls import Call, Talking
+from routing.domain.turns import Fact, Turn
+
+
+def begin(turn: Turn, call: Call) -> None:
+    """The call was answered: a queue that always records begins now."""
+    if turn.queue_of(call).recording == "always" and isinstance(call.state, Talking):
+        _set_recording(turn, call, call.state, "on")
+
+
+def hold(turn: Turn, given: inputs.Hold) -> str | None:
+    """Again is nothing."""
+    call, talking = _spoken(turn, given.call_id, given.agent_id)
+    if call is None or talking is None:
+        return "not_the_agents_call"
+    if talking.held_since is None:
+        call = turn.put(call, replace(talking, held_since=turn.pool.now))
+        turn.tell(CallHeld, call, agent_id=talking.agent_id)
+    return None
+
+
+def resume(turn: Turn, given: inputs.Resume) -> str | None:
+    """Again is nothing."""
+    call, talking = _spoken(turn, given.call_id, given.agent_id)
+    if call is None or talking is None:
+        return "not_the_agents_call"
+    if talking.held_since is not None:
+        held = (turn.pool.now - talking.held_since).total_seconds()
+        call = turn.put(call, replace(talking, held_since=None, held_seconds=talking.held_seconds + held))
+        turn.tell(CallResumed, call, agent_id=talking.agent_id, held_seconds=held)
+    return None
+
+
+def record(turn: Turn, given: inputs.Record) -> str | None:
+    """Start, pause or stop the recording, as the queue's rule allows. A consent once given holds for the call."""
+    call, talking = _spoken(turn, given.call_id, given.agent_id)
+    if call is None or talking is None:
+        return "not_the_agents_call"
+    talking = replace(talking, consent=talking.consent or given.consent)
+    if given.recording == "on":
+        rule = turn.queue_of(call).recording
+        if rule == "never":
+            return "recording_not_allowed"
+        if rule == "with_consent" and not talking.consent:
+            return "consent_missing"
+    elif given.recording == "paused" and talking.recording == "off":
+        return "not_recording"
+    if given.recording != talking.recording:
+        _set_recording(turn, call, talking, given.recording)
+    return None
+
+
+def _set_recording(turn: Turn, call: Call, talking: Talking, recording: Recording) -> None:
+    call = turn.put(call, replace(talking, recording=recording))
+    turn.tell(CallRecordingChanged, call, agent_id=talking.agent_id, recording=recording, consent=talking.consent)
+
+
+def supervise(turn: Turn, given: inputs.Supervise) -> str | None:
+    """A supervisor joins or leaves a conversation. Several may; the PBX holds who is on the line."""
+    call = turn.pool.calls.get(given.call_id)
+    if call is None or not isinstance(call.state, Talking):
+        return "no_conversation"
+    if call.state.agent_id == given.supervisor_id:
+        return "own_call"
+    call = turn.put(call, call.state)
+    turn.tell(CallSupervised, call, agent_id=call.agent_id, supervisor_id=given.supervisor_id, mode=given.mode)
+    return None
+
+
+def transfer(turn: Turn, given: inputs.Transfer) -> str | None:
+    """The conversation ends for the agent; the caller goes on as a new call, or at a number."""
+    call, talking = _spoken(turn, given.call_id, given.agent_id)
+    if call is None or talking is None:
+        return "not_the_agents_call"
+    turn.end(call, talking, to_call_id=given.to_call_id, to_number=given.to_number)
+    if given.to_call_id is not None and given.to_queue_id is not None and given.to_pool_id is not None:
+        offered = inputs.OfferCall(
+            tenant_id=call.tenant_id,
+            pool_id=given.to_pool_id,
+            occurred_at=turn.pool.now,
+            call_id=given.to_call_id,
+            queue_id=given.to_queue_id,
+            contact_phone=call.contact_phone,
+            channel=call.channel,
+            direction=call.direction,
+            external_id=call.external_id,
+            transferred_from=call.id,
+        )
+        turn.facts.append(Fact(offered, call.traceparent))
+    return None
+
+
+def _spoken(turn: Turn, call_id: str, agent_id: str) -> tuple[Call | None, Talking | None]:
+    call = turn.pool.calls.get(call_id)
+    if call is None or not isinstance(call.state, Talking) or call.state.agent_id != agent_id:
+        return None, None
+    return call, call.state
