@@ -1,0 +1,267 @@
+"""Flows of entry points: every fault is found at its place, and every valid flow ends whatever the caller does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from routing.domain import flows
+from routing.domain.flow_faults import faults
+from routing.domain.flows import (
+    Arrived,
+    Caller,
+    Collect,
+    Collecting,
+    Digits,
+    Done,
+    Enter,
+    Flow,
+    FlowState,
+    KeepVoicemail,
+    Play,
+    Record,
+    Recording,
+    RecordingDone,
+    Release,
+    TimedOut,
+    advance,
+)
+
+from .floors import START
+
+QUEUES = ["sales", "support"]
+SKILLS = ["french", "english"]
+CALLER = Caller("+33639980001")
+
+
+def flow(start: str = "a", **steps: flows.Step) -> Flow:
+    return Flow(start=start, steps={name.replace("_", "-"): step for name, step in steps.items()})
+
+
+def menu(otherwise: str = "end", tries: int = 2, **choices: str) -> flows.Menu:
+    """Choices as `d1="sales"`."""
+    return flows.Menu(
+        prompt="which",
+        choices=tuple(flows.Choice(digits=digits[1:], next=target) for digits, target in choices.items()),
+        otherwise=otherwise,
+        tries=tries,
+    )
+
+
+GREETING = flows.Greeting(prompt="hello", next="end")
+END = flows.ToQueue(queue_id="sales")
+BYE = flows.Message(prompt="bye")
+ENGLISH = flows.LanguageChoice(digits="2", skill="english")
+FRENCH = flows.LanguageChoice(digits="1", skill="french")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "places"),
+    [
+        (flow("b", a=END), ["start"]),
+        (flow(a=flows.Greeting(prompt="x", next="nowhere")), ["steps.a.next"]),
+        (flow(a=flows.Greeting(prompt="x", next="")), ["steps.a.next"]),
+        (flow(a=flows.ToQueue(queue_id="unknown")), ["steps.a.queue_id"]),
+        (flow(a=flows.Voicemail(prompt="x", queue_id="unknown")), ["steps.a.queue_id"]),
+        (flow(a=END, b=BYE), ["steps.b"]),
+        (flow(a=flows.Greeting(prompt="x", next="a")), ["steps.a.next"]),
+        (flow(a=menu("a", d1="end"), end=END), ["steps.a.otherwise"]),
+        (flow(a=menu("b", d1="end"), b=flows.Greeting(prompt="x", next="a"), end=END), ["steps.b.next"]),
+        (flow(a=menu(d1="end", dA="end"), end=END), ["steps.a.choices.1.digits"]),
+        (
+            flow(
+                a=flows.Menu(
+                    prompt="x",
+                    choices=(flows.Choice(digits="1", next="end"), flows.Choice(digits="1", next="end")),
+                    otherwise="end",
+                ),
+                end=END,
+            ),
+            ["steps.a.choices.1.digits"],
+        ),
+        (flow(a=menu(), end=END), ["steps.a.choices"]),
+        (flow(a=menu(tries=0, d1="end"), end=END), ["steps.a.tries"]),
+        (
+            flow(
+                a=flows.Language(
+                    prompt="x",
+                    choices=(flows.LanguageChoice(digits="1", skill="klingon"),),
+                    next="end",
+                    otherwise="end",
+                ),
+                end=END,
+            ),
+            ["steps.a.choices.0.skill"],
+        ),
+        (flow(a=flows.Priority(next="end"), end=END), ["steps.a"]),
+        (flow(a=flows.Priority(next="end", phones=("0639",)), end=END), ["steps.a.phones.0"]),
+        (
+            flow(a=menu("gone", d1="", d2="end"), end=flows.ToQueue(queue_id="gone"), lost=BYE),
+            ["steps.a.choices.0.next", "steps.a.otherwise", "steps.end.queue_id", "steps.lost"],
+        ),
+    ],
+)
+def test_every_fault_is_listed_by_its_place(wrong: Flow, places: list[str]) -> None:
+    assert [fault.field for fault in faults(wrong, QUEUES, SKILLS)] == places
+
+
+def test_a_caller_chooses_a_language_and_a_queue() -> None:
+    """Given a flow of greeting, language, menu and queue; when the caller presses 2 and 1; then the call enters the
+    queue with the skill of the language."""
+    wanted = flow(
+        a=flows.Greeting(prompt="hello", next="lang"),
+        lang=flows.Language(prompt="lang", choices=(FRENCH, ENGLISH), next="m", otherwise="m"),
+        m=menu(d1="end", d2="vm"),
+        end=END,
+        vm=flows.Voicemail(prompt="speak", queue_id="support"),
+    )
+    assert faults(wanted, QUEUES, SKILLS) == []
+    state, commands = run(wanted, FlowState(), Arrived())
+    due = START + timedelta(seconds=15)
+    assert commands == [Play("a", "hello"), Collect("lang", "lang", 1, due)]
+    state, commands = run(wanted, state, Digits("2"))
+    assert (state.skills, commands) == (("english",), [Collect("m", "which", 1, due)])
+    ended, commands = run(wanted, state, Digits("1"))
+    assert (ended.position, commands) == (Done(), [Enter("sales")])
+    state, commands = run(wanted, state, Digits("2"))
+    assert commands == [Record("vm", "speak", 120.0)]
+    ended, commands = run(wanted, state, RecordingDone("file-1", 12.5))
+    assert (ended.position, commands) == (Done(), [KeepVoicemail("support", "file-1", 12.5)])
+    ended, commands = run(wanted, state, TimedOut())
+    assert (ended.position, commands) == (Done(), [Release()])
+
+
+def test_a_menu_is_presented_so_many_times_and_then_leads_elsewhere() -> None:
+    wanted = flow(a=menu("bye", tries=2, d1="end", d9="a"), end=END, bye=BYE)
+    assert faults(wanted, QUEUES, SKILLS) == []
+    for pressed in (TimedOut(), Digits("7"), Digits("9")):
+        state, _ = run(wanted, FlowState(), Arrived())
+        state, commands = run(wanted, state, pressed)
+        assert isinstance(commands[0], Collect)
+        state, commands = run(wanted, state, pressed)
+        assert (state.position, commands) == (Done(), [Play("bye", "bye"), Release()])
+
+
+@pytest.mark.parametrize(("opened", "queue_id"), [(True, "sales"), (False, "support")])
+def test_hours_lead_to_one_of_two_steps(opened: bool, queue_id: str) -> None:
+    asked = []
+
+    def is_open(queue: str, now: object) -> bool:
+        asked.append((queue, now))
+        return opened
+
+    wanted = flow(
+        a=flows.Hours(queue_id="sales", open="day", closed="night"),
+        day=END,
+        night=flows.ToQueue(queue_id="support"),
+    )
+    _, commands = advance(wanted, FlowState(), Arrived(), START, CALLER, is_open)
+    assert (commands, asked) == ([Enter(queue_id)], [("sales", START)])
+
+
+@pytest.mark.parametrize(
+    ("caller", "priority"),
+    [
+        (Caller("+33639980001"), 2),
+        (Caller("+33639980002"), 0),
+        (Caller("+33639980002", contact_priority=0), 2),
+        (Caller("+33639980002", contact_priority=5), 7),
+        (Caller(""), 0),
+    ],
+)
+def test_priority_is_raised_for_listed_numbers_and_known_contacts(caller: Caller, priority: int) -> None:
+    wanted = flow(
+        a=flows.Priority(next="end", steps=2, phones=("+33639980001",), known_contacts=True),
+        end=END,
+    )
+    state, _ = advance(wanted, FlowState(), Arrived(), START, caller, lambda *_: True)
+    assert state.priority == priority
+
+
+def run(wanted: Flow, state: FlowState, happened: flows.FlowInput) -> tuple[FlowState, list[flows.Command]]:
+    return advance(wanted, state, happened, START, CALLER, lambda *_: True)
+
+
+NAMES = ["a", "b", "c", "d", "e", "f"]
+targets = st.sampled_from(NAMES)
+pressed = st.sampled_from(["1", "2", "3", "*"])
+
+
+def _choices(
+    kind: type[flows.Choice] | type[flows.LanguageChoice], field: str, values: st.SearchStrategy[str]
+) -> st.SearchStrategy[Any]:
+    made = st.dictionaries(pressed, values, min_size=1, max_size=3)
+    return made.map(lambda chosen: tuple(kind(digits=digits, **{field: value}) for digits, value in chosen.items()))
+
+
+steps = st.one_of(
+    st.builds(flows.Greeting, prompt=st.just("x"), next=targets),
+    st.builds(
+        flows.Menu,
+        prompt=st.just("x"),
+        choices=_choices(flows.Choice, "next", targets),
+        otherwise=targets,
+        tries=st.integers(1, 3),
+    ),
+    st.builds(
+        flows.Language,
+        prompt=st.just("x"),
+        choices=_choices(flows.LanguageChoice, "skill", st.sampled_from(SKILLS)),
+        next=targets,
+        otherwise=targets,
+        tries=st.integers(1, 3),
+    ),
+    st.builds(flows.Hours, queue_id=st.just("sales"), open=targets, closed=targets),
+    st.builds(flows.Priority, next=targets, known_contacts=st.just(True)),
+    st.just(END),
+    st.just(BYE),
+    st.builds(flows.Voicemail, prompt=st.just("x"), queue_id=st.just("support")),
+)
+events = st.one_of(
+    st.builds(Digits, pressed), st.just(TimedOut()), st.just(RecordingDone("r", 1.0)), st.just(Arrived())
+)
+
+
+@st.composite
+def valid_flows(draw: st.DrawFn) -> Flow:
+    """Any steps, mended until nothing is wrong: what is faulty becomes an end, what is unreachable goes."""
+    made: dict[str, flows.Step] = {name: draw(steps) for name in NAMES}
+    while found := faults(Flow(start="a", steps=made), QUEUES, SKILLS):
+        for fault in found:
+            name = fault.field.split(".")[1]
+            if fault.reason.startswith("is unreachable"):
+                made.pop(name, None)
+            else:
+                made[name] = END
+    return Flow(start="a", steps=made)
+
+
+@given(valid_flows(), st.data())
+def test_every_valid_flow_ends_or_reaches_a_queue(wanted: Flow, data: st.DataObject) -> None:
+    """Given any valid flow; when the caller does anything at all, in any order, for as long as the flow waits for
+    something; then it is done after no more inputs that move it than its menus have tries and one recording."""
+    bound = 1 + sum(step.tries for step in wanted.steps.values() if isinstance(step, flows.Menu | flows.Language)) + 1
+    state, commands = run(wanted, FlowState(), Arrived())
+    moves = 1
+    while not isinstance(state.position, Done):
+        happened = data.draw(events)
+        after, commands = run(wanted, state, happened)
+        if after == state:
+            fits = isinstance(state.position, Collecting) and isinstance(happened, Digits | TimedOut)
+            assert not fits, "an input that fits must move the flow"
+            assert commands == []
+            happened = TimedOut()
+            after, commands = run(wanted, state, happened)
+        assert run(wanted, state, happened) == (after, commands)
+        state = msgspec.json.decode(msgspec.json.encode(after), type=FlowState)
+        assert state == after
+        moves += 1
+        assert moves <= bound
+        assert isinstance(state.position, Collecting | Recording | Done)
+    last = commands[-1]
+    assert isinstance(last, Enter | Release | KeepVoicemail)
+    assert run(wanted, state, TimedOut()) == (state, [])
