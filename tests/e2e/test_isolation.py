@@ -87,6 +87,8 @@ async def seed_routing(http: httpx.AsyncClient, stack: Stack) -> Ids:
     queue = {"tenant_id": THEIRS, "pool_id": "main", "required_skills": ["help"], "wrap_up_seconds": 30}
     await put(http, "/v1/queues/lantern-help", queue)
     await put(http, "/v1/agents/ada", {"name": "Ada", "pool_id": "main", "skills": {"help": 5}})
+    flow = {"start": "help", "steps": {"help": {"type": "queue", "queue_id": "lantern-help"}}}
+    await put(http, "/v1/entry-points/lantern-line", {"tenant_id": THEIRS, "pool_id": "main", "flow": flow})
     made = await post(http, "/v1/calls", {"queue_id": "lantern-help", "contact_phone": "+33199001234"})
     await eventually(lambda: _found(http, f"/v1/calls/{made['call_id']}"))
     return {
@@ -96,6 +98,7 @@ async def seed_routing(http: httpx.AsyncClient, stack: Stack) -> Ids:
         "command_id": made["command_id"],
         "pool_id": "main",
         "agent_id": "ada",
+        "entry_point_id": "lantern-line",
     }
 
 

@@ -33,6 +33,16 @@ tenants:
     queues:
       orders: {pool: room, required_skills: [french], overflow: {queue: late, after_seconds: 30}}
       late: {pool: room, priority: 2, recording: with_consent}
+    entry_points:
+      boat-line:
+        pool: room
+        numbers: ["+33 6 39 98 01 00"]
+        start: topic
+        steps:
+          topic: {type: menu, prompt: topics, choices: {"1": ask, "*": record}, otherwise: ask, tries: 2}
+          ask: {type: priority, phones: ["+33639980199"], next: wait}
+          wait: {type: queue, queue: orders}
+          record: {type: voicemail, prompt: speak, queue: late}
     campaigns:
       autumn:
         name: Autumn
@@ -109,6 +119,7 @@ async def test_a_floor_is_applied_in_the_order_of_what_needs_what(
         "PUT routing /v1/queues/late",
         "PUT routing /v1/queues/orders",
         *(f"PUT routing /v1/agents/alma-00{number}" for number in (1, 2, 3)),
+        "PUT routing /v1/entry-points/boat-line",
         "PUT crm-bridge /v1/webhooks/boats-hook",
         "PUT dialer /v1/campaigns/autumn",
         "POST dialer /v1/campaigns/autumn/leads",

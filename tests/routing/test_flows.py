@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from routing.domain import flows
+from routing.domain.flow_drawing import svg
 from routing.domain.flow_faults import faults
 from routing.domain.flows import (
     Arrived,
@@ -265,3 +267,44 @@ def test_every_valid_flow_ends_or_reaches_a_queue(wanted: Flow, data: st.DataObj
     last = commands[-1]
     assert isinstance(last, Enter | Release | KeepVoicemail)
     assert run(wanted, state, TimedOut()) == (state, [])
+
+
+@given(valid_flows())
+def test_no_two_things_of_a_picture_share_a_place(wanted: Flow) -> None:
+    """Given any valid flow; when it is drawn; then every text lies within one box, no two boxes overlap, no way runs
+    through a box, and every reachable step is there."""
+    picture = ElementTree.fromstring(svg(wanted, "line"))
+    ns = "{http://www.w3.org/2000/svg}"
+    boxes = [
+        tuple(float(box.attrib[key]) for key in ("x", "y", "width", "height"))
+        for box in picture.iter(f"{ns}rect")
+        if "rx" in box.attrib
+    ]
+    assert len(boxes) == len(wanted.steps)
+    for number, (x, y, width, height) in enumerate(boxes):
+        for x2, y2, width2, height2 in boxes[number + 1 :]:
+            assert x + width <= x2 or x2 + width2 <= x or y + height <= y2 or y2 + height2 <= y
+    places = set()
+    for text in list(picture.iter(f"{ns}text"))[1:]:
+        length = 7.83 * len(text.text or "")
+        x, y = float(text.attrib["x"]), float(text.attrib["y"])
+        left = x - length if text.attrib.get("text-anchor") == "end" else x
+        (home,) = [
+            box for box in boxes if box[0] <= left and left + length <= box[0] + box[2] and box[1] < y < box[1] + box[3]
+        ]
+        assert (home, y) not in places
+        places.add((home, y))
+    for way in list(picture.iter(f"{ns}path"))[1:]:
+        at_x, at_y = 0.0, 0.0
+        for part in way.attrib["d"].split():
+            kind, values = part[0], [float(value) for value in part[1:].split(",")]
+            to_x, to_y = (
+                (values[0], values[1]) if kind == "M" else (values[0], at_y) if kind == "H" else (at_x, values[0])
+            )
+            if kind != "M":
+                low_x, high_x = sorted((at_x, to_x))
+                low_y, high_y = sorted((at_y, to_y))
+                for x, y, width, height in boxes:
+                    assert high_x <= x or low_x >= x + width or high_y <= y or low_y >= y + height
+            at_x, at_y = to_x, to_y
+    assert svg(wanted, "line") == svg(wanted, "line")

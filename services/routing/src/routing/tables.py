@@ -100,6 +100,32 @@ class AgentRow(Base, table=True):
     updated_at: datetime = _moment()
 
 
+class EntryPointRow(Base, table=True):
+    """Numbers of a tenant and the flow that they lead to. `flow` is the whole `domain.flows.Flow`."""
+
+    __tablename__ = "entry_points"
+    __table_args__ = (Index("entry_points_of_pool", "pool_id", "id"),)
+
+    id: str = Field(primary_key=True)
+    tenant_id: str = Field(sa_column=Column(String, ForeignKey("tenants.tenant_id"), nullable=False))
+    pool_id: str = Field(sa_column=Column(String, ForeignKey("pools.id"), nullable=False))
+    numbers: list[str] = _texts()
+    flow: dict[str, Any] = _json()
+    version: int
+    updated_at: datetime = _moment()
+
+
+class EntryPointNumber(Base, table=True):
+    """One dialled number: it leads to one entry point."""
+
+    __tablename__ = "entry_point_numbers"
+    __table_args__ = (Index("numbers_of_entry_point", "entry_point_id"),)
+
+    number: str = Field(primary_key=True)
+    tenant_id: str
+    entry_point_id: str = Field(sa_column=Column(String, ForeignKey("entry_points.id"), nullable=False))
+
+
 class AgentStateRow(Base, table=True):
     """An agent's state as the pool's owner saved it. `data` is the whole `domain.agents.Agent`."""
 

@@ -95,7 +95,9 @@ def _at(body: Mapping[str, Any], name: str) -> Any:
 async def plan(client: Client, floor: Floor) -> Plan:
     """Read the running floor and compare. Writes nothing. Raises Refused or Unreachable."""
     wanted = list(resources(floor))
-    pairs = sorted({(one.service, one.kind) for one in wanted} | {("routing", kind) for kind in ("queue", "agent")})
+    pairs = sorted(
+        {(one.service, one.kind) for one in wanted} | {("routing", kind) for kind in ("queue", "agent", "entry point")}
+    )
     listed = dict(zip(pairs, await asyncio.gather(*(_listed(client, *pair) for pair in pairs)), strict=True))
     changes = [_put(one, listed[one.service, one.kind].get(one.id)) for one in wanted]
     changes += _skills_to_take_away(changes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from plateau.floor.document import Place, Wrong, suggestion
+from plateau.floor.entry_points import wrong_entry_points
 from plateau.floor.leads import wrong_leads
 from plateau.floor.model import Agent, Queue, Tenant
 from plateau.floor.parse import Draft
@@ -16,6 +17,7 @@ def check(draft: Draft) -> None:
     wrong.extend(_unknown_skills(draft))
     wrong.extend(_unknown_pools(draft))
     wrong.extend(_overflows(draft.queues))
+    wrong.extend(wrong_entry_points(draft.entry_points, draft.pools, draft.queues))
     wrong.extend(_campaigns(draft))
     wrong.extend(_dispositions(draft.tenants, draft.queues))
 

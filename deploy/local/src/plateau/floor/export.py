@@ -10,6 +10,7 @@ import yaml
 
 from plateau.client import Client
 from plateau.floor.apply import newest_tariff
+from plateau.floor.entry_points import step_as_written
 from plateau.floor.model import Queue
 from plateau.floor.resources import LISTS, queue_body
 
@@ -51,6 +52,7 @@ async def export(client: Client) -> str:
         ("routing", "pool"),
         ("routing", "agent"),
         ("routing", "queue"),
+        ("routing", "entry point"),
         ("crm-bridge", "tenant"),
         ("billing", "tenant"),
         ("crm-bridge", "webhook"),
@@ -58,7 +60,7 @@ async def export(client: Client) -> str:
         ("routing", "tenant"),
     ]
     answers = await asyncio.gather(*(_all(client, service, kind) for service, kind in asked))
-    pools, agents, queues, tenants, payers, webhooks, campaigns, callers = answers
+    pools, agents, queues, entry_points, tenants, payers, webhooks, campaigns, callers = answers
     floor: dict[str, Any] = {"pools": {}, "tenants": {}}
     for pool_id, pool in pools.items():
         own = [_agent(key, agent) for key, agent in agents.items() if agent["pool_id"] == pool_id]
@@ -82,6 +84,9 @@ async def export(client: Client) -> str:
                 "tariff": None if tariff is None else _tariff(tariff),
                 "webhooks": {key: _webhook(one) for key, one in webhooks.items() if one["tenant_id"] == tenant_id},
                 "queues": {key: _queue(one) for key, one in queues.items() if one["tenant_id"] == tenant_id},
+                "entry_points": {
+                    key: _entry_point(one) for key, one in entry_points.items() if one["tenant_id"] == tenant_id
+                },
                 "campaigns": {key: _campaign(one) for key, one in campaigns.items() if one["tenant_id"] == tenant_id},
             }
         )
@@ -129,6 +134,19 @@ def _queue(queue: Mapping[str, Any]) -> dict[str, Any]:
         else:
             fields[name] = _FlowList(value) if isinstance(value, list) else value
     return fields
+
+
+def _entry_point(one: Mapping[str, Any]) -> dict[str, Any]:
+    steps = {name: _flowing(step_as_written(step)) for name, step in one["flow"]["steps"].items()}
+    numbers = _FlowList(one["numbers"])
+    return _without_nothing({"pool": one["pool_id"], "numbers": numbers, "start": one["flow"]["start"], "steps": steps})
+
+
+def _flowing(value: Any) -> Any:
+    """The value with everything in it on one line."""
+    if isinstance(value, Mapping):
+        return _Flow({name: _flowing(inner) for name, inner in value.items()})
+    return _FlowList(value) if isinstance(value, list) else value
 
 
 def _campaign(campaign: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from plateau.floor.document import Place
 
@@ -23,6 +24,12 @@ class Item:
 
     def where(self, name: str) -> Place:
         return self.places.get(name, self.place)
+
+    def where_within(self, name: str) -> Place:
+        """Place of a dotted field, or of the nearest thing around it that has one."""
+        while name and name not in self.places:
+            name = name.rpartition(".")[0]
+        return self.where(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +92,18 @@ class Queue(Item):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EntryPoint(Item):
+    """Dialled numbers and the flow that they lead to. `flow` is as the API takes it."""
+
+    tenant_id: str
+    pool_id: str
+    numbers: tuple[str, ...]
+    flow: Mapping[str, Any]
+    complete: bool = field(default=True, compare=False)
+    """Whether every step could be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook(Item):
     tenant_id: str
     url: str
@@ -114,6 +133,7 @@ class Floor:
     pools: tuple[Pool, ...] = ()
     agents: tuple[Agent, ...] = ()
     queues: tuple[Queue, ...] = ()
+    entry_points: tuple[EntryPoint, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
     campaigns: tuple[Campaign, ...] = ()
     warnings: tuple[str, ...] = field(default=(), compare=False)

@@ -20,7 +20,8 @@ from common.money import EXPONENTS, InvalidMoney, Money
 from common.phone import InvalidPhone, normalise
 
 from plateau.floor.document import SLUG, Document, Fields, Place, Wrong, decimal, suggestion
-from plateau.floor.model import Agent, Campaign, Floor, Overflow, Pool, Queue, Tariff, Tenant, Webhook
+from plateau.floor.entry_points import entry_point
+from plateau.floor.model import Agent, Campaign, EntryPoint, Floor, Overflow, Pool, Queue, Tariff, Tenant, Webhook
 
 EVENT_TYPES: Final = tuple(kind for kind in CATALOGUE if kind.startswith("case."))
 CHANNELS: Final = ("voice", "chat", "email", "post")
@@ -46,6 +47,7 @@ class Draft:
     pools: list[Pool] = field(default_factory=list)
     agents: list[Agent] = field(default_factory=list)
     queues: list[Queue] = field(default_factory=list)
+    entry_points: list[EntryPoint] = field(default_factory=list)
     webhooks: list[Webhook] = field(default_factory=list)
     campaigns: list[Campaign] = field(default_factory=list)
     skill_places: dict[tuple[str, str, str], Place] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class Draft:
             pools=tuple(self.pools),
             agents=tuple(self.agents),
             queues=tuple(self.queues),
+            entry_points=tuple(self.entry_points),
             webhooks=tuple(self.webhooks),
             campaigns=tuple(self.campaigns),
         )
@@ -124,6 +127,14 @@ def _tenant(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path
     )
     _each(draft, fields, "webhooks", "webhook", lambda key, inner: _webhook(name, key, inner), draft.webhooks)
     _each(draft, fields, "queues", "queue", lambda key, inner: _queue(draft, name, key, inner), draft.queues)
+    _each(
+        draft,
+        fields,
+        "entry_points",
+        "entry point",
+        lambda key, inner: entry_point(name, key, inner),
+        draft.entry_points,
+    )
     _each(
         draft,
         fields,

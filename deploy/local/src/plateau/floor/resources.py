@@ -8,18 +8,19 @@ from decimal import Decimal
 from typing import Any, Final
 
 from plateau.floor.document import Place
-from plateau.floor.model import Agent, Campaign, Floor, Item, Pool, Queue, Tenant, Webhook
+from plateau.floor.model import Agent, Campaign, EntryPoint, Floor, Item, Pool, Queue, Tenant, Webhook
 
 LISTS: Final[Mapping[str, str]] = {
     "tenant": "/v1/tenants",
     "pool": "/v1/pools",
     "queue": "/v1/queues",
     "agent": "/v1/agents",
+    "entry point": "/v1/entry-points",
     "webhook": "/v1/webhooks",
     "campaign": "/v1/campaigns",
 }
 """Where each kind is listed; one of them is at `<list>/<id>`."""
-UNORDERED: Final = frozenset({"required_skills", "skills", "closing_dispositions", "event_types"})
+UNORDERED: Final = frozenset({"required_skills", "skills", "closing_dispositions", "event_types", "numbers", "phones"})
 """Lists whose order means nothing."""
 
 
@@ -59,6 +60,8 @@ def resources(floor: Floor) -> Iterator[Resource]:
         yield _resource("queue", queue, "routing", queue_body(queue))
     for agent in floor.agents:
         yield _resource("agent", agent, "routing", agent_body(agent))
+    for entry_point in floor.entry_points:
+        yield _resource("entry point", entry_point, "routing", entry_point_body(entry_point))
     for webhook in floor.webhooks:
         yield _resource("webhook", webhook, "crm-bridge", webhook_body(webhook))
     for campaign in floor.campaigns:
@@ -114,6 +117,15 @@ def queue_body(queue: Queue) -> dict[str, Any]:
 
 def agent_body(agent: Agent) -> dict[str, Any]:
     return {"name": agent.name, "pool_id": agent.pool_id, "skills": dict(agent.skills)}
+
+
+def entry_point_body(entry_point: EntryPoint) -> dict[str, Any]:
+    return {
+        "tenant_id": entry_point.tenant_id,
+        "pool_id": entry_point.pool_id,
+        "numbers": list(entry_point.numbers),
+        "flow": entry_point.flow,
+    }
 
 
 def webhook_body(webhook: Webhook) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from routing.api import agents, calls, commands, configuration, conversation, streams, telephony
+from routing.api import agents, calls, commands, configuration, conversation, entry_points, streams, telephony
 
 ROUTERS = [
     configuration.router,
+    entry_points.router,
     calls.reading,
     calls.router,
     conversation.router,

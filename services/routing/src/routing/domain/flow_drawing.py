@@ -26,7 +26,7 @@ from routing.domain.flows import (
 )
 
 WIDTH, LINE, SPACE, TRACK, MARGIN = 250, 20, 26, 9, 24
-LONGEST = 31
+LONGEST = 29
 """Characters that fit a line of a box at 13 px of a monospaced face."""
 _COLOURS = {ToQueue: "#dcefdc", Message: "#f3e3e3", Voicemail: "#e3e8f5"}
 
@@ -53,8 +53,8 @@ def svg(flow: Flow, title: str) -> str:
     columns = _columns(flow)
     boxes = {
         name: _Box(f"{name} ({_kind(step)})", _lines(step), _named_ways(step), _COLOURS.get(type(step), "#fff"), column)
-        for name, step in flow.steps.items()
-        if (column := columns.get(name)) is not None
+        for name, column in columns.items()
+        if (step := flow.steps[name])
     }
     edges = [(name, number) for name, box in boxes.items() for number in range(len(box.ways))]
     into: dict[int, list[str]] = defaultdict(list)

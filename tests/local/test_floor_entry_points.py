@@ -1,0 +1,92 @@
+"""Entry points of a floor file: read whole, every fault named with its line."""
+
+from __future__ import annotations
+
+import pytest
+from plateau.floor import FloorInvalid, parse
+
+FLOOR = """\
+pools:
+  room: {name: Room, skills: [french]}
+tenants:
+  boats:
+    name: Paper Boats
+    time_zone: Europe/Paris
+    closing_dispositions: [settled]
+    queues:
+      orders: {pool: room}
+    entry_points:
+      line:
+        pool: room
+        numbers: ["+33 6 39 98 01 00"]
+        start: hello
+        steps:
+          hello: {type: greeting, prompt: welcome, next: speech}
+          speech:
+            type: language
+            prompt: speeches
+            choices: {"1": french}
+            next: topic
+            otherwise: topic
+          topic:
+            type: menu
+            prompt: topics
+            choices:
+              "1": wait
+              "2": hello
+            otherwise: wait
+          wait: {type: queue, queue: orders}
+"""
+
+
+def line_of(fragment: str) -> int:
+    (line,) = [number for number, line in enumerate(FLOOR.splitlines(), 1) if fragment in line]
+    return line
+
+
+def test_an_entry_point_is_read_with_every_default() -> None:
+    (line,) = parse(FLOOR).entry_points
+    assert (line.tenant_id, line.pool_id, line.numbers) == ("boats", "room", ("+33639980100",))
+    assert line.flow["steps"]["topic"] == {
+        "type": "menu",
+        "prompt": "topics",
+        "choices": [{"digits": "1", "next": "wait"}, {"digits": "2", "next": "hello"}],
+        "otherwise": "wait",
+        "tries": 3,
+        "timeout_seconds": 15,
+    }
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line", "told"),
+    [
+        ("next: speech}", "next: speach}", "hello: {type", "there is no step 'speach'"),
+        (", next: speech}", "}", "hello: {type", "is a dead end"),
+        ('"1": french', '"1": dutch', '"1": french', "unknown skill 'dutch'"),
+        ('"2": hello', '"x": hello', '"2": hello', "must be 1 to 8 of"),
+        ('"2": hello', '"1": hello', '"2": hello', "is said twice"),
+        ("otherwise: wait", "otherwise: topic", "otherwise: wait", "is a loop without an exit"),
+        ("otherwise: wait", "otherwise: hello", "otherwise: wait", "is a loop without an exit"),
+        ("queue: orders}", "queue: order}", "queue: orders}", "there is no queue 'order'"),
+        ("type: queue", "type: que", "wait: {type", 'must be one of greeting, menu, language, hours, priority'),
+        ("start: hello", "start: hallo", "start: hello", "there is no step 'hallo'"),
+        ('"+33 6 39 98 01 00"', '"0639"', "numbers:", "must be a number in international form"),
+        ("line:\n        pool: room", "line:\n        pool: rom", "        pool: room", "there is no such pool"),
+        ("          wait: {", "          x: {type: message, prompt: x}\n          wait: {", "wait: {", "unreachable"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_named_with_its_line(right: str, wrong: str, line: str, told: str) -> None:
+    assert FLOOR.count(right) == 1, right
+    with pytest.raises(FloorInvalid) as refused:
+        parse(FLOOR.replace(right, wrong), "floor.yaml")
+    lines = [str(one) for one in refused.value.wrong if told in str(one)]
+    assert lines, refused.value.wrong
+    assert lines[0].startswith(f"floor.yaml:{line_of(line)}:"), lines
+
+
+def test_a_number_leads_to_one_entry_point() -> None:
+    second = """\
+      second: {pool: room, numbers: ["+33639980100"], start: wait, steps: {wait: {type: queue, queue: orders}}}
+"""
+    with pytest.raises(FloorInvalid, match=r"floor.yaml:31:.*leads to line already"):
+        parse(FLOOR + second, "floor.yaml")
