@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from aiokafka.errors import KafkaError
 from common import dead_letters, envelope, outbox
 from common.clock import SystemClock
 from common.consumer import Consumer, Delivery, per_event
@@ -247,6 +249,37 @@ async def test_two_replicas_share_the_partitions_and_count_once_while_one_leaves
 
 async def _at_least(found: Awaitable[int], wanted: int) -> bool:
     return await found >= wanted
+
+
+@pytest.mark.kafka
+async def test_a_named_replica_is_back_at_once_after_a_kill_and_leaves_at_once_when_stopped(
+    stack: Stack, toy: Database
+) -> None:
+    """Given sessions that outlast the test, so that nothing below comes from a session's end."""
+    named = [
+        consumer(stack, toy, kafka=replace(stack.kafka, instance_id=name, session_timeout_ms=60_000))
+        for name in ("toy-0", "toy-0", "toy-1")
+    ]
+    killed = named[0]._kafka.consumer("toy")
+    killed.subscribe(["contacts"])
+    await killed.start()
+    await killed.getmany(timeout_ms=3000)
+    assert killed.assignment()
+    await killed._client.close()  # gone without a word, as after SIGKILL
+    await produce(stack.kafka, [(contact(0), new_id())])
+    async with running(named[1]) as first:
+        await eventually(lambda: tallied(toy), timeout=20)
+        async with running(named[2]):
+            first[0].cancel()
+            await asyncio.gather(*first, return_exceptions=True)
+            await produce(stack.kafka, [(contact(n), new_id()) for n in range(1, 20)])
+
+            async def all_of_them() -> bool:
+                return await tallied(toy) == 20
+
+            await eventually(all_of_them, timeout=20)
+    with suppress(KafkaError):
+        await killed.stop()
 
 
 async def test_the_relay_keeps_the_order_of_a_key_and_publishes_at_once(stack: Stack, toy: Database) -> None:

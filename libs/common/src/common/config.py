@@ -29,6 +29,8 @@ class ServiceSettings(BaseSettings):
     kafka_ca_file: str | None = None
     kafka_session_timeout_ms: int = 10_000
     """A replica that is silent for so long loses its partitions (Kafka allows 6,000 and more unless told otherwise)."""
+    kafka_instance_id: str | None = None
+    """See `common.kafka.Kafka.instance_id`."""
     kafka_idle_pause_ms: int = 0
     """See `common.kafka.Kafka.idle_pause_ms`: for the local broker only."""
     http_host: str = "127.0.0.1"
@@ -64,5 +66,6 @@ class ServiceSettings(BaseSettings):
             None if self.kafka_sasl_password is None else self.kafka_sasl_password.get_secret_value(),
             self.kafka_ca_file,
             self.kafka_session_timeout_ms,
+            self.kafka_instance_id,
             self.kafka_idle_pause_ms,
         )

@@ -157,7 +157,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._handled = {}
             self.assigned.clear()
             try:
-                await asyncio.wait_for(consumer.stop(), 10)
+                await self._kafka.leave(consumer)
             finally:
                 if self._on_revoked is not None:
                     await self._on_revoked(())
