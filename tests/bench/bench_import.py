@@ -20,9 +20,10 @@ from pathlib import Path
 import uvloop
 from common.clock import ManualClock
 from common.database import Database
+from common.hours import WEEKDAYS
 from common.migrations import provision, upgrade
 from dialer.domain.campaign import Campaign, Tenant
-from dialer.domain.hours import WEEKDAYS, CallingHours
+from dialer.domain.hours import CallingHours
 from dialer.domain.lead import CampaignRules
 from dialer.service import campaigns
 from dialer.service.importing import Imported, import_leads

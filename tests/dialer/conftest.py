@@ -18,13 +18,14 @@ from common.clock import ManualClock
 from common.consumer import Delivery
 from common.database import Database
 from common.events import CATALOGUE, Event
+from common.hours import WEEKDAYS
 from common.ids import new_id
 from common.outbox import unpack_headers
 from common.testing import Issuer, eventually
 from dialer.consumer import handler
 from dialer.domain.attempt import Attempt, Fact, Patience, PbxFact
 from dialer.domain.campaign import Campaign, Tenant
-from dialer.domain.hours import WEEKDAYS, CallingHours
+from dialer.domain.hours import CallingHours
 from dialer.domain.lead import CampaignRules
 from dialer.service import campaigns
 from dialer.service.attempts import Happened, apply

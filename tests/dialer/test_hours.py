@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from dialer.domain.hours import WEEKDAYS, CallingHours, InvalidHours, is_open, next_open
+from common.hours import WEEKDAYS
+from dialer.domain.hours import CallingHours, InvalidHours, is_open, next_open
 from dialer.domain.zones import zones_of
 from hypothesis import given
 from hypothesis import strategies as st

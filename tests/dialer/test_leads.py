@@ -8,7 +8,8 @@ from typing import get_args
 
 import pytest
 from common.events.dialer import AttemptOutcome
-from dialer.domain.hours import WEEKDAYS, CallingHours
+from common.hours import WEEKDAYS
+from dialer.domain.hours import CallingHours
 from dialer.domain.lead import (
     Allowed,
     CampaignRules,

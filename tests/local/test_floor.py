@@ -252,3 +252,34 @@ def test_the_sample_has_only_numbers_kept_free_for_fiction() -> None:
     fiction = ("01 99 00", "02 61 91", "03 53 01", "04 65 71", "05 36 49")
     assert len(rows) == 1500
     assert all(row.startswith(fiction) for row in rows)
+
+
+HOURS = """\
+        hours:
+          week: {mon: [["08:00", "12:00"], ["13:00", "18:00"]], fri: [["22:00", "06:00"]]}
+          holidays: FR
+          exceptions: {2026-12-24: [[08:00, 12:00]], 2026-12-26: []}
+"""
+
+
+def test_opening_hours_are_read_as_they_are_written() -> None:
+    floor = parse(GOOD.replace("      late:\n", f"      late:\n{HOURS}"), "floor.yaml", FLOORS)
+    assert floor.queue("late").hours == {
+        "week": {"mon": [["08:00", "12:00"], ["13:00", "18:00"]], "fri": [["22:00", "06:00"]]},
+        "holidays": "FR",
+        "time_zone": None,
+        "exceptions": {"2026-12-24": [["08:00", "12:00"]], "2026-12-26": []},
+    }
+
+
+def test_wrong_opening_hours_are_named_with_their_line() -> None:
+    wrong = HOURS.replace('["13:00", "18:00"]', '["11:00", "18:00"]').replace("holidays: FR", "holidays: Mars")
+    text = GOOD.replace("      late:\n", f"      late:\n{wrong.replace('2026-12-26', '2026-12-32')}")
+    line = line_of(text, "week:")
+    assert wrong_of(text) == [
+        f"floor.yaml:{line}:44: tenants.boats.queues.late.hours.week.mon.1: overlaps week.mon.0",
+        f"floor.yaml:{line + 1}:21: tenants.boats.queues.late.hours.holidays: there are no public holidays of 'Mars'; FR or FR-57 would be known",
+        f"floor.yaml:{line + 2}:66: tenants.boats.queues.late.hours.exceptions.2026-12-32: is no date such as 2026-12-25",
+    ]
+    odd = GOOD.replace("      late:\n", "      late:\n        hours: {week: mondays, colour: blue}\n")
+    assert len(wrong_of(odd)) == 2

@@ -32,7 +32,11 @@ tenants:
       boats-hook: {url: "https://boats.example/hook", event_types: [case.closed.v1]}
     queues:
       orders: {pool: room, required_skills: [french], overflow: {queue: late, after_seconds: 30}}
-      late: {pool: room, priority: 2, recording: with_consent}
+      late:
+        pool: room
+        priority: 2
+        recording: with_consent
+        hours: {week: {mon: [["08:00", "12:00"]]}, holidays: FR, exceptions: {2026-12-24: []}}
     entry_points:
       boat-line:
         pool: room

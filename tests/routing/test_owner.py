@@ -50,6 +50,7 @@ async def declare(database: Database) -> None:
         "max_wait_seconds": None,
         "overflow_queue_id": None,
         "overflow_after_seconds": None,
+        "hours": None,
     }
     async with database.transaction() as session:
         await configuration.save_tenant(session, "kettle", "Kettle", "Europe/Paris", {})

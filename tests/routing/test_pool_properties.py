@@ -6,6 +6,7 @@ import random
 
 import msgspec
 from common.events import CallAbandoned, CallEvent, CallOffered, CallWrappedUp, Event
+from common.hours import is_open, parse
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -22,6 +23,19 @@ SKILLS = ["french", "dutch", "billing"]
 QUEUES = ["q0", "q1", "q2", "q3"]
 AGENTS = ["ann", "ben", "cat", "dan", "eve"]
 
+OPEN_IN_TURNS = parse(
+    {
+        "week": {
+            "mon": [
+                [f"{hour:02}:{minute:02}", f"{hour:02}:{minute + 2:02}"]
+                for hour in (10, 11)
+                for minute in range(0, 57, 4)
+            ]
+        }
+    }
+)
+"""The machine's minutes are spent on a Monday from 10:00 on: two minutes open, two closed."""
+
 skills = st.sets(st.sampled_from(SKILLS), max_size=2)
 agent_ids = st.sampled_from(AGENTS)
 
@@ -37,6 +51,7 @@ def queues(draw: st.DrawFn, queue_id: str, version: int = 1) -> Queue:
         wrap_up_seconds=draw(st.sampled_from([0.0, 10.0])),
         max_wait_seconds=draw(st.sampled_from([None, 30.0, 90.0])),
         overflow=draw(st.sampled_from([None, ("q1", 0.0), ("q1", 20.0), ("q2", 30.0)])),
+        hours=draw(st.sampled_from([None, None, OPEN_IN_TURNS])),
         version=version,
     )
 
@@ -72,7 +87,12 @@ class PoolMachine(RuleBasedStateMachine):
     @rule(queue_id=st.sampled_from(QUEUES), limit=st.sampled_from([None, None, 2.0]))
     def call(self, queue_id: str, limit: float | None) -> None:
         self.count += 1
-        self.floor.call(self.seconds, f"c{self.count}", queue_id, max_wait_seconds=limit)
+        events = self.floor.call(self.seconds, f"c{self.count}", queue_id, max_wait_seconds=limit)
+        rules = self.pool.queue(queue_id)
+        assert rules is not None
+        closed = rules.hours is not None and not is_open(rules.hours, rules.time_zone, self.pool.now)
+        turned_away = isinstance(events[-1], CallAbandoned) and events[-1].reason == "closed"
+        assert turned_away is closed, "who comes to a closed queue is turned away, and nobody else"
 
     @rule(agent_id=agent_ids)
     def log_in(self, agent_id: str) -> None:

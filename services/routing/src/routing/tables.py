@@ -81,6 +81,7 @@ class QueueRow(Base, table=True):
     )
     overflow_after_seconds: float | None
     recording: str = Field(sa_column=Column(String, nullable=False, server_default="never"))
+    hours: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
     version: int
     updated_at: datetime = _moment()
 

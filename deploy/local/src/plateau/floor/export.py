@@ -131,6 +131,8 @@ def _queue(queue: Mapping[str, Any]) -> dict[str, Any]:
         if name == "overflow":
             after = _number(value["after_seconds"])
             fields["overflow"] = _Flow(queue=value["queue_id"], after_seconds=after)
+        elif name == "hours":
+            fields["hours"] = _hours(value)
         else:
             fields[name] = _FlowList(value) if isinstance(value, list) else value
     return fields
@@ -147,6 +149,15 @@ def _flowing(value: Any) -> Any:
     if isinstance(value, Mapping):
         return _Flow({name: _flowing(inner) for name, inner in value.items()})
     return _FlowList(value) if isinstance(value, list) else value
+
+
+def _hours(hours: Mapping[str, Any]) -> dict[str, Any]:
+    days = {name: _spans_by_day(hours[name]) for name in ("week", "exceptions")}
+    return _without_nothing({**days, "time_zone": hours["time_zone"], "holidays": hours["holidays"]})
+
+
+def _spans_by_day(days: Mapping[str, Any]) -> dict[str, Any]:
+    return {day: _FlowList(_FlowList(span) for span in spans) for day, spans in days.items()}
 
 
 def _campaign(campaign: Mapping[str, Any]) -> dict[str, Any]:

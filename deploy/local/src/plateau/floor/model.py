@@ -89,6 +89,8 @@ class Queue(Item):
     max_wait_seconds: float | None = None
     overflow: Overflow | None = None
     recording: str = "never"
+    hours: Mapping[str, Any] | None = None
+    """As the API takes them; None: always open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

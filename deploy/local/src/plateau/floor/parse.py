@@ -21,6 +21,7 @@ from common.phone import InvalidPhone, normalise
 
 from plateau.floor.document import SLUG, Document, Fields, Place, Wrong, decimal, suggestion
 from plateau.floor.entry_points import entry_point
+from plateau.floor.hours import read_hours
 from plateau.floor.model import Agent, Campaign, EntryPoint, Floor, Overflow, Pool, Queue, Tariff, Tenant, Webhook
 
 EVENT_TYPES: Final = tuple(kind for kind in CATALOGUE if kind.startswith("case."))
@@ -197,6 +198,7 @@ def _queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue:
         max_wait_seconds=fields.optional_number("max_wait_seconds", low=SHORTEST, high=DAY_SECONDS),
         overflow=_overflow(draft, fields),
         recording=fields.text("recording", "never", check=_recording),
+        hours=read_hours(fields),
         place=fields.place,
         places=_renamed(fields.places, {"pool": "pool_id"}),
     )

@@ -112,6 +112,7 @@ def queue_body(queue: Queue) -> dict[str, Any]:
         if overflow is None
         else {"queue_id": overflow.queue_id, "after_seconds": overflow.after_seconds},
         "recording": queue.recording,
+        "hours": queue.hours,
     }
 
 

@@ -8,6 +8,7 @@ from common.events.base import Event, Moment
 
 Channel = Literal["voice", "chat", "email", "post"]
 Direction = Literal["inbound", "outbound"]
+AbandonReason = Literal["hung_up", "wait_limit", "no_agent", "closed"]
 Recording = Literal["on", "paused", "off"]
 Supervision = Literal["listen", "whisper", "barge", "off"]
 AgentState = Literal["available", "offered", "busy", "wrap_up", "break", "logged_out"]
@@ -120,8 +121,11 @@ class CallAbandoned(CallEvent, frozen=True, kw_only=True):
     total_wait_seconds: float
     short: bool
     """Before the queue's short-abandon threshold."""
-    reason: Literal["hung_up", "wait_limit", "no_agent"]
-    """hung_up: by the caller; wait_limit: its maximum wait passed (outbound: two seconds)."""
+    reason: AbandonReason
+    """hung_up: by the caller; wait_limit: its maximum wait passed (outbound: two seconds); closed: it came to a closed
+    queue, which it never entered (`entry` 0): it counts neither as offered nor as abandoned there."""
+    message: str | None = None
+    """The announcement that the caller hears before the release, where a rule names one."""
 
 
 class CallHeld(CallEvent, frozen=True, kw_only=True):

@@ -7,7 +7,6 @@ clock says so, however long or short that day is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,13 +15,10 @@ from itertools import pairwise
 from typing import Final, Self
 from zoneinfo import ZoneInfo
 
-WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-"""In the order of `datetime.weekday()`."""
+from common.hours import WEEKDAYS, clock_change, minute_of, text_of
 
 _HORIZON_DAYS: Final = 9
 """A week and the days cut off at its ends by time zones: what is not open within it is not open in any week."""
-
-_TIME = re.compile(r"([01]\d|2[0-4]):([0-5]\d)")
 
 
 class InvalidHours(ValueError):
@@ -62,7 +58,7 @@ class CallingHours:
             windows = sorted(_window(f"{day}[{n}]", times) for n, times in enumerate(week.get(day, ())))
             for earlier, later in pairwise(windows):
                 if later.opens < earlier.closes:
-                    raise InvalidHours(day, f"{_text(later.opens)} lies within another window")
+                    raise InvalidHours(day, f"{text_of(later.opens)} lies within another window")
             days.append(tuple(windows))
         if not any(days):
             raise InvalidHours("calling_hours", "no weekday has a window, so nobody could ever be called")
@@ -71,7 +67,7 @@ class CallingHours:
     def as_mapping(self) -> dict[str, list[list[str]]]:
         """What `parse` reads, of the days that have windows."""
         return {
-            day: [[_text(window.opens), _text(window.closes)] for window in windows]
+            day: [[text_of(window.opens), text_of(window.closes)] for window in windows]
             for day, windows in zip(WEEKDAYS, self.days, strict=True)
             if windows
         }
@@ -111,25 +107,10 @@ def _changes(hours: CallingHours, zone: str, at: datetime) -> list[datetime]:
             # On the night when clocks go back, the wall reads the opening time twice.
             instants += [opening.replace(tzinfo=place, fold=fold).astimezone(UTC) for fold in (0, 1)]
         start = at + timedelta(days=ahead)
-        jump = _jump(place, start, start + timedelta(days=1))
+        jump = clock_change(place, start, start + timedelta(days=1))
         if jump is not None:
             instants.append(jump)
     return instants
-
-
-def _jump(place: ZoneInfo, start: datetime, end: datetime) -> datetime | None:
-    """The second, within (start, end], in which the zone's offset from UTC changed."""
-    before = start.astimezone(place).utcoffset()
-    if end.astimezone(place).utcoffset() == before:
-        return None
-    low, high = int(start.timestamp()), int(end.timestamp()) + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if datetime.fromtimestamp(middle, place).utcoffset() == before:
-            low = middle
-        else:
-            high = middle
-    return datetime.fromtimestamp(high, UTC)
 
 
 def _window(place: str, times: Sequence[str]) -> Window:
@@ -142,12 +123,7 @@ def _window(place: str, times: Sequence[str]) -> Window:
 
 
 def _minute(place: str, time: str) -> int:
-    read = _TIME.fullmatch(time)
-    minute = 9999 if read is None else int(read[1]) * 60 + int(read[2])
-    if minute > 24 * 60:
-        raise InvalidHours(place, f"{time!r} is not a time of day like 09:30")
-    return minute
-
-
-def _text(minute: int) -> str:
-    return f"{minute // 60:02d}:{minute % 60:02d}"
+    try:
+        return minute_of(time)
+    except ValueError as wrong:
+        raise InvalidHours(place, str(wrong)) from None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from routing.api import agents, calls, commands, configuration, conversation, entry_points, streams, telephony
+from routing.api import agents, calls, commands, configuration, conversation, entry_points, hours, streams, telephony
 
 ROUTERS = [
     configuration.router,
     entry_points.router,
+    hours.router,
     calls.reading,
     calls.router,
     conversation.router,

@@ -29,6 +29,7 @@ from common.ids import FLOOR
 from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
+from routing.api.hours import HoursBody, hours_of
 from routing.api.state import Seconds, SlugPath, check_floor
 from routing.domain.agents import AfterCall, Busy, OnBreak, Ringing
 from routing.domain.configuration import Overflow, RecordingRule
@@ -91,6 +92,8 @@ class QueueBody(Model):
     overflow: OverflowBody | None = None
     recording: RecordingRule = "never"
     """always: from the answer on (tell the caller before); with_consent: once the caller has said yes."""
+    hours: HoursBody | None = None
+    """When it takes calls from outside; null: always."""
 
 
 class QueueView(QueueBody):
@@ -189,8 +192,9 @@ async def put_queue(
 ) -> QueueView:
     """Create or replace a queue; it takes effect at once, for waiting calls too. Pool, tenant and channel stay."""
     wanted = service.QueueDeclaration(
-        **body.model_dump(exclude={"overflow"}),
+        **body.model_dump(exclude={"overflow", "hours"}),
         overflow=Overflow(body.overflow.queue_id, body.overflow.after_seconds) if body.overflow else None,
+        hours=hours_of("hours", body.hours),
     )
     clock = request.app.state.runtime.clock
     row, created = await service.put_queue(session, queue_id, wanted, clock, _checker(request))

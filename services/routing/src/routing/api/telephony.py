@@ -186,8 +186,9 @@ def _command(
 async def stream_commands(caller: Caller, here: Here, request: Request) -> StreamingResponse:
     """What a PBX has to do: `snapshot` (every live call, as `GET /v1/calls/{id}`), then `ring`, `stop_ringing`,
     `bridge`, `hold`, `resume`, `record` (`recording`: on, paused, off), `supervise` (`supervisor_id`; `mode`: listen,
-    whisper, barge, off), `play` (`what`: queue or no_agent), `release` and `transfer` (instead of release: the caller
-    goes on as `to_call_id` or to `to_number`), each with call_id, external_id, queue_id, tenant_id."""
+    whisper, barge, off), `play` (`what`: queue, no_agent or the name of an announcement, such as closed), `release` and
+    `transfer` (instead of release: the caller goes on as `to_call_id` or to `to_number`), each with call_id, external_id,
+    queue_id, tenant_id."""
     return streamed(_command_lines(caller, here.streams, request.app.state.runtime.database))
 
 
@@ -244,7 +245,7 @@ def commands_of(event: CallEvent, seen: Seen) -> Iterable[Sent]:
             if seen.ringing_at is not None:
                 yield command("stop_ringing", agent_id=seen.ringing_at, reason="abandoned")
             if event.reason != "hung_up":
-                yield command("play", what="no_agent")
+                yield command("play", what=event.message or "no_agent")
             yield command("release")
         case CallHeld():
             yield command("hold")

@@ -3,7 +3,7 @@
 Queued ──▶ Offered ──▶ Talking ──▶ WrappingUp ──▶ WrappedUp
   ▲  │        │ │
   └──┼────────┘ │        missed offers return it to its queue, at its original place
-     └──────────┴──▶ Abandoned
+     └──────────┴──▶ Abandoned          at once, without a wait, when it comes to a closed queue
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 import msgspec
-from common.events.routing import Channel, Direction, Recording
+from common.events.routing import AbandonReason, Channel, Direction, Recording
 
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):
@@ -56,7 +56,7 @@ class Abandoned(msgspec.Struct, frozen=True, tag="abandoned"):
     """Terminal: nobody answered."""
 
     abandoned_at: datetime
-    reason: Literal["hung_up", "wait_limit", "no_agent"]
+    reason: AbandonReason
 
 
 class WrappedUp(msgspec.Struct, frozen=True, tag="wrapped_up"):

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 from common.events.routing import Channel
+from common.hours import Hours
 
 
 class Overflow(msgspec.Struct, frozen=True):
@@ -40,6 +41,8 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     overflow: Overflow | None
     version: int
     recording: RecordingRule = "never"
+    hours: Hours | None = None
+    """When it takes calls from outside; None: always. Calls that the floor dials follow their campaign's hours."""
 
 
 class AgentProfile(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ Rules of the match
   break.
 - A call still waiting when its wait limit comes is abandoned; an offer that rings at that moment may still be accepted.
 - A call still waiting after the queue's overflow time moves to the second queue, once, with its waiting time counted.
+- A call from outside that comes to a queue outside its opening hours does not enter it: the caller hears `closed`.
+  Calls that wait when it closes keep their place and are answered.
 - Log-out, break and availability asked for during a call take effect after its wrap-up.
 """
 
@@ -135,8 +137,8 @@ def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:
         state=Queued(None, None),
         transferred_from=given.transferred_from,
     )
-    turn.tell(CallOffered, call, queued_at=None, transferred_from=given.transferred_from)
-    turn.enter(call, queue)
+    turn.tell(CallOffered, call, transferred_from=given.transferred_from)
+    turn.take_in(call, queue)
     return None
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import IntEnum
 
+from common.hours import is_open, next_change
+
 from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.calls import Call, Offered, Queued, WrappingUp
 from routing.domain.configuration import AgentProfile, Queue
@@ -18,8 +20,10 @@ from routing.domain.matching import Bins, Key
 
 
 class Timer(IntEnum):
-    """What is due for a call. At one instant the lower comes first: agents are freed before callers are given up."""
+    """What is due, for a queue or a call. At one instant the lower comes first: queues have opened or closed before
+    anything is decided in them, and agents are freed before callers are given up."""
 
+    QUEUE_HOURS = 0
     WRAP_UP_LIMIT = 1
     OFFER_TIMEOUT = 2
     OVERFLOW = 3
@@ -29,12 +33,20 @@ class Timer(IntEnum):
 class _QueueSlot:
     """A queue's rules, the bin of its waiting calls and the bins of agents that may serve it."""
 
-    __slots__ = ("fitting", "number", "queue")
+    __slots__ = ("changes_at", "fitting", "is_open", "number", "queue")
 
     def __init__(self, queue: Queue, number: int) -> None:
         self.queue = queue
         self.number = number
         self.fitting = 0
+        self.is_open = True
+        self.changes_at: datetime | None = None
+
+    def follow_hours(self, at: datetime) -> None:
+        """Whether it is open at that time by its hours, and until when."""
+        hours, zone = self.queue.hours, self.queue.time_zone
+        self.is_open = hours is None or is_open(hours, zone, at)
+        self.changes_at = None if hours is None else next_change(hours, zone, at)
 
     def key(self, call: Call) -> Key:
         """Order of service: one step of priority is worth `ageing_seconds_per_priority` of waiting. Both grow at the
@@ -111,6 +123,10 @@ class Pool:
         slot = self._queues.get(queue_id)
         return slot.queue if slot else None
 
+    def is_open(self, queue_id: str) -> bool:
+        """Whether the queue takes calls from outside at the pool's time."""
+        return self._queues[queue_id].is_open
+
     @property
     def queues(self) -> list[Queue]:
         return [slot.queue for slot in self._queues.values()]
@@ -138,7 +154,15 @@ class Pool:
             self._waiting.add(slot.number, slot.key(call))
         for group in self._groups.values():
             self._fit(slot, group)
+        self.follow_hours(queue.id, self.now)
         return True
+
+    def follow_hours(self, queue_id: str, at: datetime) -> None:
+        """The queue is open or closed as its hours say for that time, until they say otherwise."""
+        slot = self._queues[queue_id]
+        slot.follow_hours(at)
+        if slot.changes_at is not None:
+            heapq.heappush(self._timers, (slot.changes_at, Timer.QUEUE_HOURS, queue_id))
 
     def configure_agent(self, profile: AgentProfile) -> bool:
         """Take over new skills unless newer ones are known; an unknown agent starts logged out."""
@@ -241,17 +265,18 @@ class Pool:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
-    def take_due(self, now: datetime) -> tuple[datetime, Timer, Call] | None:
-        """The first timer due at or before `now`, taken off; None if there is none."""
+    def take_due(self, now: datetime) -> tuple[datetime, Timer, str] | None:
+        """The first timer due at or before `now`, taken off, with the id of its queue or call; None: there is none."""
         due = self.next_due()
         if due is None or due > now:
             return None
-        _, timer, call_id = heapq.heappop(self._timers)
-        return due, timer, self.calls[call_id]
+        return heapq.heappop(self._timers)
 
-    def _holds(self, due: datetime, timer: Timer, call_id: str) -> bool:
+    def _holds(self, due: datetime, timer: Timer, item_id: str) -> bool:
         """Whether the timer still means something: the call has moved on from most of them."""
-        call = self.calls.get(call_id)
+        if timer is Timer.QUEUE_HOURS:
+            return self._queues[item_id].changes_at == due
+        call = self.calls.get(item_id)
         if call is None:
             return False
         match timer, call.state:

@@ -19,7 +19,7 @@ from common.events import (
     CallWrappedUp,
     Event,
 )
-from common.events.routing import AgentEvent
+from common.events.routing import AbandonReason, AgentEvent
 from common.ids import FLOOR
 from msgspec.structs import replace
 
@@ -62,8 +62,13 @@ class Turn:
     def fire_due(self, now: datetime) -> None:
         """Let every timer due until `now` happen, in order, each at its own time."""
         while (due := self.pool.take_due(now)) is not None:
-            at, timer, call = due
+            at, timer, item_id = due
             self.pool.now = max(self.pool.now, at)
+            if timer is Timer.QUEUE_HOURS:
+                # With no call to notice it, every change until now is gone through in one step.
+                self.pool.follow_hours(item_id, at if self.pool.calls else now)
+                continue
+            call = self.pool.calls[item_id]
             match timer, call.state:
                 case Timer.OFFER_TIMEOUT, Offered() as offered:
                     self.miss(call, offered, "timeout", OnBreak(self.pool.now, "missed_offer"))
@@ -77,6 +82,13 @@ class Turn:
                     raise AssertionError(f"{timer!r} is due for a call that is {call.state_name}")
 
     # what happens to a call
+
+    def take_in(self, call: Call, queue: Queue) -> None:
+        """A call that was just offered enters its queue, unless that is closed to it: then it is turned away."""
+        if call.direction == "inbound" and not self.pool.is_open(queue.id):
+            self.abandon(call, "closed", message="closed")
+        else:
+            self.enter(call, queue)
 
     def enter(self, call: Call, queue: Queue) -> None:
         """The call enters a queue: its first, or the one it overflows to."""
@@ -173,7 +185,8 @@ class Turn:
         )
         self.enter(call, target)
 
-    def abandon(self, call: Call, reason: Literal["hung_up", "wait_limit"]) -> None:
+    def abandon(self, call: Call, reason: AbandonReason, message: str | None = None) -> None:
+        """The call is over unanswered; its caller hears `message` if one is named."""
         now = self.pool.now
         total = _seconds(call.first_queued_at, now)
         call = self.put(call, Abandoned(now, reason))
@@ -183,8 +196,9 @@ class Turn:
             abandoned_at=now,
             wait_seconds=_seconds(call.queued_at, now),
             total_wait_seconds=total,
-            short=total < self.queue_of(call).short_abandon_seconds,
+            short=reason != "closed" and total < self.queue_of(call).short_abandon_seconds,
             reason=reason,
+            message=message,
         )
 
     def end(self, call: Call, talking: Talking, *, to_call_id: str | None = None, to_number: str | None = None) -> None:
@@ -333,7 +347,7 @@ class Turn:
             "time_zone": queue.time_zone,
             "occurred_at": self.pool.now,
             "offered_at": call.offered_at,
-            "queued_at": call.queued_at,
+            "queued_at": call.queued_at if call.entry else None,
             "campaign_id": call.campaign_id,
             "lead_id": call.lead_id,
             "attempt_id": call.attempt_id,

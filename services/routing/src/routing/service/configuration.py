@@ -15,6 +15,7 @@ from common import outbox
 from common.clock import Clock
 from common.database import Session
 from common.errors import Conflict, Invalid
+from common.hours import Hours
 from common.ids import FLOOR
 
 from routing.domain import inputs
@@ -44,6 +45,7 @@ class QueueDeclaration:
     max_wait_seconds: float | None
     overflow: Overflow | None
     recording: str
+    hours: Hours | None
 
 
 async def put_tenant(
@@ -145,6 +147,7 @@ def _columns(wanted: QueueDeclaration) -> dict[str, Any]:
         "overflow_queue_id": wanted.overflow.queue_id if wanted.overflow else None,
         "overflow_after_seconds": wanted.overflow.after_seconds if wanted.overflow else None,
         "recording": wanted.recording,
+        "hours": wanted.hours.as_mapping() if wanted.hours else None,
     }
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+from common import hours
 from common.database import Session
 from common.errors import StaleWriter
 from common.ids import FLOOR
@@ -191,6 +192,7 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
         overflow=overflow,
         recording=row["recording"],
         version=row["version"] + row["tenant_version"],
+        hours=None if row["hours"] is None else hours.parse(row["hours"]),
     )
 
 

@@ -1,0 +1,85 @@
+"""Opening hours as the API says them, and whether a queue is open."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from common.auth import Role
+from common.errors import Invalid, NotFound
+from common.fields import Line
+from common.hours import Hours, InvalidHours, is_open, next_closing, next_opening, parse
+from common.http import Db, Model, Router, require
+from fastapi import Request
+from pydantic import AwareDatetime, Field
+
+from routing.api.state import SlugPath
+from routing.store import configuration as store
+from routing.store.states import queue_of
+
+router = Router(tags=["hours"])
+
+Spans = list[list[Line]]
+
+
+class HoursBody(Model):
+    """A week of spans by the wall clock of `time_zone` (null: the tenant's). A weekday that is not named is closed; a
+    span that closes at or before its opening time closes on the next day."""
+
+    week: dict[Line, Spans] = Field(
+        default={},
+        max_length=7,
+        examples=[{"mon": [["08:00", "12:00"], ["13:00", "18:00"]], "fri": [["22:00", "06:00"]]}],
+    )
+    time_zone: Line | None = Field(None, examples=["Europe/Paris"])
+    holidays: Line | None = Field(None, examples=["FR-57"])
+    """Closed on the public holidays of this country or part of one, ISO 3166."""
+    exceptions: dict[Line, Spans] = Field(
+        default={}, max_length=1000, examples=[{"2026-12-24": [["08:00", "12:00"]], "2026-12-27": []}]
+    )
+    """Instead of what the day would have been, a holiday too; no span: closed."""
+
+
+class OpeningView(Model):
+    """Whether the queue takes calls from outside at `at`, by its hours."""
+
+    queue_id: str
+    at: datetime
+    is_open: bool
+    next_opening: datetime | None
+    """`at` itself while it is open; null: not within a year."""
+    next_closing: datetime | None
+    """`at` itself while it is closed; null: not within a year."""
+
+
+def hours_of(field: str, body: HoursBody | None) -> Hours | None:
+    """Raises Invalid with every fault by its place under `field`."""
+    if body is None:
+        return None
+    try:
+        return parse(body.model_dump())
+    except InvalidHours as wrong:
+        errors = [{"field": f"{field}.{fault.place}", "reason": fault.reason} for fault in wrong.faults]
+        raise Invalid(str(wrong), field=errors[0]["field"], errors=errors) from None
+
+
+@router.get(
+    "/queues/{queue_id}/opening",
+    dependencies=[require(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT, Role.AGENT)],
+)
+async def get_opening(
+    queue_id: SlugPath, session: Db, request: Request, at: AwareDatetime | None = None
+) -> OpeningView:
+    """Whether the queue is open at a time, now if none is given."""
+    row = await store.queue(session, queue_id)
+    if row is None:
+        raise NotFound(f"there is no queue {queue_id}")
+    queue = queue_of(row)
+    when = at or request.app.state.runtime.clock.now()
+    hours, zone = queue.hours, queue.time_zone
+    return OpeningView(
+        queue_id=queue_id,
+        at=when,
+        is_open=hours is None or is_open(hours, zone, when),
+        next_opening=when if hours is None else next_opening(hours, zone, when),
+        next_closing=None if hours is None else next_closing(hours, zone, when),
+    )
