@@ -72,6 +72,23 @@ def test_a_right_floor_is_read_with_every_default() -> None:
     assert floor.warnings == ()
 
 
+def test_who_may_serve_is_read_with_its_rings() -> None:
+    rules = """requirement: "french >= 5 and orders"
+        relaxations: [{after_seconds: 30, requirement: french >= 9}]
+        agent_order: best_level"""
+    floor = parse(GOOD.replace("required_skills: [french]", rules))
+    queue = floor.queue("orders")
+    assert (queue.requirement, queue.agent_order) == ("french >= 5 and orders", "best_level")
+    assert [(one.after_seconds, one.requirement) for one in queue.relaxations] == [(30, "french >= 9")]
+    assert [agent.id for agent in floor.agents_of(queue)] == ["berthe"]
+
+
+def test_each_unknown_skill_of_a_requirement_is_named_at_its_column() -> None:
+    text = GOOD.replace("required_skills: [french]", 'requirement: "greek or dutch"')
+    line = line_of(text, "greek or dutch")
+    assert [one.split(": ")[0] for one in wrong_of(text)] == [f"floor.yaml:{line}:23", f"floor.yaml:{line}:32"]
+
+
 @pytest.mark.parametrize(
     ("good", "bad", "told"),
     [
@@ -118,6 +135,32 @@ def test_a_right_floor_is_read_with_every_default() -> None:
             'is not known (did you mean "required_skills"?)',
         ),
         (
+            "required_skills: [french]",
+            "requirement: frensh or orders >= 11",
+            'column 21: expected a level from 1 to 10, not "frensh or orders >= 11"',
+        ),
+        (
+            "required_skills: [french]",
+            "requirement: french and frensh",
+            'pool room has no such skill (did you mean "french"?), not "frensh"',
+        ),
+        (
+            "required_skills: [french]",
+            "required_skills: [french]\n        requirement: french",
+            "say it here or as a requirement, not both",
+        ),
+        (
+            "required_skills: [french]",
+            "relaxations: [{after_seconds: 9, requirement: french}, {after_seconds: 5, requirement: orders}]",
+            'must be later than the one before, 9, not "5"',
+        ),
+        ("required_skills: [french]", "relaxations: [{after_seconds: 9}]", "relaxations[0].requirement: is missing"),
+        (
+            "required_skills: [french]",
+            "agent_order: tallest",
+            "must be one of longest_idle, best_level, least_flexible, fastest",
+        ),
+        (
             '"https://boats.example/hook"',
             '"ftp://boats.example"',
             'must be a web address (https://…), not "ftp://boats.example"',
@@ -145,7 +188,7 @@ def test_a_wrong_value_is_named_with_its_line(good: str, bad: str, told: str) ->
     messages = wrong_of(text)
     matching = [message for message in messages if told in message]
     assert matching, messages
-    line = 8 if "already on line 6" in told else line_of(text, bad.strip())
+    line = 8 if "already on line 6" in told else line_of(text, bad.strip().partition("\n")[0])
     assert matching[0].startswith(f"floor.yaml:{line}:")
 
 

@@ -37,6 +37,9 @@ tenants:
         priority: 2
         recording: with_consent
         hours: {week: {mon: [["08:00", "12:00"]]}, holidays: FR, exceptions: {2026-12-24: []}}
+        requirement: french >= 5
+        relaxations: [{after_seconds: 30, requirement: french}]
+        agent_order: fastest
     entry_points:
       boat-line:
         pool: room
@@ -212,6 +215,7 @@ async def test_a_skill_leaves_its_pool_after_those_who_named_it(
     await apply(client, await plan(client, parse(FLOOR.replace("french", "german"), directory=directory)))
     assert services.writes == [
         "PUT routing /v1/pools/room",
+        "PUT routing /v1/queues/late",
         "PUT routing /v1/queues/orders",
         *(f"PUT routing /v1/agents/alma-00{number}" for number in (1, 2, 3)),
         "PUT routing /v1/pools/room",

@@ -43,9 +43,9 @@ def queue(queue_id: str, *skills: str, overflow: tuple[str, float] | None = None
     return Queue(id=queue_id, required_skills=skills, overflow=Overflow(*overflow) if overflow else None, **rules)
 
 
-def profile(agent_id: str, *skills: str, version: int = 1) -> AgentProfile:
-    """An agent who has these skills."""
-    return AgentProfile(id=agent_id, skills=dict.fromkeys(skills, 5), version=version)
+def profile(agent_id: str, *skills: str, version: int = 1, **levels: int) -> AgentProfile:
+    """An agent who has these skills: at level 5, or at the level given."""
+    return AgentProfile(id=agent_id, skills={**dict.fromkeys(skills, 5), **levels}, version=version)
 
 
 class Floor:

@@ -19,6 +19,16 @@ async def test_saying_the_same_again_changes_nothing(routing: Routing) -> None:
             {**QUEUE, "required_skills": ["french"], "overflow": {"queue_id": "back-up", "after_seconds": 30}},
             {"overflow": None},
         ),
+        (
+            "queues/experts",
+            {
+                **QUEUE,
+                "requirement": "french >= 5 and billing",
+                "relaxations": [{"after_seconds": 30, "requirement": "french"}],
+                "agent_order": "fastest",
+            },
+            {"relaxations": []},
+        ),
         ("agents/ann", {"name": "Ann", "pool_id": "main", "skills": {"french": 7}}, {"skills": ["billing"]}),
     ]
     for path, body, changed in declared:
@@ -47,6 +57,10 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("queues/new", {**QUEUE, "pool_id": "none"}, "pool_id"),
     ("queues/new", {**QUEUE, "tenant_id": "none"}, "tenant_id"),
     ("queues/new", {**QUEUE, "required_skills": ["dutch"]}, "required_skills"),
+    ("queues/new", {**QUEUE, "requirement": "french >= 11"}, "requirement"),
+    ("queues/new", {**QUEUE, "requirement": "french", "required_skills": ["french"]}, "required_skills"),
+    ("queues/new", {**QUEUE, "relaxations": [{"after_seconds": 5, "requirement": "or"}]}, "relaxations.0.requirement"),
+    ("queues/new", {**QUEUE, "agent_order": "tallest"}, "agent_order"),
     ("queues/new", {**QUEUE, "overflow": {"queue_id": "none", "after_seconds": 5}}, "overflow.queue_id"),
     ("queues/new", {**QUEUE, "overflow": {"queue_id": "new", "after_seconds": 5}}, "overflow.queue_id"),
     ("queues/new", {**QUEUE, "overflow": {"queue_id": "help", "after_seconds": -5}}, "overflow.after_seconds"),
@@ -65,6 +79,48 @@ async def test_every_wrong_value_is_named_and_nothing_is_stored(routing: Routing
         assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
     assert (await routing.operator.get("/v1/queues/new")).status_code == 404
     assert (await routing.operator.get("/v1/tenants/kettle")).json()["version"] == 1
+
+
+async def test_everything_wrong_with_who_may_serve_is_listed_by_its_place(routing: Routing) -> None:
+    """Given a pool; when a queue names unknown skills at several places; then each is listed, and nothing is stored."""
+    await routing.floor()
+    answer = await routing.operator.put(
+        "/v1/queues/new",
+        json={
+            **QUEUE,
+            "requirement": "french >= 5 and (billing or orders) and dutch",
+            "relaxations": [
+                {"after_seconds": 30, "requirement": "greek"},
+                {"after_seconds": 30, "requirement": "french >="},
+            ],
+        },
+    )
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {"field": "requirement", "reason": "column 29: pool main declares no skill 'orders'"},
+        {"field": "requirement", "reason": "column 41: pool main declares no skill 'dutch'"},
+        {"field": "relaxations.0.requirement", "reason": "column 1: pool main declares no skill 'greek'"},
+        {"field": "relaxations.1.requirement", "reason": "column 10: expected a level from 1 to 10"},
+        {"field": "relaxations.1.after_seconds", "reason": "must be later than the one before, 30"},
+    ]
+    assert (await routing.operator.get("/v1/queues/new")).status_code == 404
+
+
+async def test_a_call_widens_to_more_agents_by_the_clock(routing: Routing) -> None:
+    """Given an agent below the level; when the call has waited for the relaxation; then it rings at the agent."""
+    await routing.floor(
+        "ann",
+        requirement="french >= 8 or billing",
+        relaxations=[{"after_seconds": 0.3, "requirement": "french"}],
+        agent_order="best_level",
+    )
+    await routing.post("agents/ann/log-in")
+    await routing.agent_is("ann", "available")
+    call_id = (await routing.post("calls", {"queue_id": "help"}))["call_id"]
+    assert (await routing.call_is(call_id, "offered"))["agent_id"] == "ann"
+    taken = await routing.operator.put("/v1/pools/main", json={"name": "Main", "skills": ["french"]})
+    assert (taken.status_code, taken.json()["field"]) == (409, "skills")
+    assert "queue help" in taken.json()["detail"]
 
 
 async def test_what_is_in_use_stays(routing: Routing) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 
 import msgspec
-from common.events import CallAbandoned, CallEvent, CallOffered, CallWrappedUp, Event
+from common.events import CallAbandoned, CallAssigned, CallEvent, CallOffered, CallWrappedUp, Event
 from common.hours import is_open, parse
+from common.requirements import all_of, is_met
+from common.requirements import parse as parse_requirement
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from routing.domain import inputs
 from routing.domain.agents import AfterCall, Agent, Available, Busy, Ringing
 from routing.domain.calls import Call, Offered, Queued, Talking, WrappingUp
-from routing.domain.configuration import Queue
+from routing.domain.configuration import Queue, Relaxation
 from routing.domain.decisions import decide
 from routing.domain.pool import Pool
 
@@ -36,15 +39,34 @@ OPEN_IN_TURNS = parse(
 )
 """The machine's minutes are spent on a Monday from 10:00 on: two minutes open, two closed."""
 
+
+def seconds(count: float) -> timedelta:
+    return timedelta(seconds=count)
+
+
 skills = st.sets(st.sampled_from(SKILLS), max_size=2)
 agent_ids = st.sampled_from(AGENTS)
 
 
+texts = st.sampled_from(["french", "french >= 5", "dutch or billing >= 3", "french and (dutch or billing)", "dutch"])
+levels = st.dictionaries(st.sampled_from(SKILLS), st.integers(1, 10), max_size=3)
+
+
+@st.composite
+def relaxations(draw: st.DrawFn) -> tuple[Relaxation, ...]:
+    times = sorted(draw(st.sets(st.sampled_from([5.0, 20.0, 30.0, 45.0]), max_size=2)))
+    return tuple(Relaxation(after, draw(texts)) for after in times)
+
+
 @st.composite
 def queues(draw: st.DrawFn, queue_id: str, version: int = 1) -> Queue:
+    requirement = draw(st.none() | texts)
     return queue(
         queue_id,
-        *sorted(draw(skills)),
+        *(sorted(draw(skills)) if requirement is None else ()),
+        requirement=requirement,
+        relaxations=draw(relaxations()),
+        agent_order=draw(st.sampled_from(["longest_idle", "best_level", "least_flexible", "fastest"])),
         priority=draw(st.integers(0, 9)),
         ageing_seconds_per_priority=draw(st.sampled_from([1.0, 10.0, 60.0])),
         offer_timeout_seconds=draw(st.sampled_from([5.0, 20.0])),
@@ -65,6 +87,8 @@ class PoolMachine(RuleBasedStateMachine):
         self.seconds = 0.0
         self.count = 0
         self.version = 1
+        self.seen = 0
+        """Events that were looked at."""
 
     @property
     def pool(self) -> Pool:
@@ -75,7 +99,7 @@ class PoolMachine(RuleBasedStateMachine):
         for queue_id in QUEUES:
             self.floor.give(inputs.ConfigureQueue, 0, queue=data.draw(queues(queue_id)))
         for agent_id in AGENTS:
-            self.floor.give(inputs.ConfigureAgent, 0, agent=profile(agent_id, *data.draw(skills)))
+            self.floor.give(inputs.ConfigureAgent, 0, agent=profile(agent_id, **data.draw(levels)))
         self.floor.log_in(0, *data.draw(st.sets(agent_ids)))
 
     @rule(seconds=st.floats(0, 40), tick=st.booleans())
@@ -125,12 +149,14 @@ class PoolMachine(RuleBasedStateMachine):
     @rule(data=st.data(), queue_id=st.sampled_from(QUEUES))
     def change_a_queue(self, data: st.DataObject, queue_id: str) -> None:
         self.version += 1
+        self.let_time_pass()
         self.floor.give(inputs.ConfigureQueue, self.seconds, queue=data.draw(queues(queue_id, self.version)))
 
-    @rule(agent_id=agent_ids, held=skills)
-    def change_an_agent(self, agent_id: str, held: set[str]) -> None:
+    @rule(agent_id=agent_ids, held=levels)
+    def change_an_agent(self, agent_id: str, held: dict[str, int]) -> None:
         self.version += 1
-        changed = profile(agent_id, *held, version=self.version)
+        self.let_time_pass()
+        changed = profile(agent_id, version=self.version, **held)
         self.floor.give(inputs.ConfigureAgent, self.seconds, agent=changed)
 
     @rule()
@@ -154,10 +180,33 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_idle_may_take_a_waiting_call(self) -> None:
-        waiting = {call.queue_id for call in self.pool.calls.values() if isinstance(call.state, Queued)}
+        waiting = [call for call in self.pool.calls.values() if isinstance(call.state, Queued)]
         for agent in self.pool.agents.values():
             if isinstance(agent.state, Available):
-                assert waiting.isdisjoint(self.pool.queue_ids_of(agent.id))
+                assert not [call.id for call in waiting if self.may_serve(agent.id, call)]
+
+    def may_serve(self, agent_id: str, call: Call | CallAssigned) -> bool:
+        """By the definition: the requirement, or one of the relaxations whose time has come."""
+        rules = self.pool.queue(call.queue_id)
+        assert rules is not None
+        assert call.queued_at is not None
+        now = call.occurred_at if isinstance(call, CallAssigned) else self.pool.now
+        due = [one.requirement for one in rules.relaxations if call.queued_at + seconds(one.after_seconds) <= now]
+        first = all_of(rules.required_skills) if rules.requirement is None else parse_requirement(rules.requirement)
+        (held,) = [one.skills for one in self.pool.profiles if one.id == agent_id]
+        return any(is_met(one, held) for one in [first, *map(parse_requirement, due)])
+
+    @invariant()
+    def nobody_is_offered_a_call_that_they_may_not_serve(self) -> None:
+        for event in self.floor.events[self.seen :]:
+            if isinstance(event, CallAssigned):
+                assert self.may_serve(event.agent_id, event)
+        self.seen = len(self.floor.events)
+
+    def let_time_pass(self) -> None:
+        """What was due before a change of the rules happened under the old ones."""
+        self.floor.tick(self.seconds)
+        self.nobody_is_offered_a_call_that_they_may_not_serve()
 
     @invariant()
     def nothing_is_overdue(self) -> None:
@@ -194,14 +243,15 @@ def test_the_best_call_and_agent_are_those_that_a_full_scan_would_find() -> None
         *(profile(f"a{n}", *chance.sample(every, chance.randint(0, 6))) for n in range(60)),
     )
     pool = floor.pool
+    skills_of = {one.id: one.skills for one in pool.profiles}
 
     def scan_agent(queue_id: str) -> str | None:
         able = [
-            (agent.state.since, agent.id)
+            (agent.state.since, len(skills_of[agent.id]), agent.id)
             for agent in pool.agents.values()
             if isinstance(agent.state, Available) and queue_id in pool.queue_ids_of(agent.id)
         ]
-        return min(able)[1] if able else None
+        return min(able)[-1] if able else None
 
     def scan_call(agent_id: str) -> str | None:
         able = []
@@ -215,7 +265,7 @@ def test_the_best_call_and_agent_are_those_that_a_full_scan_would_find() -> None
 
     for step in range(150):
         for queue_id in (f"q{n}" for n in range(30)):
-            best = pool.best_agent(queue_id)
+            best = pool.best_agent(queue_id, 0)
             assert (best.id if best else None) == scan_agent(queue_id)
         for agent_id in (f"a{n}" for n in range(60)):
             first = pool.best_call(agent_id)

@@ -82,6 +82,9 @@ class QueueRow(Base, table=True):
     overflow_after_seconds: float | None
     recording: str = Field(sa_column=Column(String, nullable=False, server_default="never"))
     hours: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    requirement: str | None
+    relaxations: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
+    agent_order: str = Field(sa_column=Column(String, nullable=False, server_default="longest_idle"))
     version: int
     updated_at: datetime = _moment()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from common.requirements import skills_of, text_of
+
 from plateau.floor.document import Place, Wrong, suggestion
 from plateau.floor.entry_points import wrong_entry_points
 from plateau.floor.leads import wrong_leads
@@ -28,7 +30,7 @@ def warnings(draft: Draft) -> tuple[str, ...]:
     floor = draft.floor()
     for queue in floor.queues:
         if not floor.agents_of(queue):
-            asked = ", ".join(queue.required_skills) or "no skill"
+            asked = " or ".join(text_of(one) or "no skill" for one in queue.requirements())
             found.append(f"{queue.place}: queue {queue.id}: no agent of pool {queue.pool_id} can serve it ({asked})")
     return tuple(found)
 
@@ -38,7 +40,7 @@ def _unknown_skills(draft: Draft) -> Iterator[Wrong]:
     items: list[Queue | Agent] = [*draft.queues, *draft.agents]
     told: set[Place] = set()
     for item in items:
-        kind, named = ("queue", item.required_skills) if isinstance(item, Queue) else ("agent", tuple(item.skills))
+        kind, named = ("queue", _named(item)) if isinstance(item, Queue) else ("agent", list(item.skills))
         known = pools.get(item.pool_id)
         for skill in named if known is not None else ():
             place = draft.skill_places[kind, item.id, skill]
@@ -46,6 +48,10 @@ def _unknown_skills(draft: Draft) -> Iterator[Wrong]:
                 told.add(place)
                 detail = f"pool {item.pool_id} has no such skill{suggestion(skill, known)}"
                 yield Wrong(place, f"{kind} {item.id}: skills", detail, skill)
+
+
+def _named(queue: Queue) -> list[str]:
+    return list(dict.fromkeys(skill for one in queue.requirements() for skill in skills_of(one)))
 
 
 def _unknown_pools(draft: Draft) -> Iterator[Wrong]:

@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from common.requirements import Requirement, all_of, is_met, parse
+
 from plateau.floor.document import Place
 
 NOWHERE = Place("", 0, 0)
@@ -75,6 +77,12 @@ class Overflow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Relaxation:
+    after_seconds: float
+    requirement: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Queue(Item):
     tenant_id: str
     pool_id: str
@@ -91,6 +99,15 @@ class Queue(Item):
     recording: str = "never"
     hours: Mapping[str, Any] | None = None
     """As the API takes them; None: always open."""
+    requirement: str | None = None
+    """In the place of required_skills."""
+    relaxations: tuple[Relaxation, ...] = ()
+    agent_order: str = "longest_idle"
+
+    def requirements(self) -> list[Requirement]:
+        """Who may serve at first, and who else later."""
+        first = all_of(self.required_skills) if self.requirement is None else parse(self.requirement)
+        return [first, *(parse(relaxation.requirement) for relaxation in self.relaxations)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +165,10 @@ class Floor:
         return next(queue for queue in self.queues if queue.id == queue_id)
 
     def agents_of(self, queue: Queue) -> tuple[Agent, ...]:
-        """Agents of the queue's pool with all its required skills."""
+        """Agents of the queue's pool who may serve it, at once or later."""
+        requirements = queue.requirements()
         return tuple(
             agent
             for agent in self.agents
-            if agent.pool_id == queue.pool_id and all(skill in agent.skills for skill in queue.required_skills)
+            if agent.pool_id == queue.pool_id and any(is_met(one, agent.skills) for one in requirements)
         )

@@ -19,6 +19,7 @@ from common.events import CATALOGUE
 from common.money import EXPONENTS, InvalidMoney, Money
 from common.phone import InvalidPhone, normalise
 
+from plateau.floor import requirements
 from plateau.floor.document import SLUG, Document, Fields, Place, Wrong, decimal, suggestion
 from plateau.floor.entry_points import entry_point
 from plateau.floor.hours import read_hours
@@ -182,6 +183,11 @@ def _queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue:
     skills = fields.texts("required_skills", ())
     for skill, place in skills:
         draft.skill_places["queue", name, skill] = place
+    for skill, place in requirements.skill_places(fields):
+        draft.skill_places.setdefault(("queue", name, skill), place)
+    requirement = requirements.requirement(fields)
+    if requirement is not None and skills:
+        fields.refuse("required_skills", "say it here or as a requirement, not both")
     pool_id = fields.text("pool")
     queue = Queue(
         id=name,
@@ -199,6 +205,9 @@ def _queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue:
         overflow=_overflow(draft, fields),
         recording=fields.text("recording", "never", check=_recording),
         hours=read_hours(fields),
+        requirement=requirement,
+        relaxations=requirements.relaxations(fields, DAY_SECONDS),
+        agent_order=fields.text("agent_order", "longest_idle", check=requirements.agent_order),
         place=fields.place,
         places=_renamed(fields.places, {"pool": "pool_id"}),
     )

@@ -113,6 +113,11 @@ def queue_body(queue: Queue) -> dict[str, Any]:
         else {"queue_id": overflow.queue_id, "after_seconds": overflow.after_seconds},
         "recording": queue.recording,
         "hours": queue.hours,
+        "requirement": queue.requirement,
+        "relaxations": [
+            {"after_seconds": one.after_seconds, "requirement": one.requirement} for one in queue.relaxations
+        ],
+        "agent_order": queue.agent_order,
     }
 
 

@@ -26,13 +26,14 @@ from common.http import (
     require,
 )
 from common.ids import FLOOR
+from common.requirements import LONGEST
 from fastapi import Depends, Query, Request, Response
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from routing.api.hours import HoursBody, hours_of
 from routing.api.state import Seconds, SlugPath, check_floor
 from routing.domain.agents import AfterCall, Busy, OnBreak, Ringing
-from routing.domain.configuration import Overflow, RecordingRule
+from routing.domain.configuration import AgentOrder, Overflow, RecordingRule, Relaxation
 from routing.service import configuration as service
 from routing.store import configuration as store
 from routing.store.reading import agent_of
@@ -75,7 +76,19 @@ class OverflowBody(Model):
     after_seconds: Seconds
 
 
+Requirement = Annotated[str, StringConstraints(max_length=LONGEST)]
+
+
+class RelaxationBody(Model):
+    """After so many seconds in the queue, agents who meet `requirement` may serve the call too."""
+
+    after_seconds: PositiveSeconds = Field(examples=[30])
+    requirement: Requirement = Field(examples=["french"])
+
+
 class QueueBody(Model):
+    """Who may serve is said either by `required_skills`, all of them at any level, or by `requirement`."""
+
     tenant_id: Slug
     pool_id: Slug
     channel: Channel = "voice"
@@ -94,6 +107,12 @@ class QueueBody(Model):
     """always: from the answer on (tell the caller before); with_consent: once the caller has said yes."""
     hours: HoursBody | None = None
     """When it takes calls from outside; null: always."""
+    requirement: Requirement | None = Field(None, examples=["french >= 5 and (billing or disputes)"])
+    """Skills, at level 1 or as `>=` says, joined by `and`, `or` and parentheses."""
+    relaxations: list[RelaxationBody] = Field(default=[], max_length=10)
+    """By rising time; each lets in more agents, beside those who could serve before."""
+    agent_order: AgentOrder = "longest_idle"
+    """Which of several available agents comes first. Ties: fewest skills, then longest idle, then by id."""
 
 
 class QueueView(QueueBody):
@@ -192,9 +211,10 @@ async def put_queue(
 ) -> QueueView:
     """Create or replace a queue; it takes effect at once, for waiting calls too. Pool, tenant and channel stay."""
     wanted = service.QueueDeclaration(
-        **body.model_dump(exclude={"overflow", "hours"}),
+        **body.model_dump(exclude={"overflow", "hours", "relaxations"}),
         overflow=Overflow(body.overflow.queue_id, body.overflow.after_seconds) if body.overflow else None,
         hours=hours_of("hours", body.hours),
+        relaxations=tuple(Relaxation(one.after_seconds, one.requirement) for one in body.relaxations),
     )
     clock = request.app.state.runtime.clock
     row, created = await service.put_queue(session, queue_id, wanted, clock, _checker(request))

@@ -187,7 +187,7 @@ async def stream_commands(caller: Caller, here: Here, request: Request) -> Strea
     """What a PBX has to do: `snapshot` (every live call, as `GET /v1/calls/{id}`), then `ring`, `stop_ringing`,
     `bridge`, `hold`, `resume`, `record` (`recording`: on, paused, off), `supervise` (`supervisor_id`; `mode`: listen,
     whisper, barge, off), `play` (`what`: queue, no_agent or the name of an announcement, such as closed), `release` and
-    `transfer` (instead of release: the caller goes on as `to_call_id` or to `to_number`), each with call_id, external_id,
+    `transfer` (instead of release: the caller goes to `to_call_id` or to `to_number`), each with call_id, external_id,
     queue_id, tenant_id."""
     return streamed(_command_lines(caller, here.streams, request.app.state.runtime.database))
 

@@ -12,10 +12,14 @@ LoggedOut ⇄ Available ⇄ OnBreak        an offer missed by time-out or declin
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 from common.events.routing import AgentState as AgentStateName
+from msgspec.structs import replace
+
+HANDLING_WEIGHT: Final = 0.1
+"""Of the newest call in the mean handling time: about the last 20 calls count."""
 
 
 class LoggedOut(msgspec.Struct, frozen=True, tag="logged_out"):
@@ -88,6 +92,14 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     sequence: int
     state: AgentState
+    handling_seconds: float | None = None
+    """Mean of talk and wrap-up over their calls, the newest counting most; None before the first."""
+
+    def learnt(self, seconds: float) -> Agent:
+        """The agent with one more call handled: the exponential average with weight HANDLING_WEIGHT."""
+        mean = self.handling_seconds
+        mean = seconds if mean is None else mean + HANDLING_WEIGHT * (seconds - mean)
+        return replace(self, handling_seconds=mean)
 
     @property
     def state_name(self) -> AgentStateName:

@@ -16,10 +16,14 @@ from common.events.routing import AbandonReason, Channel, Direction, Recording
 
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):
-    """Waits for an agent. `limit_at` ends the wait, `overflow_at` moves it to the second queue."""
+    """Waits for an agent. `limit_at` ends the wait, `overflow_at` moves it to the second queue, `widens_at` takes it
+    to the next ring of agents who may serve it; until `alone_until` it waits for its preferred agent alone."""
 
     limit_at: datetime | None
     overflow_at: datetime | None
+    ring: int = 0
+    widens_at: datetime | None = None
+    alone_until: datetime | None = None
 
 
 class Offered(msgspec.Struct, frozen=True, tag="offered"):

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
 from common.events.routing import Channel
 from common.hours import Hours
+from common.requirements import Requirement, all_of, any_of, parse
+
+AgentOrder = Literal["longest_idle", "best_level", "least_flexible", "fastest"]
+"""Which of several available agents is offered a call first. Ties: the one with the fewest skills, then the longest
+idle, then by id.
+
+longest_idle    available for the longest time
+best_level      highest level in one of the skills that the requirement names
+least_flexible  fewest skills, so that those who can do much stay free for what only they can do
+fastest         smallest mean handling time (talk and wrap-up) over their own calls; whoever had none yet comes first
+"""
+
+
+class Relaxation(msgspec.Struct, frozen=True):
+    """After `after_seconds` in the queue, agents who meet `requirement` may serve the call too."""
+
+    after_seconds: float
+    requirement: str
 
 
 class Overflow(msgspec.Struct, frozen=True):
@@ -43,6 +62,28 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     recording: RecordingRule = "never"
     hours: Hours | None = None
     """When it takes calls from outside; None: always. Calls that the floor dials follow their campaign's hours."""
+    requirement: str | None = None
+    """Stands in the place of `required_skills`, which is empty then."""
+    relaxations: tuple[Relaxation, ...] = ()
+    """By rising time."""
+    agent_order: AgentOrder = "longest_idle"
+    sticky_seconds: float = 0.0
+    """How long a call waits for its preferred agent alone, who is logged in but not available."""
+
+    def rings(self) -> list[Requirement]:
+        """Who may serve, ring by ring: each is at least as wide as the one before."""
+        rings = [all_of(self.required_skills) if self.requirement is None else parse(self.requirement)]
+        for relaxation in self.relaxations:
+            rings.append(any_of(rings[-1], parse(relaxation.requirement)))
+        return rings
+
+    def ring_at(self, queued_at: datetime, now: datetime) -> tuple[int, datetime | None]:
+        """The ring that a call has reached, and when it reaches the next one (None: never)."""
+        for number, relaxation in enumerate(self.relaxations):
+            widens_at = queued_at + timedelta(seconds=relaxation.after_seconds)
+            if widens_at > now:
+                return number, widens_at
+        return len(self.relaxations), None
 
 
 class AgentProfile(msgspec.Struct, frozen=True, kw_only=True):

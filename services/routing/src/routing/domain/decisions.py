@@ -4,9 +4,11 @@ Every input first lets happen what was due before it, each timer at its own due 
 on how often somebody looks. The pool's time never runs backwards: an input that comes late is taken at the pool's time.
 
 Rules of the match
-- A call is offered to the longest idle available agent who holds all skills that its queue requires.
-- An agent who becomes available is offered the first call of all their queues: priority with ageing, then the longest
-  waiting.
+- A call is offered to an available agent who meets its queue's requirement; of several, to the first in the queue's
+  order of agents.
+- A call that has waited for a relaxation's time may also be served by agents who meet that one.
+- An agent who becomes available is offered the first of all calls that they may serve: priority with ageing, then the
+  longest waiting.
 - A missed offer returns the call to its queue at its place. The agent who let it time out or declined it goes on a
   break.
 - A call still waiting when its wait limit comes is abandoned; an offer that rings at that moment may still be accepted.
@@ -22,11 +24,11 @@ from typing import assert_never
 
 import msgspec
 from common.events import AgentLoggedIn, CallAnswered, CallOffered
+from msgspec.structs import replace
 
 from routing.domain import conversation, inputs
 from routing.domain.agents import (
     AfterCall,
-    Agent,
     AgentState,
     Available,
     Busy,
@@ -90,8 +92,8 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
         case inputs.SetState():
             return _set_state(turn, given)
         case inputs.ConfigureQueue(queue=queue):
-            if turn.pool.configure_queue(queue):
-                turn.serve_queue(queue.id)
+            turn.pool.configure_queue(queue)
+            turn.serve_queue(queue.id)
             return None
         case inputs.ConfigureAgent(agent=profile):
             if turn.pool.configure_agent(profile):
@@ -228,7 +230,7 @@ def _log_in(turn: Turn, given: inputs.LogIn) -> str | None:
         case LoggedOut():
             now = turn.pool.now
             state: AgentState = Available(now) if given.state == "available" else OnBreak(now, None)
-            agent = Agent(id=agent.id, sequence=agent.sequence + 1, state=state)
+            agent = replace(agent, sequence=agent.sequence + 1, state=state)
             turn.pool.put_agent(agent)
             turn.tell_agent(AgentLoggedIn, agent, turn.traceparent, state=agent.state_name)
             if given.state == "available":

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
 
 from common.errors import Conflict, Invalid
+from common.requirements import WrongRequirement, mentions, skills_of
+
+from routing.domain.configuration import Queue, Relaxation
 
 
 def check_skills(field: str, named: Iterable[str], declared: Iterable[str], pool_id: str) -> None:
@@ -17,6 +22,48 @@ def check_skills(field: str, named: Iterable[str], declared: Iterable[str], pool
             field=field,
             errors=[{"field": field, "reason": f"unknown skill {skill!r}"} for skill in unknown],
         )
+
+
+def check_requirements(
+    required_skills: Sequence[str],
+    requirement: str | None,
+    relaxations: Sequence[Relaxation],
+    declared: Iterable[str],
+    pool_id: str,
+) -> None:
+    """Raises Invalid, naming everything wrong with who may serve a queue, each by its place."""
+    known = set(declared)
+    wrong: list[dict[str, Any]] = []
+    texts = [] if requirement is None else [("requirement", requirement)]
+    texts += [(f"relaxations.{n}.requirement", one.requirement) for n, one in enumerate(relaxations)]
+    for field, text in texts:
+        try:
+            named = mentions(text)
+        except WrongRequirement as error:
+            wrong.append({"field": field, "reason": str(error)})
+            continue
+        for skill, column in named:
+            if skill not in known:
+                reason = f"column {column}: pool {pool_id} declares no skill {skill!r}"
+                wrong.append({"field": field, "reason": reason})
+    wrong += [
+        {"field": "required_skills", "reason": f"pool {pool_id} declares no skill {skill!r}"}
+        for skill in sorted(set(required_skills) - known)
+    ]
+    if requirement is not None and required_skills:
+        wrong.append({"field": "required_skills", "reason": "say it here or as a requirement, not both"})
+    for number, (before, after) in enumerate(pairwise(relaxations), 1):
+        if after.after_seconds <= before.after_seconds:
+            reason = f"must be later than the one before, {before.after_seconds:g}"
+            wrong.append({"field": f"relaxations.{number}.after_seconds", "reason": reason})
+    if wrong:
+        detail = "; ".join(f"{one['field']}: {one['reason']}" for one in wrong)
+        raise Invalid(detail, field=wrong[0]["field"], errors=wrong)
+
+
+def skills_named(queue: Queue) -> set[str]:
+    """Every skill that the queue's rings name."""
+    return {skill for ring in queue.rings() for skill in skills_of(ring)}
 
 
 def check_unmoved(kind: str, item_id: str, field: str, before: str, after: str) -> None:

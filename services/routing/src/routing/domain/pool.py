@@ -10,13 +10,15 @@ import heapq
 from collections.abc import Iterable
 from datetime import datetime
 from enum import IntEnum
+from typing import TypeAlias
 
 from common.hours import is_open, next_change
 
-from routing.domain.agents import Agent, Available, LoggedOut
+from routing.domain.agents import Agent, LoggedOut
 from routing.domain.calls import Call, Offered, Queued, WrappingUp
 from routing.domain.configuration import AgentProfile, Queue
-from routing.domain.matching import Bins, Key
+from routing.domain.groups import Group, Groups, Rule
+from routing.domain.matching import Bins, numbers_in
 
 
 class Timer(IntEnum):
@@ -26,19 +28,35 @@ class Timer(IntEnum):
     QUEUE_HOURS = 0
     WRAP_UP_LIMIT = 1
     OFFER_TIMEOUT = 2
-    OVERFLOW = 3
-    WAIT_LIMIT = 4
+    WIDEN = 3
+    OVERFLOW = 4
+    WAIT_LIMIT = 5
+
+
+WaitingKey: TypeAlias = tuple[float, str]
+"""Order of service, then id."""
+
+
+class _Ring:
+    """One ring of a queue: the bin of the calls that have reached it, the rule that says who may serve them."""
+
+    __slots__ = ("number", "rule")
+
+    def __init__(self, number: int, rule: Rule) -> None:
+        self.number = number
+        self.rule = rule
 
 
 class _QueueSlot:
-    """A queue's rules, the bin of its waiting calls and the bins of agents that may serve it."""
+    """A queue's rules and its rings."""
 
-    __slots__ = ("changes_at", "fitting", "is_open", "number", "queue")
+    __slots__ = ("changes_at", "is_open", "numbers", "queue", "rings")
 
-    def __init__(self, queue: Queue, number: int) -> None:
+    def __init__(self, queue: Queue) -> None:
         self.queue = queue
-        self.number = number
-        self.fitting = 0
+        self.rings: list[_Ring] = []
+        self.numbers: list[int] = []
+        """Bins that were opened for rings, also for those that have gone since: they are used again."""
         self.is_open = True
         self.changes_at: datetime | None = None
 
@@ -48,23 +66,15 @@ class _QueueSlot:
         self.is_open = hours is None or is_open(hours, zone, at)
         self.changes_at = None if hours is None else next_change(hours, zone, at)
 
-    def key(self, call: Call) -> Key:
+    def key(self, call: Call) -> WaitingKey:
         """Order of service: one step of priority is worth `ageing_seconds_per_priority` of waiting. Both grow at the
         same pace for all, so that the order never changes with time."""
         head_start = self.queue.priority * self.queue.ageing_seconds_per_priority
         return (call.first_queued_at.timestamp() - head_start, call.id)
 
-
-class _Group:
-    """Agents with the same skills: the bin of those available, the bins of calls that they may take."""
-
-    __slots__ = ("fitting", "number", "queue_ids", "skills")
-
-    def __init__(self, skills: frozenset[str], number: int) -> None:
-        self.skills = skills
-        self.number = number
-        self.fitting = 0
-        self.queue_ids: list[str] = []
+    def ring(self, number: int) -> _Ring:
+        """A call that was saved under other rules may have reached a ring that is no more: then the last one."""
+        return self.rings[min(number, len(self.rings) - 1)]
 
 
 class Pool:
@@ -81,10 +91,11 @@ class Pool:
         self.changed_agents: dict[str, Agent] = {}
         self._profiles: dict[str, AgentProfile] = {}
         self._queues: dict[str, _QueueSlot] = {}
-        self._groups: dict[frozenset[str], _Group] = {}
-        self._group_of: dict[str, _Group] = {}
-        self._waiting = Bins()
-        self._idle = Bins()
+        self._queue_of_bin: dict[int, str] = {}
+        """The queue whose first ring has this bin."""
+        self._groups = Groups()
+        self._group_of: dict[str, Group] = {}
+        self._waiting: Bins[WaitingKey] = Bins()
         self._timers: list[tuple[datetime, Timer, str]] = []
 
     @classmethod
@@ -136,26 +147,50 @@ class Pool:
         return list(self._profiles.values())
 
     def queue_ids_of(self, agent_id: str) -> list[str]:
-        """Queues whose required skills the agent has."""
-        return self._group_of[agent_id].queue_ids
+        """Queues whose calls the agent may serve from the first moment on, by id."""
+        group = self._group_of[agent_id]
+        if group.queue_ids is None:
+            homes = (self._queue_of_bin.get(number) for number in numbers_in(group.fitting))
+            group.queue_ids = sorted(queue_id for queue_id in homes if queue_id is not None)
+        return group.queue_ids
+
+    def may_serve(self, agent_id: str, queue_id: str, ring: int) -> bool:
+        """Whether the agent has the skills that a call in this ring of the queue needs."""
+        number = self._queues[queue_id].ring(ring).number
+        return bool(self._group_of[agent_id].fitting >> number & 1)
 
     def configure_queue(self, queue: Queue) -> bool:
         """Take over new rules unless newer ones are known; calls that wait are put in order by the new ones."""
         slot = self._queues.get(queue.id)
         if slot is None:
-            slot = self._queues[queue.id] = _QueueSlot(queue, self._waiting.open())
+            slot = self._queues[queue.id] = _QueueSlot(queue)
         elif queue.version <= slot.queue.version:
             return False
-        waiting = [(key, self.calls[key[1]]) for key in self._waiting.keys(slot.number)]
-        for key, _ in waiting:
-            self._waiting.remove(slot.number, key)
+        waiting = self.waiting_in(queue.id)
+        for call in waiting:
+            self._unindex_call(call)
         slot.queue = queue
-        for _, call in waiting:
-            self._waiting.add(slot.number, slot.key(call))
-        for group in self._groups.values():
-            self._fit(slot, group)
+        self._lay_rings(slot)
+        if queue.agent_order == "fastest":
+            self._groups.order_by_speed(self.agents)
+        for call in waiting:
+            self._index_call(call)
         self.follow_hours(queue.id, self.now)
         return True
+
+    def _lay_rings(self, slot: _QueueSlot) -> None:
+        requirements = slot.queue.rings()
+        if [ring.rule.requirement for ring in slot.rings] == requirements:
+            return
+        for ring in slot.rings:
+            self._groups.detach(ring.rule, ring.number)
+        while len(slot.numbers) < len(requirements):
+            slot.numbers.append(self._waiting.open())
+        self._queue_of_bin[slot.numbers[0]] = slot.queue.id
+        slot.rings = [
+            _Ring(number, self._groups.attach(requirement, number))
+            for number, requirement in zip(slot.numbers, requirements, strict=False)
+        ]
 
     def follow_hours(self, queue_id: str, at: datetime) -> None:
         """The queue is open or closed as its hours say for that time, until they say otherwise."""
@@ -171,81 +206,57 @@ class Pool:
             return False
         agent = self.agents.get(profile.id) or Agent(id=profile.id, sequence=0, state=LoggedOut(since=self.now))
         if known is not None:
-            self._unindex_agent(agent)
+            self._groups.remove(agent, self._group_of[agent.id])
         self._profiles[profile.id] = profile
-        self._group_of[profile.id] = self._group(frozenset(profile.skills))
-        self._index_agent(agent)
+        group = self._group_of[profile.id] = self._groups.group(profile.skills)
+        self._groups.add(agent, group)
         self.agents[profile.id] = agent
         return True
 
-    def _group(self, skills: frozenset[str]) -> _Group:
-        group = self._groups.get(skills)
-        if group is None:
-            group = self._groups[skills] = _Group(skills, self._idle.open())
-            for slot in self._queues.values():
-                self._fit(slot, group)
-        return group
-
-    @staticmethod
-    def _fit(slot: _QueueSlot, group: _Group) -> None:
-        """Note in both whether the group's agents may take the queue's calls."""
-        fits = group.skills.issuperset(slot.queue.required_skills)
-        if fits == bool(group.fitting >> slot.number & 1):
-            return
-        group.fitting ^= 1 << slot.number
-        slot.fitting ^= 1 << group.number
-        queue_ids = set(group.queue_ids) ^ {slot.queue.id}
-        group.queue_ids = sorted(queue_ids)
-
     # the two sides of the match
 
-    def best_agent(self, queue_id: str) -> Agent | None:
-        """The longest idle of the available agents who have the queue's skills."""
-        key = self._idle.best(self._queues[queue_id].fitting)
-        return self.agents[key[1]] if key else None
+    def best_agent(self, queue_id: str, ring: int) -> Agent | None:
+        """The first, in the queue's order of agents, of those available who may serve a call in this ring."""
+        slot = self._queues[queue_id]
+        found = self._groups.best(slot.ring(ring).rule, slot.queue.agent_order)
+        return None if found is None else self.agents[found]
 
     def best_call(self, agent_id: str) -> Call | None:
-        """The first, by priority with ageing, of the calls waiting in the agent's queues."""
+        """The first, by priority with ageing, of the waiting calls that the agent may take."""
         key = self._waiting.best(self._group_of[agent_id].fitting)
-        return self.calls[key[1]] if key else None
+        return self.calls[key[-1]] if key else None
 
-    def first_waiting(self, queue_id: str) -> Call | None:
-        """The first call waiting in one queue."""
-        key = self._waiting.best(1 << self._queues[queue_id].number)
-        return self.calls[key[1]] if key else None
+    def waiting_in(self, queue_id: str) -> list[Call]:
+        """The calls waiting in one queue, in the order of service."""
+        slot = self._queues[queue_id]
+        keys = sorted(key for ring in slot.rings for key in self._waiting.keys(ring.number))
+        return [self.calls[key[-1]] for key in keys]
 
     # states
 
     def put_agent(self, agent: Agent) -> None:
         """The agent, who must be configured, has a new state."""
-        self._unindex_agent(self.agents[agent.id])
-        self._index_agent(agent)
+        group = self._group_of[agent.id]
+        self._groups.remove(self.agents[agent.id], group)
+        self._groups.add(agent, group)
         self.agents[agent.id] = agent
         self.changed_agents[agent.id] = agent
-
-    def _index_agent(self, agent: Agent) -> None:
-        if isinstance(agent.state, Available):
-            self._idle.add(self._group_of[agent.id].number, (agent.state.since.timestamp(), agent.id))
-
-    def _unindex_agent(self, agent: Agent) -> None:
-        if isinstance(agent.state, Available):
-            self._idle.remove(self._group_of[agent.id].number, (agent.state.since.timestamp(), agent.id))
 
     def put_call(self, call: Call) -> None:
         """The call, whose queue must be configured, has a new state; once over, it leaves the pool."""
         before = self.calls.get(call.id)
         if before is not None and isinstance(before.state, Queued):
-            slot = self._queues[before.queue_id]
-            self._waiting.remove(slot.number, slot.key(before))
+            self._unindex_call(before)
         self.changed_calls[call.id] = call
         if call.is_over:
             self.calls.pop(call.id, None)
             return
         self.calls[call.id] = call
         match call.state:
-            case Queued(limit_at=limit_at, overflow_at=overflow_at):
-                slot = self._queues[call.queue_id]
-                self._waiting.add(slot.number, slot.key(call))
+            case Queued(limit_at=limit_at, overflow_at=overflow_at, widens_at=widens_at):
+                self._index_call(call)
+                if widens_at is not None:
+                    heapq.heappush(self._timers, (widens_at, Timer.WIDEN, call.id))
                 if overflow_at is not None:
                     heapq.heappush(self._timers, (overflow_at, Timer.OVERFLOW, call.id))
                 if limit_at is not None:
@@ -256,6 +267,16 @@ class Pool:
                 heapq.heappush(self._timers, (limit_at, Timer.WRAP_UP_LIMIT, call.id))
             case _:
                 pass
+
+    def _index_call(self, call: Call) -> None:
+        if isinstance(call.state, Queued):
+            slot = self._queues[call.queue_id]
+            self._waiting.add(slot.ring(call.state.ring).number, slot.key(call))
+
+    def _unindex_call(self, call: Call) -> None:
+        if isinstance(call.state, Queued):
+            slot = self._queues[call.queue_id]
+            self._waiting.remove(slot.ring(call.state.ring).number, slot.key(call))
 
     # timers
 
@@ -284,6 +305,8 @@ class Pool:
                 return at == due
             case Timer.OFFER_TIMEOUT, Offered(expires_at=at):
                 return at == due
+            case Timer.WIDEN, Queued(widens_at=until):
+                return until == due
             case Timer.OVERFLOW, Queued(overflow_at=until):
                 return until == due
             case Timer.WAIT_LIMIT, Queued(limit_at=until):

@@ -72,6 +72,8 @@ class Turn:
             match timer, call.state:
                 case Timer.OFFER_TIMEOUT, Offered() as offered:
                     self.miss(call, offered, "timeout", OnBreak(self.pool.now, "missed_offer"))
+                case Timer.WIDEN, Queued() as waiting:
+                    self._place(call, waiting)
                 case Timer.OVERFLOW, Queued():
                     self.overflow(call)
                 case Timer.WAIT_LIMIT, Queued():
@@ -114,12 +116,16 @@ class Turn:
         self._place(call, waiting)
 
     def _place(self, call: Call, waiting: Queued) -> None:
-        """Offer the call to the best available agent, or let it wait."""
-        agent = self.pool.best_agent(call.queue_id)
-        if agent is None:
-            self.pool.put_call(replace(call, state=waiting))
-        else:
+        """Offer the call to the best available agent of the ring that it has reached, or let it wait."""
+        ring, widens_at = self.queue_of(call).ring_at(call.queued_at, self.pool.now)
+        waiting = replace(waiting, ring=ring, widens_at=widens_at)
+        agent = self.pool.best_agent(call.queue_id, ring)
+        if agent is not None:
             self._assign(call, waiting, agent)
+            return
+        call = replace(call, state=waiting)
+        if self.pool.calls.get(call.id) != call:
+            self.pool.put_call(call)
 
     def _assign(self, call: Call, waiting: Queued, agent: Agent) -> None:
         now = self.pool.now
@@ -172,9 +178,7 @@ class Turn:
         if target is None:
             # The rule was taken away since the call came: it stays, and no longer has this timer.
             if isinstance(call.state, Queued):
-                waiting = Queued(call.state.limit_at, None)
-                self.pool.put_call(replace(call, state=waiting))
-                self._place(call, waiting)
+                self._place(call, replace(call.state, overflow_at=None))
             return
         call = replace(call, sequence=call.sequence + 1)
         self.tell(
@@ -243,7 +247,9 @@ class Turn:
         agent = self.pool.agents[done.agent_id]
         if not isinstance(agent.state, AfterCall):
             raise AssertionError(f"agent {agent.id} wraps up but is {agent.state_name}")
-        match agent.state.then:
+        then = agent.state.then
+        agent = agent.learnt(_seconds(done.answered_at, now))
+        match then:
             case ThenAvailable():
                 self.serve(self.move(agent, Available(now), call.traceparent))
             case ThenBreak(reason=reason):
@@ -251,7 +257,7 @@ class Turn:
             case ThenLogOut():
                 self.leave(agent, call.traceparent)
             case _:
-                assert_never(agent.state.then)
+                assert_never(then)
 
     # what happens to an agent
 
@@ -262,12 +268,10 @@ class Turn:
             self._assign(call, call.state, agent)
 
     def serve_queue(self, queue_id: str) -> None:
-        """After new rules: as many of the queue's calls as available agents may take."""
-        while (call := self.pool.first_waiting(queue_id)) is not None and isinstance(call.state, Queued):
-            agent = self.pool.best_agent(queue_id)
-            if agent is None:
-                return
-            self._assign(call, call.state, agent)
+        """After new rules: as many of the queue's calls as available agents may take, each in its ring."""
+        for call in self.pool.waiting_in(queue_id):
+            if isinstance(call.state, Queued):
+                self._place(call, call.state)
 
     def free(self, agent_id: str, traceparent: str | None) -> None:
         """The caller has gone while the call rang at the agent."""
@@ -278,7 +282,7 @@ class Turn:
     ) -> Agent:
         """The agent changes state within their shift."""
         before = agent
-        agent = Agent(id=agent.id, sequence=agent.sequence + 1, state=state)
+        agent = replace(agent, sequence=agent.sequence + 1, state=state)
         self.pool.put_agent(agent)
         busy_with = state if isinstance(state, Ringing | Busy | AfterCall) else None
         self.tell_agent(
@@ -298,7 +302,7 @@ class Turn:
     def leave(self, agent: Agent, traceparent: str | None) -> None:
         """The agent's shift ends."""
         before = agent
-        agent = Agent(id=agent.id, sequence=agent.sequence + 1, state=LoggedOut(self.pool.now))
+        agent = replace(agent, sequence=agent.sequence + 1, state=LoggedOut(self.pool.now))
         self.pool.put_agent(agent)
         self.tell_agent(
             AgentLoggedOut,

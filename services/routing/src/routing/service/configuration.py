@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+import msgspec
 from common import outbox
 from common.clock import Clock
 from common.database import Session
@@ -19,10 +20,10 @@ from common.hours import Hours
 from common.ids import FLOOR
 
 from routing.domain import inputs
-from routing.domain.configuration import Overflow
-from routing.domain.declarations import check_skills, check_unmoved
+from routing.domain.configuration import AgentOrder, Overflow, Relaxation
+from routing.domain.declarations import check_requirements, check_skills, check_unmoved, skills_named
 from routing.store import configuration as store
-from routing.store.states import queue_of
+from routing.store.states import queue_of, queues_of
 
 CheckVersion = Callable[[int | None], None]
 """Raises PreconditionFailed when the client wanted to change another version than the present one (None: absent)."""
@@ -46,6 +47,9 @@ class QueueDeclaration:
     overflow: Overflow | None
     recording: str
     hours: Hours | None
+    requirement: str | None
+    relaxations: tuple[Relaxation, ...]
+    agent_order: AgentOrder
 
 
 async def put_tenant(
@@ -83,9 +87,17 @@ async def put_pool(
         return before, False
     gone = sorted(set(before["skills"]) - set(skills)) if before else []
     after = _saved(await store.save_pool(session, pool_id, name, skills))
-    if gone and (needed_by := await store.who_needs(session, pool_id, gone)):
+    if gone and (needed_by := await _who_needs(session, pool_id, set(gone))):
         raise Conflict(f"{needed_by} still names one of the skills {', '.join(gone)}", field="skills")
     return after, before is None
+
+
+async def _who_needs(session: Session, pool_id: str, skills: set[str]) -> str | None:
+    """A queue, agent or entry point of the pool that names one of the skills, in words; None if nobody does."""
+    for queue in await queues_of(session, pool_id):
+        if not skills.isdisjoint(skills_named(queue)):
+            return f"queue {queue.id}"
+    return await store.who_needs(session, pool_id, sorted(skills))
 
 
 async def put_queue(
@@ -97,7 +109,7 @@ async def put_queue(
     if await store.tenant(session, wanted.tenant_id) is None:
         raise Invalid(f"there is no tenant {wanted.tenant_id}", field="tenant_id")
     pool = await _pool(session, wanted.pool_id)
-    check_skills("required_skills", wanted.required_skills, pool["skills"], wanted.pool_id)
+    check_requirements(wanted.required_skills, wanted.requirement, wanted.relaxations, pool["skills"], wanted.pool_id)
     if before:
         check_unmoved("queue", queue_id, "pool_id", before["pool_id"], wanted.pool_id)
         check_unmoved("queue", queue_id, "tenant_id", before["tenant_id"], wanted.tenant_id)
@@ -148,6 +160,9 @@ def _columns(wanted: QueueDeclaration) -> dict[str, Any]:
         "overflow_after_seconds": wanted.overflow.after_seconds if wanted.overflow else None,
         "recording": wanted.recording,
         "hours": wanted.hours.as_mapping() if wanted.hours else None,
+        "requirement": wanted.requirement,
+        "relaxations": [msgspec.to_builtins(relaxation) for relaxation in wanted.relaxations],
+        "agent_order": wanted.agent_order,
     }
 
 

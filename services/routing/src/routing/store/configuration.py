@@ -77,11 +77,10 @@ async def pools(session: Session, after: str | None, limit: int) -> list[asyncpg
 
 
 async def who_needs(session: Session, pool_id: str, skills: Sequence[str]) -> str | None:
-    """A queue, agent or entry point of the pool that names one of the skills, in words; None if nobody does."""
+    """An agent or entry point of the pool that names one of the skills, in words; None if nobody does."""
     found: str | None = await session.fetchval(
         """
-        SELECT 'queue ' || id FROM queues WHERE pool_id = $1 AND required_skills && $2::varchar[]
-        UNION ALL SELECT 'agent ' || id FROM agents WHERE pool_id = $1 AND skills ?| $2::text[]
+        SELECT 'agent ' || id FROM agents WHERE pool_id = $1 AND skills ?| $2::text[]
         UNION ALL SELECT 'entry point ' || id FROM entry_points WHERE pool_id = $1 AND EXISTS (
             SELECT 1 FROM jsonb_path_query(flow, '$.steps.*.choices[*].skill') AS skill
             WHERE skill #>> '{}' = ANY($2::text[])

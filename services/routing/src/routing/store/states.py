@@ -16,7 +16,7 @@ from common.ids import FLOOR
 
 from routing.domain.agents import Agent
 from routing.domain.calls import Call
-from routing.domain.configuration import AgentProfile, Overflow, Queue
+from routing.domain.configuration import AgentProfile, Overflow, Queue, Relaxation
 from routing.domain.pool import Pool
 
 _encode = msgspec.json.Encoder().encode
@@ -193,6 +193,9 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
         recording=row["recording"],
         version=row["version"] + row["tenant_version"],
         hours=None if row["hours"] is None else hours.parse(row["hours"]),
+        requirement=row["requirement"],
+        relaxations=tuple(msgspec.convert(one, Relaxation) for one in row["relaxations"]),
+        agent_order=row["agent_order"],
     )
 
 

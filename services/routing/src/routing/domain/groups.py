@@ -1,0 +1,183 @@
+"""Who may serve what: agents in groups of the same skills, and the bins of calls that each group may take.
+
+Both sides meet in the rules, one for each distinct requirement: a rule knows the groups that meet it and the bins of
+waiting calls (one for each ring of a queue) that ask for it. A requirement is looked at once for each group, when the
+later of the two appears; a decision only combines bit sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from common.requirements import HIGHEST, Requirement, is_met, skills_of, text_of
+from sortedcontainers import SortedDict
+
+from routing.domain.agents import Agent, Available
+from routing.domain.configuration import AgentOrder
+from routing.domain.matching import Bins, numbers_in
+
+IdleKey: TypeAlias = tuple[float, int, float, str]
+"""What is ordered by, number of skills, idle since, id."""
+
+
+class Rule:
+    """One requirement: the groups that meet it, the bins of calls that ask for it."""
+
+    __slots__ = ("bins", "groups", "requirement", "skills", "text")
+
+    def __init__(self, requirement: Requirement) -> None:
+        self.requirement = requirement
+        self.skills = skills_of(requirement)
+        self.text = text_of(requirement)
+        self.groups = 0
+        self.bins = 0
+
+
+class Group:
+    """Agents with the same skills at the same levels: the bin of those available, the bins of calls they may take."""
+
+    __slots__ = ("fitting", "levels", "number", "queue_ids")
+
+    def __init__(self, levels: Mapping[str, int], number: int) -> None:
+        self.levels = levels
+        self.number = number
+        self.fitting = 0
+        self.queue_ids: list[str] | None = None
+        """Kept by the pool until `fitting` changes."""
+
+
+class Groups:
+    """The groups, the rules, and the available agents in the order in which they are offered calls."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[tuple[str, int], ...], Group] = {}
+        self._numbered: list[Group] = []
+        self._rules: dict[Requirement, Rule] = {}
+        self._idle: Bins[IdleKey] = Bins()
+        self._speed: Bins[IdleKey] | None = None
+        """The same agents by their mean handling time, once a queue wants that."""
+        self._with_level: dict[tuple[str, int], int] = {}
+        """(skill, level) -> the groups that have it at this level."""
+        self._by_flexibility: SortedDict[int, int] = SortedDict()
+        """Number of skills -> the groups that have so many."""
+
+    # requirements
+
+    def attach(self, requirement: Requirement, number: int) -> Rule:
+        """A bin of waiting calls now asks for this."""
+        rule = self._rules.get(requirement)
+        if rule is None:
+            rule = self._rules[requirement] = Rule(requirement)
+            for group in self._numbered:
+                if is_met(requirement, group.levels):
+                    rule.groups |= 1 << group.number
+        self._flip(rule, number)
+        return rule
+
+    def detach(self, rule: Rule, number: int) -> None:
+        """The bin no longer asks for it."""
+        self._flip(rule, number)
+        if not rule.bins:
+            del self._rules[rule.requirement]
+
+    def _flip(self, rule: Rule, number: int) -> None:
+        rule.bins ^= 1 << number
+        for at in numbers_in(rule.groups):
+            group = self._numbered[at]
+            group.fitting ^= 1 << number
+            group.queue_ids = None
+
+    def group(self, skills: Mapping[str, int]) -> Group:
+        """The group of agents with these skills."""
+        key = tuple(sorted(skills.items()))
+        group = self._groups.get(key)
+        if group is not None:
+            return group
+        group = self._groups[key] = Group(dict(key), self._idle.open())
+        if self._speed is not None:
+            self._speed.open()
+        self._numbered.append(group)
+        bit = 1 << group.number
+        for rule in self._rules.values():
+            if is_met(rule.requirement, group.levels):
+                rule.groups |= bit
+                group.fitting |= rule.bins
+        for skill_and_level in key:
+            self._with_level[skill_and_level] = self._with_level.get(skill_and_level, 0) | bit
+        self._by_flexibility[len(key)] = self._by_flexibility.get(len(key), 0) | bit
+        return group
+
+    # available agents
+
+    def add(self, agent: Agent, group: Group) -> None:
+        """Index the agent if they are available."""
+        if isinstance(agent.state, Available):
+            self._idle.add(group.number, _idle_key(agent, group, agent.state))
+            if self._speed is not None:
+                self._speed.add(group.number, _speed_key(agent, group, agent.state))
+
+    def remove(self, agent: Agent, group: Group) -> None:
+        """Undo `add` of the same agent in the same state."""
+        if isinstance(agent.state, Available):
+            self._idle.remove(group.number, _idle_key(agent, group, agent.state))
+            if self._speed is not None:
+                self._speed.remove(group.number, _speed_key(agent, group, agent.state))
+
+    def order_by_speed(self, agents: Mapping[str, Agent]) -> None:
+        """Keep the agents in order of their handling time too, from now on."""
+        if self._speed is not None:
+            return
+        self._speed = Bins()
+        for group in self._numbered:
+            number = self._speed.open()
+            for key in self._idle.keys(group.number):
+                agent = agents[key[-1]]
+                if isinstance(agent.state, Available):
+                    self._speed.add(number, _speed_key(agent, group, agent.state))
+
+    def best(self, rule: Rule, order: AgentOrder) -> str | None:
+        """The id of the first of the available agents who meet the rule."""
+        candidates = self._idle.filled & rule.groups
+        if not candidates:
+            return None
+        bins = self._idle
+        match order:
+            case "longest_idle":
+                pass
+            case "best_level":
+                candidates = self._least_flexible(self._at_best_level(candidates, rule))
+            case "least_flexible":
+                candidates = self._least_flexible(candidates)
+            case "fastest":
+                bins = self._speed or bins
+        key = bins.best(candidates)
+        return key[-1] if key else None
+
+    def available(self, rule: Rule) -> tuple[int, int]:
+        """How many agents who meet the rule are available, in how many groups."""
+        return self._idle.count(rule.groups), (self._idle.filled & rule.groups).bit_count()
+
+    def _at_best_level(self, candidates: int, rule: Rule) -> int:
+        for level in range(HIGHEST, 0, -1):
+            found = 0
+            for skill in rule.skills:
+                found |= self._with_level.get((skill, level), 0) & candidates
+            if found:
+                return found
+        return candidates
+
+    def _least_flexible(self, candidates: int) -> int:
+        for groups in self._by_flexibility.values():
+            if found := groups & candidates:
+                return int(found)
+        return candidates
+
+
+def _idle_key(agent: Agent, group: Group, state: Available) -> IdleKey:
+    since = state.since.timestamp()
+    return (since, len(group.levels), since, agent.id)
+
+
+def _speed_key(agent: Agent, group: Group, state: Available) -> IdleKey:
+    return (agent.handling_seconds or 0.0, len(group.levels), state.since.timestamp(), agent.id)
