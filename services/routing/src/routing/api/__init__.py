@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from routing.api import agents, calls, commands, configuration, conversation, entry_points, hours, streams, telephony
+from routing.api import (
+    agents,
+    calls,
+    commands,
+    configuration,
+    conversation,
+    entry_points,
+    explain,
+    hours,
+    streams,
+    telephony,
+)
 
 ROUTERS = [
     configuration.router,
     entry_points.router,
     hours.router,
     calls.reading,
+    explain.router,
     calls.router,
     conversation.router,
     agents.router,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from common.auth import Role
+from common.auth import Principal, Role
+from common.database import Session
 from common.errors import Invalid, NotFound
 from common.events.routing import Channel, Direction, Recording
 from common.fields import SLUG, Line, Slug, TenantFilter
@@ -214,11 +215,16 @@ async def wrap_up(
 )
 async def get_call(call_id: CallPath, session: Db, caller: Caller) -> CallView:
     """A call, also after its end. An agent sees only calls of their own."""
+    return view_of(*await call_seen_by(caller, call_id, session))
+
+
+async def call_seen_by(caller: Principal, call_id: str, session: Session) -> tuple[str, Call]:
+    """The call with its pool's id. Raises NotFound also for a call that the caller may not see."""
     found = await store.call(session, call_id)
     only_own = not caller.has(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT)
     if found is None or (only_own and found[1].agent_id != caller.subject):
         raise NotFound(f"there is no call {call_id}")
-    return view_of(*found)
+    return found
 
 
 @reading.get("/calls", dependencies=[require(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT)])

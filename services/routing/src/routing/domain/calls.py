@@ -14,6 +14,10 @@ from typing import Literal, TypeAlias
 import msgspec
 from common.events.routing import AbandonReason, Channel, Direction, Recording
 
+from routing.domain.configuration import AgentOrder
+
+MOST_ASSIGNMENTS = 20
+
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):
     """Waits for an agent. `limit_at` ends the wait, `overflow_at` moves it to the second queue, `widens_at` takes it
@@ -33,6 +37,28 @@ class Offered(msgspec.Struct, frozen=True, tag="offered"):
     assigned_at: datetime
     expires_at: datetime
     waiting: Queued
+
+
+class Assignment(msgspec.Struct, frozen=True, array_like=True):
+    """Why an agent was offered the call, as things stood at that moment."""
+
+    agent_id: str
+    assigned_at: datetime
+    queue_id: str
+    ring: int
+    requirement: str
+    """What the ring asked of agents; empty: nothing."""
+    order: AgentOrder
+    came_free: bool
+    """The agent came free and took the first call that they may serve; otherwise the call took the first agent."""
+    agents: int
+    """How many agents who meet the requirement were available."""
+    groups: int
+    """Sets of skills that those agents have."""
+    ahead: int
+    """Calls waiting in the queue that were before this one in the order of service."""
+    waited_seconds: float
+    """In this queue."""
 
 
 class Talking(msgspec.Struct, frozen=True, tag="talking"):
@@ -117,6 +143,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     transferred_from: str | None = None
     transferred_to: str | None = None
     """Another call's id, or a number outside."""
+    assignments: tuple[Assignment, ...] = ()
+    """The newest MOST_ASSIGNMENTS; a call that was saved before they were noted has none."""
 
     @property
     def state_name(self) -> CallStateName:

@@ -226,6 +226,14 @@ class Pool:
         key = self._waiting.best(self._group_of[agent_id].fitting)
         return self.calls[key[-1]] if key else None
 
+    def standing(self, call: Call, ring: int) -> tuple[str, int, int, int]:
+        """What the ring asks for, how many agents who meet it are available and in how many groups, how many calls of
+        the queue are before this one."""
+        slot = self._queues[call.queue_id]
+        rule, key = slot.ring(ring).rule, slot.key(call)
+        ahead = sum(self._waiting.rank(one.number, key) for one in slot.rings)
+        return rule.text, *self._groups.available(rule), ahead
+
     def waiting_in(self, queue_id: str) -> list[Call]:
         """The calls waiting in one queue, in the order of service."""
         slot = self._queues[queue_id]

@@ -36,7 +36,18 @@ from routing.domain.agents import (
     ThenBreak,
     ThenLogOut,
 )
-from routing.domain.calls import Abandoned, Call, CallState, Offered, Queued, Talking, WrappedUp, WrappingUp
+from routing.domain.calls import (
+    MOST_ASSIGNMENTS,
+    Abandoned,
+    Assignment,
+    Call,
+    CallState,
+    Offered,
+    Queued,
+    Talking,
+    WrappedUp,
+    WrappingUp,
+)
 from routing.domain.configuration import Queue
 from routing.domain.pool import Pool, Timer
 
@@ -121,20 +132,35 @@ class Turn:
         waiting = replace(waiting, ring=ring, widens_at=widens_at)
         agent = self.pool.best_agent(call.queue_id, ring)
         if agent is not None:
-            self._assign(call, waiting, agent)
+            self._assign(call, waiting, agent, came_free=False)
             return
         call = replace(call, state=waiting)
         if self.pool.calls.get(call.id) != call:
             self.pool.put_call(call)
 
-    def _assign(self, call: Call, waiting: Queued, agent: Agent) -> None:
+    def _assign(self, call: Call, waiting: Queued, agent: Agent, *, came_free: bool) -> None:
         now = self.pool.now
+        requirement, agents, groups, ahead = self.pool.standing(call, waiting.ring)
+        assignment = Assignment(
+            agent_id=agent.id,
+            assigned_at=now,
+            queue_id=call.queue_id,
+            ring=waiting.ring,
+            requirement=requirement,
+            order=self.queue_of(call).agent_order,
+            came_free=came_free,
+            agents=agents,
+            groups=groups,
+            ahead=ahead,
+            waited_seconds=_seconds(call.queued_at, now),
+        )
         expires_at = now + timedelta(seconds=self.queue_of(call).offer_timeout_seconds)
         call = replace(
             call,
             sequence=call.sequence + 1,
             offers=call.offers + 1,
             state=Offered(agent.id, now, expires_at, waiting),
+            assignments=(*call.assignments[1 - MOST_ASSIGNMENTS :], assignment),
         )
         self.pool.put_call(call)
         self.tell(
@@ -265,7 +291,7 @@ class Turn:
         """An available agent takes the first call of their queues, if any waits."""
         call = self.pool.best_call(agent.id)
         if call is not None and isinstance(call.state, Queued):
-            self._assign(call, call.state, agent)
+            self._assign(call, call.state, agent, came_free=True)
 
     def serve_queue(self, queue_id: str) -> None:
         """After new rules: as many of the queue's calls as available agents may take, each in its ring."""

@@ -10,6 +10,7 @@ from common.database import Session
 
 from routing.domain.agents import Agent
 from routing.domain.calls import Call, CallStateName
+from routing.domain.configuration import AgentProfile
 
 
 async def call(session: Session, call_id: str) -> tuple[str, Call] | None:
@@ -48,6 +49,27 @@ async def live_calls(session: Session) -> list[tuple[str, Call]]:
     """Every call that is not over, with its pool's id."""
     rows = await session.fetch("SELECT pool_id, data FROM calls WHERE live ORDER BY id")
     return [(row["pool_id"], msgspec.convert(row["data"], Call)) for row in rows]
+
+
+async def waiting_calls(session: Session, queue_id: str) -> list[Call]:
+    """The calls that wait in one queue, in no order."""
+    rows = await session.fetch("SELECT data FROM calls WHERE live AND queue_id = $1 AND state = 'queued'", queue_id)
+    return [msgspec.convert(row["data"], Call) for row in rows]
+
+
+async def staff(session: Session, pool_id: str) -> list[tuple[AgentProfile, Agent]]:
+    """The pool's agents who have had a shift, with what was declared about them."""
+    rows = await session.fetch(
+        """
+        SELECT a.id, a.skills, a.version, s.data FROM agents a JOIN agent_states s ON s.agent_id = a.id
+        WHERE a.pool_id = $1
+        """,
+        pool_id,
+    )
+    return [
+        (AgentProfile(id=row["id"], skills=row["skills"], version=row["version"]), msgspec.convert(row["data"], Agent))
+        for row in rows
+    ]
 
 
 def agent_of(saved: Any) -> Agent | None:

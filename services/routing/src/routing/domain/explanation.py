@@ -1,0 +1,125 @@
+"""Why a call went to an agent, or still waits: in data and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from common.requirements import is_met, text_of
+
+from routing.domain.agents import Agent, Available, LoggedOut
+from routing.domain.calls import Abandoned, Assignment, Call, Offered, Queued
+from routing.domain.configuration import AgentProfile, Queue
+
+_ORDERS: Final = {
+    "longest_idle": "the longest idle",
+    "best_level": "the best level in the skills asked for",
+    "least_flexible": "the fewest skills",
+    "fastest": "the shortest mean handling time",
+}
+_ENDINGS: Final = {
+    "hung_up": "The caller hung up",
+    "wait_limit": "The longest wait of the queue or the call had passed",
+    "no_agent": "No agent could be found",
+    "closed": "The queue was closed",
+}
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """How a waiting call stands at a moment."""
+
+    queue_id: str
+    ring: int
+    requirement: str
+    position: int
+    """1: the next of its queue."""
+    waited_seconds: float
+    agents_logged_in: int | None
+    """Who may serve it in the ring that it has reached. None: not for a tenant to know."""
+    agents_available: int | None
+    widens_at: datetime | None
+    next_requirement: str | None
+    overflow_at: datetime | None
+    overflow_queue_id: str | None
+    limit_at: datetime | None
+
+
+def waiting(
+    call: Call, queue: Queue, others: Iterable[Call], staff: Sequence[tuple[AgentProfile, Agent]] | None, now: datetime
+) -> Waiting | None:
+    """How the call stands; None unless it waits. `others`: the calls that wait in its queue, itself or not; `staff`: the
+    pool's agents who have had a shift, None when they are not to be told."""
+    state = call.state
+    if not isinstance(state, Queued):
+        return None
+    rings = queue.rings()
+    ring = min(state.ring, len(rings) - 1)
+    serving = None
+    if staff is not None:
+        able = [agent for profile, agent in staff if is_met(rings[ring], profile.skills)]
+        serving = [agent for agent in able if not isinstance(agent.state, LoggedOut)]
+    order = (call.first_queued_at, call.id)
+    return Waiting(
+        queue_id=queue.id,
+        ring=ring,
+        requirement=text_of(rings[ring]),
+        position=1 + sum((one.first_queued_at, one.id) < order for one in others),
+        waited_seconds=(now - call.queued_at).total_seconds(),
+        agents_logged_in=None if serving is None else len(serving),
+        agents_available=None if serving is None else sum(isinstance(one.state, Available) for one in serving),
+        widens_at=state.widens_at,
+        next_requirement=text_of(rings[ring + 1]) if state.widens_at and ring + 1 < len(rings) else None,
+        overflow_at=state.overflow_at,
+        overflow_queue_id=queue.overflow.queue_id if state.overflow_at and queue.overflow else None,
+        limit_at=state.limit_at,
+    )
+
+
+def words(call: Call, standing: Waiting | None) -> list[str]:
+    """The same in sentences, oldest first."""
+    said = [_assigned(one) for one in call.assignments]
+    last = call.assignments[-1] if call.assignments else None
+    state = call.state
+    if isinstance(state, Offered):
+        said.append(f"It rings at {state.agent_id} until {_time(state.expires_at)}.")
+    elif isinstance(state, Abandoned):
+        told = _ENDINGS.get(state.reason, state.reason)
+        offered = "while it rang or waited" if last else "before it was offered to an agent"
+        said.append(f"{told} at {_time(state.abandoned_at)}, {offered}.")
+    elif standing is not None:
+        said += _stands(standing)
+    return said
+
+
+def _assigned(one: Assignment) -> str:
+    asked = f"{one.requirement!r}" if one.requirement else "nothing in particular"
+    ring = f" (relaxation {one.ring})" if one.ring else ""
+    before = f"After {one.waited_seconds:.0f} s in queue {one.queue_id}, which asked for {asked}{ring}, "
+    if one.came_free:
+        return f"{before}{one.agent_id} came free, and this was the first of the calls that they may serve."
+    if one.agents == 1:
+        return f"{before}{one.agent_id} was offered the call: the only available agent who may serve it."
+    chosen = f"first of {one.agents} available agents by {_ORDERS[one.order]}"
+    return f"{before}{one.agent_id} was offered the call: {chosen}."
+
+
+def _stands(standing: Waiting) -> Iterator[str]:
+    asked = f"{standing.requirement!r}" if standing.requirement else "nothing in particular"
+    waits = (
+        f"It has waited {standing.waited_seconds:.0f} s in queue {standing.queue_id}, at position {standing.position}"
+    )
+    yield f"{waits}; the queue asks for {asked}."
+    if standing.agents_logged_in is not None:
+        yield f"{standing.agents_logged_in} agents who may serve it are logged in, {standing.agents_available} available."
+    if standing.widens_at is not None and standing.next_requirement is not None:
+        yield f"From {_time(standing.widens_at)} on it may be served by agents with {standing.next_requirement!r}."
+    if standing.overflow_at is not None:
+        yield f"At {_time(standing.overflow_at)} it overflows to queue {standing.overflow_queue_id}."
+    if standing.limit_at is not None:
+        yield f"It is given up at {_time(standing.limit_at)}."
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
