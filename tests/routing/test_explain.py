@@ -81,7 +81,7 @@ def test_a_waiting_call_is_told_its_position_and_what_comes_next() -> None:
     )
     assert said == [
         "It has waited 10 s in queue help, at position 2; the queue asks for 'french >= 5'.",
-        "1 agents who may serve it are logged in, 0 available.",
+        "Agents who may serve it: 1 logged in, 0 available.",
         "From 2026-03-02T09:00:32+00:00 on it may be served by agents with 'french >= 5 or french'.",
         "At 2026-03-02T09:01:02+00:00 it overflows to queue other.",
         "It is given up at 2026-03-02T09:01:32+00:00.",

@@ -87,7 +87,7 @@ async def explain_call(call_id: CallPath, session: Db, caller: Caller, request: 
     standing = None
     row = await queue_row(session, call.queue_id) if isinstance(call.state, Queued) else None
     if row is not None:
-        others = await store.waiting_calls(session, call.queue_id)
+        others = await store.waiting_calls(session, pool_id, call.queue_id)
         staff = None if caller.tenant_id is not None else await store.staff(session, pool_id)
         now = request.app.state.runtime.clock.now()
         standing = explanation.waiting(call, queue_of(row), others, staff, now)

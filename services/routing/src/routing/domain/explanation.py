@@ -49,8 +49,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 def waiting(
     call: Call, queue: Queue, others: Iterable[Call], staff: Sequence[tuple[AgentProfile, Agent]] | None, now: datetime
 ) -> Waiting | None:
-    """How the call stands; None unless it waits. `others`: the calls that wait in its queue, itself or not; `staff`: the
-    pool's agents who have had a shift, None when they are not to be told."""
+    """How the call stands; None unless it waits. `others`: the calls that wait in its queue, itself or not; `staff`:
+    the pool's agents who have had a shift, None when they are not to be told."""
     state = call.state
     if not isinstance(state, Queued):
         return None
@@ -107,12 +107,11 @@ def _assigned(one: Assignment) -> str:
 
 def _stands(standing: Waiting) -> Iterator[str]:
     asked = f"{standing.requirement!r}" if standing.requirement else "nothing in particular"
-    waits = (
-        f"It has waited {standing.waited_seconds:.0f} s in queue {standing.queue_id}, at position {standing.position}"
-    )
-    yield f"{waits}; the queue asks for {asked}."
+    waits = f"It has waited {standing.waited_seconds:.0f} s in queue {standing.queue_id}"
+    yield f"{waits}, at position {standing.position}; the queue asks for {asked}."
     if standing.agents_logged_in is not None:
-        yield f"{standing.agents_logged_in} agents who may serve it are logged in, {standing.agents_available} available."
+        counted = f"{standing.agents_logged_in} logged in, {standing.agents_available} available"
+        yield f"Agents who may serve it: {counted}."
     if standing.widens_at is not None and standing.next_requirement is not None:
         yield f"From {_time(standing.widens_at)} on it may be served by agents with {standing.next_requirement!r}."
     if standing.overflow_at is not None:

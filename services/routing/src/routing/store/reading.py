@@ -51,9 +51,11 @@ async def live_calls(session: Session) -> list[tuple[str, Call]]:
     return [(row["pool_id"], msgspec.convert(row["data"], Call)) for row in rows]
 
 
-async def waiting_calls(session: Session, queue_id: str) -> list[Call]:
+async def waiting_calls(session: Session, pool_id: str, queue_id: str) -> list[Call]:
     """The calls that wait in one queue, in no order."""
-    rows = await session.fetch("SELECT data FROM calls WHERE live AND queue_id = $1 AND state = 'queued'", queue_id)
+    rows = await session.fetch(
+        "SELECT data FROM calls WHERE live AND pool_id = $1 AND queue_id = $2 AND state = 'queued'", pool_id, queue_id
+    )
     return [msgspec.convert(row["data"], Call) for row in rows]
 
 
