@@ -326,3 +326,32 @@ def test_wrong_opening_hours_are_named_with_their_line() -> None:
     ]
     odd = GOOD.replace("      late:\n", "      late:\n        hours: {week: mondays, colour: blue}\n")
     assert len(wrong_of(odd)) == 2
+
+
+OVERFLOWS = """\
+        overflows:
+          - {when: {type: waited, seconds: 45}, to: {type: queue, queue_id: orders}}
+          - {when: {type: closed, waiting: true}, to: {type: message, message: call-tomorrow}}
+"""
+
+
+def test_overflow_rules_are_read_in_their_order() -> None:
+    text = GOOD.replace("      late:\n", f"      late:\n{OVERFLOWS}").replace(
+        "        overflow: {queue: late, after_seconds: 30}\n", ""
+    )
+    assert parse(text, "floor.yaml", FLOORS).queue("late").overflows == (
+        {"when": {"type": "waited", "seconds": 45}, "to": {"type": "queue", "queue_id": "orders"}},
+        {"when": {"type": "closed", "waiting": True}, "to": {"type": "message", "message": "call-tomorrow"}},
+    )
+
+
+def test_wrong_overflow_rules_and_circles_are_named_with_their_line() -> None:
+    text = GOOD.replace("      late:\n", f"      late:\n{OVERFLOWS}")
+    assert [one.split(": ", 1)[1] for one in wrong_of(text)] == [
+        'queue orders: overflow: calls would go round for ever (orders -> late -> orders), not "late"',
+        'queue late: overflows.0: calls would go round for ever (late -> orders -> late), not "orders"',
+    ]
+    assert wrong_of(text)[1].startswith(f"floor.yaml:{line_of(text, 'type: waited')}:")
+    wrong = OVERFLOWS.replace("type: closed, waiting: true", "type: full").replace("queue_id: orders", "queue_id: none")
+    messages = wrong_of(GOOD.replace("      late:\n", f"      late:\n{wrong}"))
+    assert len(messages) == 2, messages

@@ -35,11 +35,15 @@ tenants:
       late:
         pool: room
         priority: 2
+        overflows:
+          - {when: {type: queue_length, calls: 9}, to: {type: queue, queue_id: last}}
+          - {when: {type: closed}, to: {type: message, message: call-tomorrow}}
         recording: with_consent
         hours: {week: {mon: [["08:00", "12:00"]]}, holidays: FR, exceptions: {2026-12-24: []}}
         requirement: french >= 5
         relaxations: [{after_seconds: 30, requirement: french}]
         agent_order: fastest
+      last: {pool: room}
     entry_points:
       boat-line:
         pool: room
@@ -123,6 +127,7 @@ async def test_a_floor_is_applied_in_the_order_of_what_needs_what(
         *(f"PUT {service} /v1/tenants/boats" for service in ("billing", "crm-bridge", "dialer", "kpi", "routing")),
         "PUT billing /v1/tenants/boats/tariff",
         "PUT routing /v1/pools/room",
+        "PUT routing /v1/queues/last",
         "PUT routing /v1/queues/late",
         "PUT routing /v1/queues/orders",
         *(f"PUT routing /v1/agents/alma-00{number}" for number in (1, 2, 3)),

@@ -6,6 +6,7 @@ from typing import Any
 
 from common.events import CallAbandoned, CallAnswered, CallAssigned, Event
 from common.hours import WEEKDAYS, parse
+from common.testing import eventually
 from routing.domain import inputs
 from routing.domain.pool import Pool
 
@@ -122,6 +123,7 @@ async def test_a_closed_queue_through_the_api(routing: Routing) -> None:
         "queue_id": "help",
         "at": "2020-01-01T00:00:00Z",
         "is_open": True,
+        "override": None,
         "next_opening": "2020-01-01T00:00:00Z",
         "next_closing": "2020-01-01T03:00:00Z",
     }
@@ -149,3 +151,58 @@ async def test_wrong_hours_are_refused_as_a_whole_with_every_fault(routing: Rout
         "hours.week.mon.1",
     ]
     assert (await routing.operator.get("/v1/queues/help")).json()["hours"] is None
+
+
+async def test_an_operator_closes_and_opens_a_queue(routing: Routing) -> None:
+    """Given a queue with a waiting call, when an operator closes it, then a new call is turned away, the waiting one is
+    answered, and the audit says who and why; when the queue is opened again, then calls enter it."""
+    await routing.floor("ann")
+    waiting = (await routing.post("calls", {"queue_id": "help"}))["call_id"]
+    await routing.call_is(waiting, "queued")
+    for _ in range(2):
+        answer = await routing.operator.post("/v1/queues/help/close", json={"reason": "fire drill"})
+        assert answer.status_code == 200, answer.text
+        override = answer.json()["override"]
+        assert (override["state"], override["reason"]) == ("closed", "fire drill")
+
+    async def turned_away() -> bool:
+        refused = (await routing.post("calls", {"queue_id": "help"}))["call_id"]
+        return bool((await settled(routing, refused))["state"] == "abandoned")
+
+    await eventually(turned_away)
+    await routing.post("agents/ann/log-in")
+    assert (await routing.call_is(waiting, "offered"))["agent_id"] == "ann"
+    await routing.put("queues/help", {**QUEUE, "priority": 7})
+    assert (await routing.operator.get("/v1/queues/help")).json()["override"] == override, "an edit leaves it"
+    opened = await routing.operator.post("/v1/queues/help/open")
+    assert opened.json()["override"]["state"] == "open"
+
+    async def let_in() -> bool:
+        welcome = (await routing.post("calls", {"queue_id": "help"}))["call_id"]
+        return bool((await settled(routing, welcome))["state"] == "queued")
+
+    await eventually(let_in)
+    follows = await routing.operator.post("/v1/queues/help/follow-hours")
+    assert follows.json()["override"] is None
+    async with routing.running.runtime.database.transaction() as session:
+        rows = await session.fetch("SELECT tenant_id, action, subject, detail FROM audit ORDER BY id")
+    assert [(row["tenant_id"], row["action"], row["subject"], row["detail"]["reason"]) for row in rows] == [
+        ("kettle", "queue.closed", "help", "fire drill"),
+        ("kettle", "queue.opened", "help", None),
+        ("kettle", "queue.follows_hours", "help", None),
+    ]
+    supervisor = await routing.client("supervisor")
+    assert (await supervisor.post("/v1/queues/help/close")).status_code == 403
+    assert (await routing.operator.post("/v1/queues/nothing/close")).status_code == 404
+
+
+async def settled(routing: Routing, call_id: str) -> dict[str, Any]:
+    """The call, once its pool knows it."""
+
+    async def known() -> dict[str, Any] | None:
+        answer = await routing.operator.get(f"/v1/calls/{call_id}")
+        return answer.json() if answer.status_code == 200 else None
+
+    found = await eventually(known)
+    assert found is not None
+    return found

@@ -6,7 +6,7 @@ import random
 from datetime import timedelta
 
 import msgspec
-from common.events import CallAbandoned, CallAssigned, CallEvent, CallOffered, CallWrappedUp, Event
+from common.events import CallAbandoned, CallAssigned, CallEvent, CallOffered, CallQueued, CallWrappedUp, Event
 from common.hours import is_open, parse
 from common.requirements import all_of, is_met
 from common.requirements import parse as parse_requirement
@@ -16,7 +16,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from routing.domain import inputs
 from routing.domain.agents import AfterCall, Agent, Available, Busy, Ringing
 from routing.domain.calls import Call, Offered, Queued, Talking, WrappingUp
-from routing.domain.configuration import Queue, Relaxation
+from routing.domain.configuration import (
+    Closed,
+    OverflowRule,
+    Queue,
+    QueueLength,
+    Relaxation,
+    ToMessage,
+    ToQueue,
+    Waited,
+)
 from routing.domain.decisions import decide
 from routing.domain.pool import Pool
 
@@ -38,6 +47,13 @@ OPEN_IN_TURNS = parse(
     }
 )
 """The machine's minutes are spent on a Monday from 10:00 on: two minutes open, two closed."""
+
+OVERFLOWS = st.builds(
+    OverflowRule,
+    st.sampled_from([Waited(10), Waited(25), QueueLength(1), QueueLength(2), Closed(), Closed(waiting=True)]),
+    st.sampled_from([ToQueue("q0"), ToQueue("q3"), ToMessage("sorry")]),
+)
+"""Also in circles: rules change one by one, and the pool has to bear what they come to together."""
 
 
 def seconds(count: float) -> timedelta:
@@ -74,6 +90,8 @@ def queues(draw: st.DrawFn, queue_id: str, version: int = 1) -> Queue:
         max_wait_seconds=draw(st.sampled_from([None, 30.0, 90.0])),
         overflow=draw(st.sampled_from([None, ("q1", 0.0), ("q1", 20.0), ("q2", 30.0)])),
         hours=draw(st.sampled_from([None, None, OPEN_IN_TURNS])),
+        override=draw(st.sampled_from([None, None, None, "open", "closed"])),
+        overflows=draw(st.lists(OVERFLOWS, max_size=2).map(tuple)),
         version=version,
     )
 
@@ -111,12 +129,16 @@ class PoolMachine(RuleBasedStateMachine):
     @rule(queue_id=st.sampled_from(QUEUES), limit=st.sampled_from([None, None, 2.0]))
     def call(self, queue_id: str, limit: float | None) -> None:
         self.count += 1
-        events = self.floor.call(self.seconds, f"c{self.count}", queue_id, max_wait_seconds=limit)
+        call_id = f"c{self.count}"
+        events = self.floor.call(self.seconds, call_id, queue_id, max_wait_seconds=limit)
         rules = self.pool.queue(queue_id)
         assert rules is not None
         closed = rules.hours is not None and not is_open(rules.hours, rules.time_zone, self.pool.now)
-        turned_away = isinstance(events[-1], CallAbandoned) and events[-1].reason == "closed"
-        assert turned_away is closed, "who comes to a closed queue is turned away, and nobody else"
+        if rules.override is not None:
+            closed = rules.override == "closed"
+        entered = [event.queue_id for event in events if isinstance(event, CallQueued) and event.call_id == call_id]
+        assert (queue_id not in entered) is closed, "who comes to a closed queue does not enter it; all others do"
+        assert all(self.pool.is_open(other) for other in entered)
 
     @rule(agent_id=agent_ids)
     def log_in(self, agent_id: str) -> None:
@@ -288,6 +310,8 @@ def check_histories(events: list[Event]) -> None:
     for history in histories.values():
         assert [event.sequence for event in history] == list(range(1, len(history) + 1))
         assert isinstance(history[0], CallOffered)
+        entered = [event.queue_id for event in history if isinstance(event, CallQueued)]
+        assert len(set(entered)) == len(entered), "a call enters a queue once"
         assert [isinstance(event, CallAbandoned | CallWrappedUp) for event in history].count(True) == 1
         assert isinstance(history[-1], CallAbandoned | CallWrappedUp)
 

@@ -85,6 +85,12 @@ class QueueRow(Base, table=True):
     requirement: str | None
     relaxations: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
     agent_order: str = Field(sa_column=Column(String, nullable=False, server_default="longest_idle"))
+    overflows: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
+    override: str | None
+    """open or closed: what an operator said, and who, when and why."""
+    override_by: str | None
+    override_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
+    override_reason: str | None
     version: int
     updated_at: datetime = _moment()
 

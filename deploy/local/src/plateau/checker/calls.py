@@ -25,7 +25,7 @@ State = Literal["new", "offered", "waiting", "leaving", "ringing", "talking", "w
 _FROM: dict[type[CallEvent], tuple[State, ...]] = {
     CallOffered: ("new",),
     CallQueued: ("offered", "leaving"),
-    CallOverflowed: ("waiting",),
+    CallOverflowed: ("offered", "waiting"),
     CallAssigned: ("waiting",),
     CallOfferMissed: ("ringing",),
     CallAnswered: ("ringing",),

@@ -11,6 +11,7 @@ from plateau.floor.entry_points import wrong_entry_points
 from plateau.floor.leads import wrong_leads
 from plateau.floor.model import Agent, Queue, Tenant
 from plateau.floor.parse import Draft
+from plateau.floor.resources import overflow_targets
 
 
 def check(draft: Draft) -> None:
@@ -67,30 +68,30 @@ def _unknown_pools(draft: Draft) -> Iterator[Wrong]:
 def _overflows(queues: list[Queue]) -> Iterator[Wrong]:
     by_id = {queue.id: queue for queue in queues}
     for queue in queues:
-        if queue.overflow is None or not queue.overflow.queue_id:
-            continue
-        path, place, target = f"queue {queue.id}: overflow", queue.where("overflow"), queue.overflow.queue_id
-        other = by_id.get(target)
-        if other is None:
-            yield Wrong(place, path, f"there is no such queue{suggestion(target, by_id)}", target)
-        elif other.tenant_id != queue.tenant_id:
-            yield Wrong(place, path, f"this queue belongs to another tenant, {other.tenant_id}", target)
-        elif other.pool_id != queue.pool_id:
-            yield Wrong(place, path, f"this queue is in another pool, {other.pool_id}", target)
-        elif (ring := _ring(queue, by_id)) is not None:
-            yield Wrong(place, path, f"calls would go round for ever ({' -> '.join(ring)})", target)
+        for field, target in overflow_targets(queue):
+            path = f"queue {queue.id}: {field.removesuffix('.to.queue_id').removesuffix('.queue_id')}"
+            place, other = queue.where(field), by_id.get(target)
+            if other is None:
+                yield Wrong(place, path, f"there is no such queue{suggestion(target, by_id)}", target)
+            elif other.tenant_id != queue.tenant_id:
+                yield Wrong(place, path, f"this queue belongs to another tenant, {other.tenant_id}", target)
+            elif other.pool_id != queue.pool_id:
+                yield Wrong(place, path, f"this queue is in another pool, {other.pool_id}", target)
+            elif (ring := _way_back(queue.id, target, by_id)) is not None:
+                yield Wrong(place, path, f"calls would go round for ever ({' -> '.join(ring)})", target)
 
 
-def _ring(queue: Queue, by_id: dict[str, Queue]) -> list[str] | None:
-    """The way back to `queue` along overflows, if there is one."""
-    way = [queue.id]
-    at: Queue | None = queue
-    while at is not None and at.overflow is not None:
-        step = at.overflow.queue_id
-        if step in way:
-            return [*way, step] if step == queue.id else None
-        way.append(step)
-        at = by_id.get(step)
+def _way_back(queue_id: str, target: str, by_id: dict[str, Queue]) -> list[str] | None:
+    """The shortest way from the queue over `target` back to itself along overflows, if there is one."""
+    ways, seen = [[queue_id, target]], {target}
+    for way in ways:
+        if way[-1] == queue_id:
+            return way
+        at = by_id.get(way[-1])
+        for _, step in overflow_targets(at) if at else ():
+            if step not in seen:
+                seen.add(step)
+                ways.append([*way, step])
     return None
 
 

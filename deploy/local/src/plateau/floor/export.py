@@ -137,6 +137,8 @@ def _queue(queue: Mapping[str, Any]) -> dict[str, Any]:
             fields[name] = [
                 _Flow(after_seconds=_number(one["after_seconds"]), requirement=one["requirement"]) for one in value
             ]
+        elif name == "overflows":
+            fields["overflows"] = [_flowing(rule) for rule in value]
         else:
             fields[name] = _FlowList(value) if isinstance(value, list) else value
     return fields

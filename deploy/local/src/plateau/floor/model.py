@@ -99,6 +99,8 @@ class Queue(Item):
     recording: str = "never"
     hours: Mapping[str, Any] | None = None
     """As the API takes them; None: always open."""
+    overflows: tuple[Mapping[str, Any], ...] = ()
+    """As the API takes them, beside `overflow`."""
     requirement: str | None = None
     """In the place of required_skills."""
     relaxations: tuple[Relaxation, ...] = ()

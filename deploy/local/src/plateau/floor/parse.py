@@ -24,6 +24,7 @@ from plateau.floor.document import SLUG, Document, Fields, Place, Wrong, decimal
 from plateau.floor.entry_points import entry_point
 from plateau.floor.hours import read_hours
 from plateau.floor.model import Agent, Campaign, EntryPoint, Floor, Overflow, Pool, Queue, Tariff, Tenant, Webhook
+from plateau.floor.overflows import read_overflows
 
 EVENT_TYPES: Final = tuple(kind for kind in CATALOGUE if kind.startswith("case."))
 CHANNELS: Final = ("voice", "chat", "email", "post")
@@ -208,6 +209,7 @@ def _queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue:
         requirement=requirement,
         relaxations=requirements.relaxations(fields, DAY_SECONDS),
         agent_order=fields.text("agent_order", "longest_idle", check=requirements.agent_order),
+        overflows=read_overflows(fields),
         place=fields.place,
         places=_renamed(fields.places, {"pool": "pool_id"}),
     )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from plateau.floor.document import Place
 from plateau.floor.model import Agent, Campaign, EntryPoint, Floor, Item, Pool, Queue, Tenant, Webhook
+from plateau.floor.overflows import targets
 
 LISTS: Final[Mapping[str, str]] = {
     "tenant": "/v1/tenants",
@@ -118,6 +119,7 @@ def queue_body(queue: Queue) -> dict[str, Any]:
             {"after_seconds": one.after_seconds, "requirement": one.requirement} for one in queue.relaxations
         ],
         "agent_order": queue.agent_order,
+        "overflows": [dict(rule) for rule in queue.overflows],
     }
 
 
@@ -157,7 +159,7 @@ def campaign_body(campaign: Campaign) -> dict[str, Any]:
 
 
 def _overflow_targets_first(queues: tuple[Queue, ...]) -> Iterator[Queue]:
-    """The order of the file, but a queue after the one that it overflows to. There is no ring: `check` saw to it."""
+    """The order of the file, but a queue after those that it overflows to. There is no ring: `check` saw to it."""
     by_id = {queue.id: queue for queue in queues}
     done: set[str] = set()
 
@@ -165,12 +167,19 @@ def _overflow_targets_first(queues: tuple[Queue, ...]) -> Iterator[Queue]:
         if queue.id in done:
             return
         done.add(queue.id)
-        if queue.overflow is not None and queue.overflow.queue_id in by_id:
-            yield from visit(by_id[queue.overflow.queue_id])
+        for _, target in overflow_targets(queue):
+            if target in by_id:
+                yield from visit(by_id[target])
         yield queue
 
     for queue in queues:
         yield from visit(queue)
+
+
+def overflow_targets(queue: Queue) -> list[tuple[str, str]]:
+    """(field, queue) of every way out of a queue to another one."""
+    plain = [] if queue.overflow is None else [("overflow.queue_id", queue.overflow.queue_id)]
+    return [(field, target) for field, target in [*targets(queue.overflows), *plain] if target]
 
 
 def differences(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

@@ -8,7 +8,7 @@ from common.events.base import Event, Moment
 
 Channel = Literal["voice", "chat", "email", "post"]
 Direction = Literal["inbound", "outbound"]
-AbandonReason = Literal["hung_up", "wait_limit", "no_agent", "closed"]
+AbandonReason = Literal["hung_up", "wait_limit", "no_agent", "closed", "overflow"]
 Recording = Literal["on", "paused", "off"]
 Supervision = Literal["listen", "whisper", "barge", "off"]
 AgentState = Literal["available", "offered", "busy", "wrap_up", "break", "logged_out"]
@@ -67,7 +67,8 @@ class CallQueued(CallEvent, frozen=True, kw_only=True):
 
 
 class CallOverflowed(CallEvent, frozen=True, kw_only=True):
-    """The call left `queue_id` unanswered for `to_queue_id`; a CallQueued there follows."""
+    """The call left `queue_id` unanswered for `to_queue_id`; a CallQueued there follows. `entry` 0: `queue_id` was
+    closed, and the call never entered it."""
 
     TYPE: ClassVar[str] = "call.overflowed.v1"
 
@@ -123,7 +124,8 @@ class CallAbandoned(CallEvent, frozen=True, kw_only=True):
     """Before the queue's short-abandon threshold."""
     reason: AbandonReason
     """hung_up: by the caller; wait_limit: its maximum wait passed (outbound: two seconds); closed: it came to a closed
-    queue, which it never entered (`entry` 0): it counts neither as offered nor as abandoned there."""
+    queue, which it never entered (`entry` 0): it counts neither as offered nor as abandoned there; overflow: a rule of
+    its queue sent it to a message."""
     message: str | None = None
     """The announcement that the caller hears before the release, where a rule names one."""
 

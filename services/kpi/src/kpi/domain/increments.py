@@ -142,6 +142,9 @@ def _queued(increments: Increments, event: CallQueued) -> None:
 
 
 def _overflowed(increments: Increments, event: CallOverflowed) -> None:
+    if event.entry == 0:
+        increments.live(event, "entering")
+        return
     entered = queued_at(event)
     wait_ms = milliseconds(event.wait_seconds)
     counts = increments.queue(event, entered)

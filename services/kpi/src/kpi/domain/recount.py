@@ -139,7 +139,7 @@ def _history(call_id: str, events: Sequence[CallEvent], contradictions: list[Dif
                     )
                 )
             case CallOverflowed() | CallAnswered() | CallAbandoned():
-                if isinstance(event, CallAbandoned) and event.entry == 0:
+                if isinstance(event, CallAbandoned | CallOverflowed) and event.entry == 0:
                     continue
                 stay = history.stays[-1] if history.stays else None
                 if stay is None or stay.outcome != "waiting" or stay.queue_id != event.queue_id:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import asyncpg
 from common.auth import Role
@@ -11,6 +11,7 @@ from common.errors import Invalid, NotFound
 from common.events.routing import AgentState, Channel
 from common.fields import SLUG, Line, PhoneNumber, Slug, TenantFilter, TenantPath, TimeZone
 from common.http import (
+    Caller,
     Db,
     Model,
     Page,
@@ -31,6 +32,7 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import Field, StringConstraints
 
 from routing.api.hours import HoursBody, hours_of
+from routing.api.overflows import Overflows, OverrideBody, OverrideView, rules_of
 from routing.api.state import Seconds, SlugPath, check_floor
 from routing.domain.agents import AfterCall, Busy, OnBreak, Ringing
 from routing.domain.configuration import AgentOrder, Overflow, RecordingRule, Relaxation
@@ -113,9 +115,13 @@ class QueueBody(Model):
     """By rising time; each lets in more agents, beside those who could serve before."""
     agent_order: AgentOrder = "longest_idle"
     """Which of several available agents comes first. Ties: fewest skills, then longest idle, then by id."""
+    overflows: Overflows = Field(default=[])
+    """Where calls go that the queue cannot keep. `overflow` counts as one more rule, the last."""
 
 
 class QueueView(QueueBody):
+    override: OverrideView | None
+    """Null: the hours decide."""
     id: str
     version: int
 
@@ -211,10 +217,11 @@ async def put_queue(
 ) -> QueueView:
     """Create or replace a queue; it takes effect at once, for waiting calls too. Pool, tenant and channel stay."""
     wanted = service.QueueDeclaration(
-        **body.model_dump(exclude={"overflow", "hours", "relaxations"}),
+        **body.model_dump(exclude={"overflow", "hours", "overflows", "relaxations"}),
         overflow=Overflow(body.overflow.queue_id, body.overflow.after_seconds) if body.overflow else None,
         hours=hours_of("hours", body.hours),
         relaxations=tuple(Relaxation(one.after_seconds, one.requirement) for one in body.relaxations),
+        overflows=rules_of(body.overflows),
     )
     clock = request.app.state.runtime.clock
     row, created = await service.put_queue(session, queue_id, wanted, clock, _checker(request))
@@ -243,6 +250,39 @@ async def list_queues(
     """By id."""
     rows = await store.queues(session, decode_key(cursor, str), limit, tenant_id=tenant_id, pool_id=pool_id)
     return page([_queue(row) for row in rows], limit, lambda last: (last.id,))
+
+
+async def _override(
+    queue_id: str, state: Literal["open", "closed"] | None, body: OverrideBody | None, scope: tuple[Db, Caller, Request]
+) -> QueueView:
+    session, caller, request = scope
+    clock = request.app.state.runtime.clock
+    reason = body.reason if body else None
+    return _queue(await service.override_queue(session, queue_id, state, caller.subject, reason, clock))
+
+
+@router.post("/queues/{queue_id}/close", dependencies=OPERATOR)
+async def close_queue(
+    queue_id: SlugPath, session: Db, caller: Caller, request: Request, body: OverrideBody | None = None
+) -> QueueView:
+    """Close the queue now, whatever its hours say: no new call enters it, those that wait or are spoken with finish."""
+    return await _override(queue_id, "closed", body, (session, caller, request))
+
+
+@router.post("/queues/{queue_id}/open", dependencies=OPERATOR)
+async def open_queue(
+    queue_id: SlugPath, session: Db, caller: Caller, request: Request, body: OverrideBody | None = None
+) -> QueueView:
+    """Open the queue now, whatever its hours say."""
+    return await _override(queue_id, "open", body, (session, caller, request))
+
+
+@router.post("/queues/{queue_id}/follow-hours", dependencies=OPERATOR)
+async def follow_hours(
+    queue_id: SlugPath, session: Db, caller: Caller, request: Request, body: OverrideBody | None = None
+) -> QueueView:
+    """Let the queue's hours decide again."""
+    return await _override(queue_id, None, body, (session, caller, request))
 
 
 @router.put("/agents/{agent_id}", dependencies=OPERATOR, responses=creates(AgentView))
@@ -292,8 +332,12 @@ def _queue(row: asyncpg.Record) -> QueueView:
     overflow = None
     if row["overflow_queue_id"] is not None:
         overflow = OverflowBody(queue_id=row["overflow_queue_id"], after_seconds=row["overflow_after_seconds"])
-    names = QueueView.model_fields.keys() - {"overflow"}
-    return QueueView(**{name: row[name] for name in names}, overflow=overflow)
+    override = None
+    if row["override"] is not None:
+        said = {name: row[f"override_{name}"] for name in ("by", "at", "reason")}
+        override = OverrideView(state=row["override"], **said)
+    names = QueueView.model_fields.keys() - {"overflow", "override"}
+    return QueueView(**{name: row[name] for name in names}, overflow=overflow, override=override)
 
 
 def agent_view(row: asyncpg.Record) -> AgentView:

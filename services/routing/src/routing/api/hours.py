@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from common.auth import Role
 from common.errors import Invalid, NotFound
@@ -45,6 +46,8 @@ class OpeningView(Model):
     queue_id: str
     at: datetime
     is_open: bool
+    override: Literal["open", "closed"] | None
+    """What an operator said; it counts now, whatever the hours say."""
     next_opening: datetime | None
     """`at` itself while it is open; null: not within a year."""
     next_closing: datetime | None
@@ -80,6 +83,7 @@ async def get_opening(
         queue_id=queue_id,
         at=when,
         is_open=hours is None or is_open(hours, zone, when),
+        override=queue.override,
         next_opening=when if hours is None else next_opening(hours, zone, when),
         next_closing=None if hours is None else next_closing(hours, zone, when),
     )

@@ -140,6 +140,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     offers: int
     state: CallState
+    left_queues: tuple[str, ...] = ()
+    """Those it has overflowed from: it never comes back to one."""
     transferred_from: str | None = None
     transferred_to: str | None = None
     """Another call's id, or a number outside."""

@@ -39,6 +39,43 @@ RecordingRule = Literal["never", "with_consent", "always"]
 """always: from the answer on (the caller was told before); with_consent: once the caller has said yes."""
 
 
+class Waited(msgspec.Struct, frozen=True, tag="waited"):
+    """The call has waited this long in the queue."""
+
+    seconds: float
+
+
+class QueueLength(msgspec.Struct, frozen=True, tag="queue_length"):
+    """So many calls wait in the queue when another one enters it that no agent can take at once."""
+
+    calls: int
+
+
+class Closed(msgspec.Struct, frozen=True, tag="closed"):
+    """The call comes to the closed queue; with `waiting` also those that wait when it closes."""
+
+    waiting: bool = False
+
+
+class ToQueue(msgspec.Struct, frozen=True, tag="queue"):
+    """Another queue of the same pool and tenant. One that is closed, or that the call has left, is passed over."""
+
+    queue_id: str
+
+
+class ToMessage(msgspec.Struct, frozen=True, tag="message"):
+    """The caller hears the announcement of this name, and the call is over."""
+
+    message: str
+
+
+class OverflowRule(msgspec.Struct, frozen=True):
+    """Of the rules that hold at a moment, the first one listed that can be followed is."""
+
+    when: Waited | QueueLength | Closed
+    to: ToQueue | ToMessage
+
+
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
     """Rules of one queue. `version` grows with every change: an older one never replaces a newer one."""
 
@@ -69,6 +106,17 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     agent_order: AgentOrder = "longest_idle"
     sticky_seconds: float = 0.0
     """How long a call waits for its preferred agent alone, who is logged in but not available."""
+    overflows: tuple[OverflowRule, ...] = ()
+    override: Literal["open", "closed"] | None = None
+    """Said by an operator, against the hours; closed: to calls that the floor dials, too."""
+
+    @property
+    def rules(self) -> tuple[OverflowRule, ...]:
+        """Every overflow rule in its order; the plain `overflow` is the last."""
+        if self.overflow is None:
+            return self.overflows
+        last = OverflowRule(Waited(self.overflow.after_seconds), ToQueue(self.overflow.queue_id))
+        return (*self.overflows, last)
 
     def rings(self) -> list[Requirement]:
         """Who may serve, ring by ring: each is at least as wide as the one before."""

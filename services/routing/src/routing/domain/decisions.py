@@ -12,8 +12,10 @@ Rules of the match
 - A missed offer returns the call to its queue at its place. The agent who let it time out or declined it goes on a
   break.
 - A call still waiting when its wait limit comes is abandoned; an offer that rings at that moment may still be accepted.
-- A call still waiting after the queue's overflow time moves to the second queue, once, with its waiting time counted.
-- A call from outside that comes to a queue outside its opening hours does not enter it: the caller hears `closed`.
+- A call overflows by the first of its queue's rules that holds and can be followed: to another queue, with its waiting
+  time counted and never back, or to a message that ends it.
+- A call from outside that comes to a queue outside its opening hours does not enter it: it goes where
+  the queue's rule for that says, otherwise the caller hears `closed`.
   Calls that wait when it closes keep their place and are answered.
 - Log-out, break and availability asked for during a call take effect after its wrap-up.
 """
@@ -93,6 +95,7 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
             return _set_state(turn, given)
         case inputs.ConfigureQueue(queue=queue):
             turn.pool.configure_queue(queue)
+            turn.empty_if_closed(queue.id)
             turn.serve_queue(queue.id)
             return None
         case inputs.ConfigureAgent(agent=profile):

@@ -62,9 +62,11 @@ class _QueueSlot:
 
     def follow_hours(self, at: datetime) -> None:
         """Whether it is open at that time by its hours, and until when."""
-        hours, zone = self.queue.hours, self.queue.time_zone
-        self.is_open = hours is None or is_open(hours, zone, at)
-        self.changes_at = None if hours is None else next_change(hours, zone, at)
+        hours, zone, override = self.queue.hours, self.queue.time_zone, self.queue.override
+        if hours is None or override is not None:
+            self.is_open, self.changes_at = override != "closed", None
+        else:
+            self.is_open, self.changes_at = is_open(hours, zone, at), next_change(hours, zone, at)
 
     def key(self, call: Call) -> WaitingKey:
         """Order of service: one step of priority is worth `ageing_seconds_per_priority` of waiting. Both grow at the
@@ -137,6 +139,15 @@ class Pool:
     def is_open(self, queue_id: str) -> bool:
         """Whether the queue takes calls from outside at the pool's time."""
         return self._queues[queue_id].is_open
+
+    def takes(self, call: Call, queue_id: str) -> bool:
+        """Whether the queue is open to this call: hours are for calls from outside, an operator's word for all."""
+        slot = self._queues[queue_id]
+        return slot.is_open or (call.direction == "outbound" and slot.queue.override is None)
+
+    def length(self, queue_id: str) -> int:
+        """How many calls wait in the queue."""
+        return sum(self._waiting.count(1 << ring.number) for ring in self._queues[queue_id].rings)
 
     @property
     def queues(self) -> list[Queue]:

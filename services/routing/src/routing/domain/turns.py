@@ -48,7 +48,8 @@ from routing.domain.calls import (
     WrappedUp,
     WrappingUp,
 )
-from routing.domain.configuration import Queue
+from routing.domain.configuration import Queue, ToMessage, ToQueue
+from routing.domain.overflows import next_overflow, way_possible, ways_when_closed, ways_when_long, ways_when_waited
 from routing.domain.pool import Pool, Timer
 
 OnShift: TypeAlias = Available | OnBreak | Ringing | Busy | AfterCall
@@ -78,6 +79,7 @@ class Turn:
             if timer is Timer.QUEUE_HOURS:
                 # With no call to notice it, every change until now is gone through in one step.
                 self.pool.follow_hours(item_id, at if self.pool.calls else now)
+                self.empty_if_closed(item_id)
                 continue
             call = self.pool.calls[item_id]
             match timer, call.state:
@@ -98,10 +100,22 @@ class Turn:
 
     def take_in(self, call: Call, queue: Queue) -> None:
         """A call that was just offered enters its queue, unless that is closed to it: then it is turned away."""
-        if call.direction == "inbound" and not self.pool.is_open(queue.id):
-            self.abandon(call, "closed", message="closed")
-        else:
+        if self.pool.takes(call, queue.id):
             self.enter(call, queue)
+            return
+        to = way_possible(self.pool, call, ways_when_closed(queue))
+        self.move_on(call, to or ToMessage("closed"), "closed")
+
+    def empty_if_closed(self, queue_id: str) -> None:
+        """The queue may just have closed: calls that wait in it go where a rule says so; others keep their place."""
+        queue = self.pool.queue(queue_id)
+        if queue is None or self.pool.is_open(queue_id):
+            return
+        ways = ways_when_closed(queue, waiting=True)
+        for call in self.pool.waiting_in(queue_id) if ways else ():
+            to = way_possible(self.pool, call, ways)
+            if to is not None:
+                self.move_on(call, to, "closed")
 
     def enter(self, call: Call, queue: Queue) -> None:
         """The call enters a queue: its first, or the one it overflows to."""
@@ -111,10 +125,7 @@ class Turn:
             limits.append(now + timedelta(seconds=queue.max_wait_seconds))
         if call.max_wait_seconds is not None:
             limits.append(call.first_queued_at + timedelta(seconds=call.max_wait_seconds))
-        overflow_at = None
-        if call.entry == 0 and queue.overflow is not None:
-            overflow_at = now + timedelta(seconds=queue.overflow.after_seconds)
-        waiting = Queued(min(limits, default=None), overflow_at)
+        waiting = Queued(min(limits, default=None), next_overflow(queue, now))
         call = replace(
             call,
             queue_id=queue.id,
@@ -124,6 +135,11 @@ class Turn:
             state=waiting,
         )
         self.tell(CallQueued, call)
+        if self.pool.best_agent(queue.id, queue.ring_at(now, now)[0]) is None:
+            to = way_possible(self.pool, call, ways_when_long(queue, self.pool.length(queue.id)))
+            if to is not None:
+                self.move_on(call, to, "overflow")
+                return
         self._place(call, waiting)
 
     def _place(self, call: Call, waiting: Queued) -> None:
@@ -199,21 +215,29 @@ class Turn:
         self.miss(call, call.state, "agent_gone", then)
 
     def overflow(self, call: Call) -> None:
-        queue = self.queue_of(call)
-        target = self.pool.queue(queue.overflow.queue_id) if queue.overflow else None
-        if target is None:
-            # The rule was taken away since the call came: it stays, and no longer has this timer.
-            if isinstance(call.state, Queued):
-                self._place(call, replace(call.state, overflow_at=None))
+        """The call has waited as long as a rule of its queue allows, or allowed when it came."""
+        if not isinstance(call.state, Queued):
+            raise AssertionError(f"call {call.id} is {call.state_name} and cannot overflow")
+        now, queue = self.pool.now, self.queue_of(call)
+        to = way_possible(self.pool, call, ways_when_waited(queue, call.queued_at, now))
+        if to is not None:
+            self.move_on(call, to, "overflow")
             return
+        # It stays until the next such rule, if there is one: where this one leads is closed, or it was taken away.
+        self._place(call, replace(call.state, overflow_at=next_overflow(queue, call.queued_at, after=now)))
+
+    def move_on(self, call: Call, to: ToQueue | ToMessage, reason: Literal["closed", "overflow"]) -> None:
+        """The call leaves its queue, which it may not even have entered."""
+        if isinstance(to, ToMessage):
+            self.abandon(call, reason, to.message)
+            return
+        target = self.pool.queue(to.queue_id)
+        if target is None:
+            raise AssertionError(f"call {call.id} cannot go to queue {to.queue_id}, which nobody knows")
         call = replace(call, sequence=call.sequence + 1)
-        self.tell(
-            CallOverflowed,
-            call,
-            to_queue_id=target.id,
-            wait_seconds=_seconds(call.queued_at, self.pool.now),
-        )
-        self.enter(call, target)
+        waited = _seconds(call.queued_at, self.pool.now)
+        self.tell(CallOverflowed, call, to_queue_id=target.id, wait_seconds=waited)
+        self.enter(replace(call, left_queues=(*call.left_queues, call.queue_id)), target)
 
     def abandon(self, call: Call, reason: AbandonReason, message: str | None = None) -> None:
         """The call is over unanswered; its caller hears `message` if one is named."""
@@ -226,7 +250,7 @@ class Turn:
             abandoned_at=now,
             wait_seconds=_seconds(call.queued_at, now),
             total_wait_seconds=total,
-            short=reason != "closed" and total < self.queue_of(call).short_abandon_seconds,
+            short=reason not in ("closed", "overflow") and total < self.queue_of(call).short_abandon_seconds,
             reason=reason,
             message=message,
         )

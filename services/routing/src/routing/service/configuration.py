@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 import msgspec
 from common import outbox
 from common.clock import Clock
 from common.database import Session
-from common.errors import Conflict, Invalid
+from common.errors import Conflict, Invalid, NotFound
 from common.hours import Hours
 from common.ids import FLOOR
 
 from routing.domain import inputs
-from routing.domain.configuration import AgentOrder, Overflow, Relaxation
+from routing.domain.configuration import AgentOrder, Overflow, OverflowRule, Relaxation, ToQueue
 from routing.domain.declarations import check_requirements, check_skills, check_unmoved, skills_named
+from routing.domain.overflows import circle
 from routing.store import configuration as store
 from routing.store.states import queue_of, queues_of
 
@@ -50,6 +51,7 @@ class QueueDeclaration:
     requirement: str | None
     relaxations: tuple[Relaxation, ...]
     agent_order: AgentOrder
+    overflows: tuple[OverflowRule, ...]
 
 
 async def put_tenant(
@@ -114,8 +116,7 @@ async def put_queue(
         check_unmoved("queue", queue_id, "pool_id", before["pool_id"], wanted.pool_id)
         check_unmoved("queue", queue_id, "tenant_id", before["tenant_id"], wanted.tenant_id)
         check_unmoved("queue", queue_id, "channel", before["channel"], wanted.channel)
-    if wanted.overflow is not None:
-        await _check_overflow(session, queue_id, wanted, wanted.overflow)
+    await _check_overflows(session, queue_id, wanted)
     check(before["version"] if before else None)
     rules = _columns(wanted)
     if before and all(before[name] == value for name, value in rules.items()):
@@ -130,17 +131,68 @@ async def put_queue(
     return after, before is None
 
 
-async def _check_overflow(session: Session, queue_id: str, wanted: QueueDeclaration, overflow: Overflow) -> None:
-    field = "overflow.queue_id"
-    if overflow.queue_id == queue_id:
-        raise Invalid("a queue cannot overflow to itself", field=field)
-    target = await store.queue(session, overflow.queue_id)
+async def _check_overflows(session: Session, queue_id: str, wanted: QueueDeclaration) -> None:
+    """Raises Invalid with every target that cannot be, and every circle that would come about."""
+    places = [
+        (f"overflows.{number}.to.queue_id", rule.to.queue_id)
+        for number, rule in enumerate(wanted.overflows)
+        if isinstance(rule.to, ToQueue)
+    ]
+    if wanted.overflow is not None:
+        places.append(("overflow.queue_id", wanted.overflow.queue_id))
+    if not places:
+        return
+    await store.lock(session, "overflows", wanted.pool_id)
+    others = await store.overflows_of_pool(session, wanted.pool_id)
+    circles = circle(queue_id, [target for _, target in places], others)
+    errors = []
+    for (field, target), way in zip(places, circles, strict=True):
+        reason = await _wrong_target(session, queue_id, wanted, target)
+        if reason is None and way:
+            reason = f"calls would go round for ever: {' -> '.join(way)}"
+        if reason is not None:
+            errors.append({"field": field, "reason": reason})
+    if errors:
+        raise Invalid(errors[0]["reason"], field=errors[0]["field"], errors=errors)
+
+
+async def _wrong_target(session: Session, queue_id: str, wanted: QueueDeclaration, queue: str) -> str | None:
+    if queue == queue_id:
+        return "a queue cannot overflow to itself"
+    target = await store.queue(session, queue)
     if target is None or target["tenant_id"] != wanted.tenant_id:
-        raise Invalid(f"tenant {wanted.tenant_id} has no queue {overflow.queue_id}", field=field)
+        return f"tenant {wanted.tenant_id} has no queue {queue}"
     if target["pool_id"] != wanted.pool_id:
-        raise Invalid(f"queue {overflow.queue_id} is in another pool, {target['pool_id']}", field=field)
+        return f"queue {queue} is in another pool, {target['pool_id']}"
     if target["channel"] != wanted.channel:
-        raise Invalid(f"queue {overflow.queue_id} is for {target['channel']}, not {wanted.channel}", field=field)
+        return f"queue {queue} is for {target['channel']}, not {wanted.channel}"
+    return None
+
+
+async def override_queue(
+    session: Session,
+    queue_id: str,
+    state: Literal["open", "closed"] | None,
+    actor: str,
+    reason: str | None,
+    clock: Clock,
+) -> asyncpg.Record:
+    """Open or close the queue against its hours, or let them decide again (None); audited. Raises NotFound.
+
+    Nothing happens when that is what was said before.
+    """
+    await store.lock(session, "queue", queue_id)
+    before = await store.queue(session, queue_id)
+    if before is None:
+        raise NotFound(f"there is no queue {queue_id}")
+    if before["override"] == state and (before["override_reason"] == reason or state is None):
+        return before
+    now = clock.now()
+    after = _saved(await store.override_queue(session, queue_id, state, actor, now, reason))
+    tenant_id, pool_id = after["tenant_id"], after["pool_id"]
+    told = inputs.ConfigureQueue(tenant_id=tenant_id, pool_id=pool_id, occurred_at=now, queue=queue_of(after))
+    outbox.add(session, told)
+    return after
 
 
 def _columns(wanted: QueueDeclaration) -> dict[str, Any]:
@@ -163,6 +215,7 @@ def _columns(wanted: QueueDeclaration) -> dict[str, Any]:
         "requirement": wanted.requirement,
         "relaxations": [msgspec.to_builtins(relaxation) for relaxation in wanted.relaxations],
         "agent_order": wanted.agent_order,
+        "overflows": msgspec.to_builtins(list(wanted.overflows)),
     }
 
 

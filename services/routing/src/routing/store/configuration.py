@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -114,6 +115,46 @@ async def save_queue(session: Session, queue_id: str, rules: dict[str, Any]) -> 
         *rules.values(),
     )
     return await queue(session, queue_id)
+
+
+async def override_queue(
+    session: Session, queue_id: str, state: str | None, actor: str, at: datetime, reason: str | None
+) -> asyncpg.Record | None:
+    """Note what an operator said of the queue (None: the hours decide again), with an audit line; the version grows."""
+    await session.execute(
+        """
+        UPDATE queues SET override = $2, override_by = $3, override_at = $4, override_reason = $5,
+            version = version + 1, updated_at = now()
+        WHERE id = $1
+        """,
+        queue_id,
+        state,
+        actor if state else None,
+        at if state else None,
+        reason if state else None,
+    )
+    await session.execute(
+        """
+        INSERT INTO audit (tenant_id, actor, action, subject, detail, happened_at)
+        SELECT tenant_id, $2, $3, id, $4, $5 FROM queues WHERE id = $1
+        """,
+        queue_id,
+        actor,
+        {"open": "queue.opened", "closed": "queue.closed", None: "queue.follows_hours"}[state],
+        {"reason": reason},
+        at,
+    )
+    return await queue(session, queue_id)
+
+
+async def overflows_of_pool(session: Session, pool_id: str) -> dict[str, list[str]]:
+    """Where the pool's queues overflow to, by queue."""
+    rows = await session.fetch("SELECT id, overflow_queue_id, overflows FROM queues WHERE pool_id = $1", pool_id)
+    return {
+        row["id"]: [rule["to"]["queue_id"] for rule in row["overflows"] if rule["to"]["type"] == "queue"]
+        + ([row["overflow_queue_id"]] if row["overflow_queue_id"] else [])
+        for row in rows
+    }
 
 
 async def queues(

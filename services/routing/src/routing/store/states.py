@@ -16,7 +16,7 @@ from common.ids import FLOOR
 
 from routing.domain.agents import Agent
 from routing.domain.calls import Call
-from routing.domain.configuration import AgentProfile, Overflow, Queue, Relaxation
+from routing.domain.configuration import AgentProfile, Overflow, OverflowRule, Queue, Relaxation
 from routing.domain.pool import Pool
 
 _encode = msgspec.json.Encoder().encode
@@ -196,6 +196,8 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
         requirement=row["requirement"],
         relaxations=tuple(msgspec.convert(one, Relaxation) for one in row["relaxations"]),
         agent_order=row["agent_order"],
+        overflows=msgspec.convert(row["overflows"], tuple[OverflowRule, ...]),
+        override=row["override"],
     )
 
 

@@ -1,0 +1,85 @@
+"""Overflow rules of a queue in a floor file: written as the API takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import yaml
+
+from plateau.floor.document import SLUG, Fields
+
+_DAY_SECONDS: Final = 86_400
+
+
+def read_overflows(queue: Fields) -> tuple[Mapping[str, Any], ...]:
+    """The queue's `overflows`: `{when: {type: waited, seconds: 45}, to: {type: queue, queue_id: late}}` and so on.
+
+    The place of a rule's target is noted in `queue.places` as the API names it.
+    """
+    node = queue.node_of("overflows")
+    if node is None:
+        return ()
+    rules = []
+    for number, (item, path) in enumerate(queue.document.items(node, queue.path_of("overflows"))):
+        fields = queue.document.fields(item, path)
+        when, to = _part(fields, "when", _when), _part(fields, "to", _to)
+        fields.done()
+        queue.places[f"overflows.{number}"] = fields.place
+        queue.places[f"overflows.{number}.to.queue_id"] = fields.places.get("to", fields.place)
+        if when and to:
+            rules.append({"when": when, "to": to})
+    return tuple(rules)
+
+
+def targets(overflows: tuple[Mapping[str, Any], ...]) -> list[tuple[str, str]]:
+    """(field as the API names it, queue) of the rules that lead to another queue."""
+    return [
+        (f"overflows.{number}.to.queue_id", rule["to"]["queue_id"])
+        for number, rule in enumerate(overflows)
+        if rule["to"]["type"] == "queue"
+    ]
+
+
+def _part(rule: Fields, name: str, read: Any) -> dict[str, Any] | None:
+    node: yaml.Node | None = rule.node_of(name)
+    if node is None:
+        rule.refuse(name, "is missing")
+        return None
+    fields = rule.document.fields(node, rule.path_of(name))
+    known = len(rule.document.wrong)
+    said: dict[str, Any] = read(fields)
+    fields.done()
+    return said if len(rule.document.wrong) == known else None
+
+
+def _when(fields: Fields) -> dict[str, Any]:
+    kind = fields.text("type")
+    match kind:
+        case "waited":
+            return {"type": kind, "seconds": fields.number("seconds", low=0, high=_DAY_SECONDS)}
+        case "queue_length":
+            return {"type": kind, "calls": fields.integer("calls", low=1, high=1_000_000)}
+        case "closed":
+            return {"type": kind, "waiting": fields.boolean("waiting", False)}
+        case _:
+            fields.refuse("type", "must be waited, queue_length or closed", kind)
+            return {}
+
+
+def _to(fields: Fields) -> dict[str, Any]:
+    kind = fields.text("type")
+    match kind:
+        case "queue":
+            return {"type": kind, "queue_id": fields.text("queue_id", check=_id)}
+        case "message":
+            return {"type": kind, "message": fields.text("message", check=_id)}
+        case _:
+            fields.refuse("type", "must be queue or message", kind)
+            return {}
+
+
+def _id(text: str) -> str:
+    if not SLUG.fullmatch(text):
+        raise ValueError("must be an id of lower-case letters, digits and hyphens")
+    return text

@@ -1,0 +1,81 @@
+"""Overflow rules as the API says them, and an operator's word on whether a queue is open."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from common.fields import Line, Slug
+from common.http import Model
+from pydantic import Field
+
+from routing.api.state import Seconds
+from routing.domain.configuration import OverflowRule
+
+
+class WaitedBody(Model):
+    """The call has waited this long in the queue."""
+
+    type: Literal["waited"]
+    seconds: Seconds
+
+
+class QueueLengthBody(Model):
+    """So many calls wait when another one enters that no agent can take at once."""
+
+    type: Literal["queue_length"]
+    calls: int = Field(ge=1, le=1_000_000)
+
+
+class ClosedBody(Model):
+    """The call comes to the closed queue; with `waiting` also those that wait when it closes."""
+
+    type: Literal["closed"]
+    waiting: bool = False
+
+
+class ToQueueBody(Model):
+    """Another queue of the same pool, tenant and channel. One that is closed is passed over."""
+
+    type: Literal["queue"]
+    queue_id: Slug
+
+
+class ToMessageBody(Model):
+    """The caller hears the announcement of this name, and the call is over."""
+
+    type: Literal["message"]
+    message: Slug
+
+
+class OverflowRuleBody(Model):
+    """Of the rules that hold at a moment, the first one listed that can be followed is."""
+
+    when: Annotated[WaitedBody | QueueLengthBody | ClosedBody, Field(discriminator="type")] = Field(
+        examples=[{"type": "waited", "seconds": 45}]
+    )
+    to: Annotated[ToQueueBody | ToMessageBody, Field(discriminator="type")] = Field(
+        examples=[{"type": "message", "message": "call-later"}]
+    )
+
+
+Overflows = Annotated[list[OverflowRuleBody], Field(max_length=20)]
+
+
+def rules_of(bodies: list[OverflowRuleBody]) -> tuple[OverflowRule, ...]:
+    """The rules as the pool knows them."""
+    return msgspec.convert([body.model_dump() for body in bodies], tuple[OverflowRule, ...])
+
+
+class OverrideBody(Model):
+    reason: Line | None = Field(None, examples=["fire drill"])
+
+
+class OverrideView(Model):
+    """What an operator said of the queue, against its hours."""
+
+    state: Literal["open", "closed"]
+    by: str
+    at: datetime
+    reason: str | None
