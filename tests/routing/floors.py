@@ -62,7 +62,7 @@ class Floor:
             else:
                 self.give(inputs.ConfigureAgent, 0, agent=rule)
 
-    def give(self, kind: type[Any], seconds: float, traceparent: str | None = None, **fields: Any) -> list[Event]:
+    def give(self, kind: type[Any], seconds: float, traceparent: str | None = None, /, **fields: Any) -> list[Event]:
         """Decide one input; returns its events."""
         given = kind(tenant_id=TENANT, pool_id="main", occurred_at=at(seconds), **fields)
         self.given.append((given, traceparent))

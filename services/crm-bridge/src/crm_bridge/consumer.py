@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from common.clock import Clock
 from common.consumer import Delivery
 from common.database import Session
-from common.events import CallAnswered, CallWrappedUp
+from common.events import CallAnswered, CallWrappedUp, VoicemailLeft
 
 from crm_bridge.service import cases
 
 TOPICS = ("calls",)
-HANDLES = (CallAnswered, CallWrappedUp)
+HANDLES = (CallAnswered, CallWrappedUp, VoicemailLeft)
 
 
 async def handle(session: Session, deliveries: Sequence[Delivery], clock: Clock) -> None:
-    """Calls open, join, close and reopen cases. Times are those in the events, never the clock's."""
+    """Calls and messages open, join, close and reopen cases. Times are those in the events, never the clock's."""
     await cases.follow_calls(session, deliveries)

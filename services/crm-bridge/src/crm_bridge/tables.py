@@ -102,7 +102,7 @@ class CaseCall(Base, table=True):
     contact_id: UUID
     queue_id: str
     direction: str
-    agent_id: str
+    agent_id: str | None
     answered_at: datetime = _moment()
     wrapped_up_at: datetime | None = _moment(nullable=True)
     disposition: str | None

@@ -3,37 +3,58 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
 from common.events import (
     CallAbandoned,
     CallAnswered,
+    CallArrived,
     CallAssigned,
     CallEnded,
     CallEvent,
+    CallHeld,
+    CallLeftInFlow,
     CallOffered,
     CallOfferMissed,
     CallOverflowed,
+    CallPrompted,
     CallQueued,
+    CallRecordingChanged,
+    CallResumed,
+    CallSupervised,
     CallWrappedUp,
+    FlowEvent,
+    VoicemailLeft,
 )
 
-State = Literal["new", "offered", "waiting", "leaving", "ringing", "talking", "wrapping_up", "over"]
+State = Literal["new", "in_flow", "offered", "waiting", "leaving", "ringing", "talking", "wrapping_up", "over"]
 
-_FROM: dict[type[CallEvent], tuple[State, ...]] = {
-    CallOffered: ("new",),
+_FROM: dict[type[CallEvent | FlowEvent], tuple[State, ...]] = {
+    CallArrived: ("new",),
+    CallPrompted: ("in_flow",),
+    CallLeftInFlow: ("in_flow",),
+    VoicemailLeft: ("in_flow",),
+    CallOffered: ("new", "in_flow"),
     CallQueued: ("offered", "leaving"),
     CallOverflowed: ("offered", "waiting"),
     CallAssigned: ("waiting",),
     CallOfferMissed: ("ringing",),
     CallAnswered: ("ringing",),
     CallAbandoned: ("offered", "waiting", "ringing"),
+    CallHeld: ("talking",),
+    CallResumed: ("talking",),
+    CallRecordingChanged: ("talking",),
+    CallSupervised: ("talking",),
     CallEnded: ("talking",),
     CallWrappedUp: ("wrapping_up",),
 }
-_TO: dict[type[CallEvent], State] = {
+_TO: dict[type[CallEvent | FlowEvent], State] = {
+    CallArrived: "in_flow",
+    CallPrompted: "in_flow",
+    CallLeftInFlow: "over",
+    VoicemailLeft: "over",
     CallOffered: "offered",
     CallQueued: "waiting",
     CallOverflowed: "leaving",
@@ -41,6 +62,10 @@ _TO: dict[type[CallEvent], State] = {
     CallOfferMissed: "waiting",
     CallAnswered: "talking",
     CallAbandoned: "over",
+    CallHeld: "talking",
+    CallResumed: "talking",
+    CallRecordingChanged: "talking",
+    CallSupervised: "talking",
     CallEnded: "wrapping_up",
     CallWrappedUp: "over",
 }
@@ -48,9 +73,9 @@ _REPEATED = ("tenant_id", "pool_id", "channel", "direction", "contact_phone", "o
 """What every event of a call says alike."""
 
 
-def check_calls(events: Sequence[CallEvent], *, complete: bool) -> list[str]:
+def check_calls(events: Sequence[CallEvent | FlowEvent], *, complete: bool) -> list[str]:
     """Violations of each call's own history, and agents with two voice calls at a time."""
-    of_call: dict[str, list[CallEvent]] = defaultdict(list)
+    of_call: dict[str, list[CallEvent | FlowEvent]] = defaultdict(list)
     for event in events:
         of_call[event.call_id].append(event)
     found: list[str] = []
@@ -73,7 +98,7 @@ class _History:
         self._offers = 0
         self._last: CallEvent | None = None
 
-    def walk(self, history: Sequence[CallEvent], complete: bool) -> list[str]:
+    def walk(self, history: Sequence[CallEvent | FlowEvent], complete: bool) -> list[str]:
         self._numbers([event.sequence for event in history])
         for event in history:
             self._step(event)
@@ -96,12 +121,15 @@ class _History:
         if not missing and numbers != sorted(numbers):
             self._say(f"is out of order in the log: {numbers}")
 
-    def _step(self, event: CallEvent) -> None:
+    def _step(self, event: CallEvent | FlowEvent) -> None:
         kind = type(event)
         if self._state not in _FROM[kind]:
             self._say(f"{kind.TYPE} (sequence {event.sequence}) while {self._state}")
-        if isinstance(event, CallAbandoned | CallWrappedUp):
+        if isinstance(event, CallAbandoned | CallWrappedUp | CallLeftInFlow | VoicemailLeft):
             self._endings.append(kind.TYPE)
+        if isinstance(event, FlowEvent):
+            self._state = _TO[kind]
+            return
         self._same_as_before(event)
         match event:
             case CallQueued():
@@ -163,13 +191,13 @@ class _History:
                 self._say(f"{name} of {type(event).TYPE} is {value}, its times say {start} to {end}")
 
 
-def _double_bookings(of_call: dict[str, list[CallEvent]]) -> list[str]:
+def _double_bookings(of_call: Mapping[str, Sequence[CallEvent | FlowEvent]]) -> list[str]:
     """Agents who have two voice calls at the same time: from the offer to its miss, the abandon or the wrap-up."""
     booked: dict[str, list[tuple[datetime, datetime, str]]] = defaultdict(list)
     for call_id, history in of_call.items():
         current: tuple[str, datetime] | None = None
         for event in sorted(history, key=lambda one: one.sequence):
-            if event.channel != "voice":
+            if isinstance(event, FlowEvent) or event.channel != "voice":
                 continue
             match event:
                 case CallAssigned():

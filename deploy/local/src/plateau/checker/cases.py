@@ -7,7 +7,16 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
 
-from common.events import CallAnswered, CallEvent, CaseCallLinked, CaseClosed, CaseOpened, CaseReopened
+from common.events import (
+    CallAnswered,
+    CallEvent,
+    CaseCallLinked,
+    CaseClosed,
+    CaseOpened,
+    CaseReopened,
+    FlowEvent,
+    VoicemailLeft,
+)
 from common.events.crm import CaseEvent
 
 
@@ -88,12 +97,12 @@ def _walk(
     return found
 
 
-def check_links(calls: Iterable[CallEvent], cases: Iterable[CaseEvent], *, complete: bool) -> list[str]:
-    """Every answered call whose caller is known belongs to exactly one case; no other call to any.
+def check_links(calls: Iterable[CallEvent | FlowEvent], cases: Iterable[CaseEvent], *, complete: bool) -> list[str]:
+    """Every answered call and every message whose caller is known belongs to exactly one case; no other call to any.
 
     A caller who withholds the number is nobody's contact: such a call may belong to no case.
     """
-    answered = {event.call_id: event for event in calls if isinstance(event, CallAnswered)}
+    answered = {event.call_id: event for event in calls if isinstance(event, CallAnswered | VoicemailLeft)}
     linked: dict[str, list[str]] = defaultdict(list)
     found = []
     for event in cases:

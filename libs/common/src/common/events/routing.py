@@ -202,6 +202,73 @@ class CallWrappedUp(CallEvent, frozen=True, kw_only=True):
     """None when the wrap-up time ran out without a code."""
 
 
+class FlowEvent(Event, frozen=True, kw_only=True):
+    """What every event of a call in the flow of its entry point repeats: no queue has it yet, and it counts in no
+    queue's figures. Its numbers go on in the events after CallOffered."""
+
+    TOPIC: ClassVar[str] = "calls"
+
+    call_id: str
+    sequence: int
+    pool_id: str
+    entry_point_id: str
+    dialled: str
+    """The number of ours that was dialled, E.164."""
+    contact_phone: str
+    """The caller, E.164; empty when withheld."""
+    occurred_at: Moment
+    arrived_at: Moment
+    external_id: str | None = None
+    """The PBX's own id of the call."""
+
+    @property
+    def subject(self) -> str:
+        return self.call_id
+
+
+class CallArrived(FlowEvent, frozen=True, kw_only=True):
+    """Somebody dialled a number of an entry point: the call begins its flow."""
+
+    TYPE: ClassVar[str] = "call.arrived.v1"
+
+
+class CallPrompted(FlowEvent, frozen=True, kw_only=True):
+    """A step of the flow has something played: `play` alone, `collect` and asks for digits, `record` and records."""
+
+    TYPE: ClassVar[str] = "call.prompted.v1"
+
+    step: str
+    action: Literal["play", "collect", "record"]
+    prompt: str
+    longest_digits: int | None = None
+    """Of collect: so many digits are enough."""
+    seconds: float | None = None
+    """How long digits are waited for, from the beginning of the prompt; how long a recording may be."""
+
+
+class CallLeftInFlow(FlowEvent, frozen=True, kw_only=True):
+    """The call was over before it reached a queue: no abandon, for nobody was asked to answer it. Terminal."""
+
+    TYPE: ClassVar[str] = "call.left_in_flow.v1"
+
+    left_at: Moment
+    step: str | None
+    """Where it waited; None when the flow's own end released it."""
+    reason: Literal["hung_up", "released", "no_recording"]
+
+
+class VoicemailLeft(FlowEvent, frozen=True, kw_only=True):
+    """The caller has spoken a message for a queue. Terminal."""
+
+    TYPE: ClassVar[str] = "call.voicemail_left.v1"
+
+    queue_id: str
+    recording: str
+    """The PBX's own name of what it recorded."""
+    seconds: float
+    left_at: Moment
+
+
 class AgentEvent(Event, frozen=True, kw_only=True):
     """What every event of an agent repeats. `tenant_id` is the floor's own: agents serve several tenants."""
 

@@ -45,7 +45,8 @@ class CaseCallView(Model):
     call_id: str
     queue_id: str
     direction: str
-    agent_id: str
+    agent_id: str | None
+    """Null: the caller left a message."""
     answered_at: datetime
     wrapped_up_at: datetime | None
     disposition: str | None

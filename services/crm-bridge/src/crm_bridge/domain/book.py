@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from common.events import CallWrappedUp, ContactCreated
+from common.events import CallWrappedUp, ContactCreated, VoicemailLeft
 from common.events.crm import CaseEvent
 from common.ids import new_id
 
@@ -29,7 +29,8 @@ class CaseCall:
     contact_id: UUID
     queue_id: str
     direction: str
-    agent_id: str
+    agent_id: str | None
+    """None: a message in a voicemail."""
     answered_at: datetime
     wrapped_up_at: datetime | None
     disposition: str | None
@@ -101,9 +102,9 @@ class CaseBook:
             case_id=case.id,
             contact_id=case.contact_id,
             queue_id=call.queue_id,
-            direction=call.direction,
-            agent_id=call.agent_id,
-            answered_at=call.answered_at,
+            direction="inbound" if isinstance(call, VoicemailLeft) else call.direction,
+            agent_id=None if isinstance(call, VoicemailLeft) else call.agent_id,
+            answered_at=cases.spoken_at(call),
             wrapped_up_at=wrap_up.wrapped_up_at if wrap_up else None,
             disposition=wrap_up.disposition if wrap_up else None,
         )

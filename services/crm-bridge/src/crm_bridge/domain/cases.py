@@ -2,6 +2,8 @@
 
     nothing ──answered call──▶ Open ──closing disposition──▶ Closed ──answered call within the window──▶ Open …
 
+A message left in a voicemail is a call like an answered one here: somebody has to see to it.
+
 Of a contact at most one case is open. Its *current* case is the open one, or else the one closed last; every decision
 looks at that case alone.
 
@@ -22,11 +24,24 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 from uuid import UUID
 
-from common.events import CallAnswered, CallWrappedUp, CaseCallLinked, CaseClosed, CaseOpened, CaseReopened
+from common.events import (
+    CallAnswered,
+    CallWrappedUp,
+    CaseCallLinked,
+    CaseClosed,
+    CaseOpened,
+    CaseReopened,
+    VoicemailLeft,
+)
 from common.events.crm import CaseEvent
 
-Conversation = CallAnswered | CallWrappedUp
-"""An event that proves that an agent spoke with the contact, and when: both repeat `answered_at`."""
+Conversation = CallAnswered | CallWrappedUp | VoicemailLeft
+"""An event that proves that the contact spoke, to an agent or for one, and when: `spoken_at`."""
+
+
+def spoken_at(call: Conversation) -> datetime:
+    """When the conversation began, or the message was left: what the rules of cases compare."""
+    return call.left_at if isinstance(call, VoicemailLeft) else call.answered_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +90,7 @@ class Change:
 def conversation(
     current: Case | None, call: Conversation, *, contact_id: UUID, new_id: UUID, window: timedelta
 ) -> Change:
-    """An agent spoke with the contact in a call that belongs to no case yet.
+    """The contact spoke, with an agent or in a message, in a call that belongs to no case yet.
 
     `current` is the contact's current case; `new_id` becomes the id of a case that has to be opened.
     """
@@ -85,10 +100,10 @@ def conversation(
         case Open():
             return _link(current, call)
         case Closed():
-            if call.answered_at <= current.closed_at:
+            if spoken_at(call) <= current.closed_at:
                 return _link(current, call)
-            if call.answered_at - current.closed_at <= window:
-                reopened = reopen(current, call.answered_at, call_id=call.call_id)
+            if spoken_at(call) - current.closed_at <= window:
+                reopened = reopen(current, spoken_at(call), call_id=call.call_id)
                 linked = _link(reopened.case, call)
                 return Change(linked.case, reopened.events + linked.events)
             return open_case(new_id, contact_id, call)
@@ -113,13 +128,13 @@ def open_case(case_id: UUID, contact_id: UUID, call: Conversation) -> Change:
         tenant_id=call.tenant_id,
         contact_id=contact_id,
         queue_id=call.queue_id,
-        opened_at=call.answered_at,
-        active_at=call.answered_at,
+        opened_at=spoken_at(call),
+        active_at=spoken_at(call),
         sequence=1,
         calls=1,
         closings=0,
     )
-    return Change(case, (CaseOpened(**_common(case, call.answered_at, call.call_id)),))
+    return Change(case, (CaseOpened(**_common(case, spoken_at(call), call.call_id)),))
 
 
 def close(case: Open, at: datetime, disposition: str, *, call_id: str | None = None) -> Change:
@@ -174,9 +189,9 @@ def _link(case: Case, call: Conversation) -> Change:
         case,
         sequence=case.sequence + 1,
         calls=case.calls + 1,
-        active_at=max(case.active_at, call.answered_at),
+        active_at=max(case.active_at, spoken_at(call)),
     )
-    return Change(linked, (CaseCallLinked(**_common(linked, call.answered_at, call.call_id)),))
+    return Change(linked, (CaseCallLinked(**_common(linked, spoken_at(call), call.call_id)),))
 
 
 def _common(case: Case, occurred_at: datetime, call_id: str | None) -> dict[str, Any]:

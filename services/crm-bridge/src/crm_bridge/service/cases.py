@@ -10,7 +10,7 @@ from common.clock import Clock
 from common.consumer import Delivery
 from common.database import Session
 from common.errors import Conflict, InvalidEvent, NotFound
-from common.events import CallAnswered, CallWrappedUp, ContactCreated
+from common.events import CallAnswered, CallWrappedUp, ContactCreated, VoicemailLeft
 from common.events.crm import CaseEvent
 from common.ids import new_id
 
@@ -28,7 +28,8 @@ case_events = telemetry.meter.create_counter("plateau_case_events")
 
 
 async def follow_calls(session: Session, deliveries: Sequence[Delivery]) -> None:
-    """Bring the cases to where these answered and wrapped-up calls take them. One batch, a handful of statements.
+    """Bring the cases to where these answered and wrapped-up calls and these messages take them. One batch, a handful
+    of statements.
 
     Repeats and any order across calls are harmless (see `domain.cases`); a wrap-up that comes without the answer before
     it links its call first. Contacts are locked first and in one order, so replicas never decide about one contact at
@@ -55,6 +56,10 @@ def _conversation(delivery: Delivery) -> domain.Conversation:
             if any(moment.tzinfo is None for moment in times):
                 raise InvalidEvent("a time has no time zone")
             return call
+        case VoicemailLeft() as message:
+            if message.left_at.tzinfo is None:
+                raise InvalidEvent("a time has no time zone")
+            return message
         case other:
             raise InvalidEvent(f"{other.TYPE} is not for crm-bridge")
 
@@ -77,9 +82,9 @@ async def _load(session: Session, calls: Sequence[domain.Conversation]) -> CaseB
             continue
         keys[name] = key
         present = callers.get((call.tenant_id, key.key))
-        if present is None or present.called_at < call.answered_at:
+        if present is None or present.called_at < domain.spoken_at(call):
             new = present.id if present else new_id()
-            callers[call.tenant_id, key.key] = Caller(new, call.tenant_id, key.key, key.phone, call.answered_at)
+            callers[call.tenant_id, key.key] = Caller(new, call.tenant_id, key.key, key.phone, domain.spoken_at(call))
 
     claimed = await contacts.claim(session, callers.values())
     if moved:

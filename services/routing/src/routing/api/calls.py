@@ -39,7 +39,7 @@ from routing.api.state import (
     command_id,
 )
 from routing.domain import inputs
-from routing.domain.calls import Abandoned, Call, CallStateName, Talking, WrappedUp, WrappingUp
+from routing.domain.calls import Abandoned, Call, CallStateName, InFlow, Talking, WrappedUp, WrappingUp
 from routing.store import reading as store
 
 router = PlainRouter(tags=["calls"])
@@ -90,7 +90,8 @@ class CallView(Model):
     call_id: str
     tenant_id: str
     pool_id: str
-    queue_id: str
+    queue_id: str | None
+    """Null while the call is in the flow of its entry point."""
     state: CallStateName
     entry: int
     channel: Channel
@@ -115,16 +116,30 @@ class CallView(Model):
     transferred_from: str | None
     transferred_to: str | None
     """The call that the caller went on as, or the number outside."""
+    entry_point_id: str | None
+    dialled: str | None
+    arrived_at: datetime | None
+    """At its entry point."""
+    flow_step: str | None
+    """Where its flow waits for digits or a message."""
+    priority: int
+    skills: list[str]
+    """Beside those of its queue, as its flow has found."""
+
+
+def phone_of(contact_phone: str | None) -> str:
+    """In E.164, empty when withheld. Raises Invalid."""
+    try:
+        return normalise(contact_phone) if contact_phone else ""
+    except InvalidPhone as wrong:
+        raise Invalid(str(wrong), field="contact_phone") from None
 
 
 def offer_of(offer: CallOffer, call_id: str, home: QueueHome, now: datetime) -> inputs.OfferCall:
     """The input for an offered call. Raises Invalid for a phone number or channel that does not fit."""
     if offer.channel != home.channel:
         raise Invalid(f"queue {offer.queue_id} is for {home.channel}, not {offer.channel}", field="channel")
-    try:
-        phone = normalise(offer.contact_phone) if offer.contact_phone else ""
-    except InvalidPhone as wrong:
-        raise Invalid(str(wrong), field="contact_phone") from None
+    phone = phone_of(offer.contact_phone)
     return inputs.OfferCall(
         tenant_id=home.tenant_id,
         pool_id=home.pool_id,
@@ -253,7 +268,7 @@ def view_of(pool_id: str, call: Call) -> CallView:
         call_id=call.id,
         tenant_id=call.tenant_id,
         pool_id=pool_id,
-        queue_id=call.queue_id,
+        queue_id=call.queue_id or None,
         state=call.state_name,
         entry=call.entry,
         channel=call.channel,
@@ -276,4 +291,10 @@ def view_of(pool_id: str, call: Call) -> CallView:
         recording=state.recording if isinstance(state, Talking) else None,
         transferred_from=call.transferred_from,
         transferred_to=call.transferred_to,
+        entry_point_id=call.entry_point_id,
+        dialled=call.dialled,
+        arrived_at=call.arrived_at,
+        flow_step=state.step if isinstance(state, InFlow) else None,
+        priority=call.priority,
+        skills=list(call.skills),
     )

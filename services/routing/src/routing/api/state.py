@@ -23,13 +23,15 @@ from common.kafka import partition_of
 from fastapi import Depends, Header, Path, Request
 from pydantic import Field, StringConstraints
 
-from routing.domain.inputs import TOPIC, Input, OfferCall
+from routing.domain.flows import Flow
+from routing.domain.inputs import TOPIC, ArriveCall, Input, OfferCall
 from routing.store import configuration as store
+from routing.store import entry_points
 
 if TYPE_CHECKING:
     from routing.api.streams import Streams
 
-CALL_ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\." + SLUG.removeprefix("^")
+CALL_ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.@?" + SLUG.removeprefix("^")
 
 SlugPath = Annotated[str, Path(pattern=SLUG)]
 CallId = Annotated[str, StringConstraints(pattern=CALL_ID)]
@@ -55,6 +57,15 @@ class QueueHome:
     channel: Channel
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry point as it is now."""
+
+    id: str
+    home: QueueHome
+    flow: Flow
+
+
 class Directory:
     """Homes of queues and agents, read once each."""
 
@@ -64,13 +75,27 @@ class Directory:
         self._agents: dict[str, str] = {}
 
     async def queues(self, wanted: Collection[str]) -> dict[str, QueueHome]:
-        """The homes of those queues that exist."""
+        """The homes of those queues that exist; `@<id>` stands for an entry point."""
         missing = [queue_id for queue_id in set(wanted) if queue_id not in self._queues]
         if missing:
             async with self._database.transaction() as session:
                 for row in await store.homes_of_queues(session, missing):
                     self._queues[row["id"]] = QueueHome(row["tenant_id"], row["pool_id"], row["channel"])
+                entered = [name.removeprefix("@") for name in missing if name.startswith("@")]
+                for row in await entry_points.homes_of(session, entered) if entered else ():
+                    self._queues[f"@{row['id']}"] = QueueHome(row["tenant_id"], row["pool_id"], "voice")
         return {queue_id: self._queues[queue_id] for queue_id in wanted if queue_id in self._queues}
+
+    async def dialled(self, numbers: Collection[str]) -> dict[str, Entry]:
+        """Where those numbers lead to; read anew each time, because flows change."""
+        async with self._database.transaction() as session:
+            rows = await entry_points.of_numbers(session, list(numbers))
+        return {
+            row["number"]: Entry(
+                row["id"], QueueHome(row["tenant_id"], row["pool_id"], "voice"), entry_points.flow_of(row)
+            )
+            for row in rows
+        }
 
     async def number(self, tenant_id: str, name: str) -> str | None:
         """A number of the tenant's directory; read anew each time, because it may change."""
@@ -115,7 +140,7 @@ def may_see(caller: Principal, home: QueueHome) -> bool:
 
 
 def entry_queue(call_id: str) -> str:
-    """The queue that a call was first offered to."""
+    """The queue that a call was first offered to; `@<id>` for a call that came by an entry point."""
     return call_id.partition(".")[2]
 
 
@@ -136,7 +161,7 @@ class Sender:
             acknowledgements = []
             for command_id, given in commands:
                 traceparent = asked_within
-                if traceparent is None and isinstance(given, OfferCall):
+                if traceparent is None and isinstance(given, OfferCall | ArriveCall):
                     traceparent = telemetry.new_traceparent()
                 headers, value = envelope.encode(
                     given,

@@ -6,6 +6,7 @@ Nothing is decided here: facts become inputs, events become commands.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -19,21 +20,25 @@ from common.events import (
     CallEnded,
     CallEvent,
     CallHeld,
+    CallLeftInFlow,
     CallOfferMissed,
+    CallPrompted,
     CallQueued,
     CallRecordingChanged,
     CallResumed,
     CallSupervised,
+    FlowEvent,
+    VoicemailLeft,
 )
-from common.fields import Line, Slug
+from common.fields import Line, PhoneNumber, Slug
 from common.http import Caller, Model, PlainRouter, require
 from common.ids import FLOOR, derived_id, new_id
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from routing.api.calls import CallOffer, offer_of, view_of
-from routing.api.state import CallId, Here, QueueHome, entry_queue, may_see
+from routing.api.calls import CallOffer, offer_of, phone_of, view_of
+from routing.api.state import CallId, Entry, Here, QueueHome, Seconds, entry_queue, may_see
 from routing.api.streams import STREAM, Seen, Sent, Streams, streamed
 from routing.domain import inputs
 from routing.store import reading as store
@@ -52,6 +57,36 @@ class Offered(Fact, CallOffer):
 
     type: Literal["offered"]
     call_id: CallId | None = None
+
+
+class Arrived(Fact):
+    """Somebody dialled `number`: the call goes through the flow of that number's entry point. Its id may be chosen by
+    the PBX (`<uuid>.@<entry point's id>`)."""
+
+    type: Literal["arrived"]
+    number: PhoneNumber = Field(examples=["+33639980100"])
+    contact_phone: str | None = Field(None, max_length=40, examples=["+33639980001"])
+    """International form; null when withheld."""
+    external_id: Line | None = None
+    call_id: CallId | None = None
+
+
+class Digits(Fact):
+    """What the caller pressed after `collect`; empty when nothing came in time."""
+
+    type: Literal["digits"]
+    call_id: CallId
+    digits: Annotated[str, Field(pattern=r"^[0-9*#]{0,20}$", examples=["1"])]
+
+
+class RecordingDone(Fact):
+    """The message that `record_message` asked for. Also when the caller hung up to end it."""
+
+    type: Literal["recording_done"]
+    call_id: CallId
+    recording: Line
+    """The PBX's own name of it."""
+    seconds: Seconds
 
 
 class HungUp(Fact):
@@ -84,7 +119,10 @@ class AgentState(Fact):
     reason: Line | None = None
 
 
-AnyFact = Annotated[Offered | HungUp | OfferAnswered | WrappedUp | AgentState, Field(discriminator="type")]
+AnyFact = Annotated[
+    Offered | Arrived | Digits | RecordingDone | HungUp | OfferAnswered | WrappedUp | AgentState,
+    Field(discriminator="type"),
+]
 
 
 class Facts(Model):
@@ -109,12 +147,14 @@ async def post_facts(body: Facts, caller: Caller, here: Here) -> FactsAccepted:
     """All or none: one wrong fact refuses the batch, and every wrong one is listed as `facts.<n>.<field>`."""
     queues = await here.directory.queues({_queue_of(fact) for fact in body.facts} - {""})
     agents = await here.directory.agents({fact.agent_id for fact in body.facts if isinstance(fact, AgentState)})
+    arrived = {fact.number for fact in body.facts if isinstance(fact, Arrived)}
+    entries = await here.directory.dialled(arrived) if arrived else {}
     now = here.sender.clock.now()
     commands: list[tuple[UUID, inputs.Input]] = []
     wrong: list[dict[str, Any]] = []
     for number, fact in enumerate(body.facts):
         try:
-            commands.append(_command(fact, caller, queues, agents, now))
+            commands.append(_command(fact, caller, queues, agents, entries, now))
         except Invalid as problem:
             wrong.append({"field": f"facts.{number}.{problem.field}", "reason": problem.detail})
     if wrong:
@@ -129,6 +169,8 @@ def _queue_of(fact: AnyFact) -> str:
     match fact:
         case Offered(queue_id=queue_id):
             return queue_id
+        case Digits(call_id=call_id) | RecordingDone(call_id=call_id):
+            return entry_queue(call_id)
         case HungUp(call_id=call_id) | OfferAnswered(call_id=call_id) | WrappedUp(call_id=call_id):
             return entry_queue(call_id)
         case _:
@@ -136,7 +178,12 @@ def _queue_of(fact: AnyFact) -> str:
 
 
 def _command(
-    fact: AnyFact, caller: Principal, queues: dict[str, QueueHome], agents: dict[str, str], now: Any
+    fact: AnyFact,
+    caller: Principal,
+    queues: dict[str, QueueHome],
+    agents: dict[str, str],
+    entries: dict[str, Entry],
+    now: datetime,
 ) -> tuple[UUID, inputs.Input]:
     """The input for one fact and its id. Raises Invalid with the fact's own field."""
 
@@ -159,6 +206,24 @@ def _command(
                 return named(), inputs.SetState(**about, state="available")
             case "break":
                 return named(), inputs.SetState(**about, state="break", reason=fact.reason)
+    if isinstance(fact, Arrived):
+        entry = entries.get(fact.number)
+        if entry is None or not may_see(caller, entry.home):
+            raise Invalid(f"{fact.number} leads to no entry point", field="number")
+        call_id = fact.call_id or f"{named('call')}.@{entry.id}"
+        if entry_queue(call_id) != f"@{entry.id}":
+            raise Invalid("the call's id does not end in its entry point's", field="call_id")
+        return derived_id("arrive", call_id), inputs.ArriveCall(
+            tenant_id=entry.home.tenant_id,
+            pool_id=entry.home.pool_id,
+            occurred_at=now,
+            call_id=call_id,
+            entry_point_id=entry.id,
+            dialled=fact.number,
+            contact_phone=phone_of(fact.contact_phone),
+            flow=entry.flow,
+            external_id=fact.external_id,
+        )
     queue_id = _queue_of(fact)
     home = queues.get(queue_id)
     if home is None or not may_see(caller, home):
@@ -172,6 +237,10 @@ def _command(
         return derived_id("offer", call_id), offer_of(fact, call_id, home, now)
     place: dict[str, Any] = {"tenant_id": home.tenant_id, "pool_id": home.pool_id, "occurred_at": now}
     match fact:
+        case Digits(call_id=call_id, digits=digits):
+            return named(), inputs.Digits(**place, call_id=call_id, digits=digits)
+        case RecordingDone(call_id=call_id, recording=recording, seconds=seconds):
+            return named(), inputs.RecordingDone(**place, call_id=call_id, recording=recording, seconds=seconds)
         case HungUp(call_id=call_id, agent_id=agent_id):
             return named(), inputs.HangUp(**place, call_id=call_id, agent_id=agent_id)
         case OfferAnswered(type="accepted"):
@@ -186,9 +255,11 @@ def _command(
 async def stream_commands(caller: Caller, here: Here, request: Request) -> StreamingResponse:
     """What a PBX has to do: `snapshot` (every live call, as `GET /v1/calls/{id}`), then `ring`, `stop_ringing`,
     `bridge`, `hold`, `resume`, `record` (`recording`: on, paused, off), `supervise` (`supervisor_id`; `mode`: listen,
-    whisper, barge, off), `play` (`what`: queue, no_agent or the name of an announcement, such as closed), `release` and
-    `transfer` (instead of release: the caller goes to `to_call_id` or to `to_number`), each with call_id, external_id,
-    queue_id, tenant_id."""
+    whisper, barge, off), `play` (`what`: queue, no_agent, the name of an announcement, such as closed, or prompt with
+    the name of the `prompt`), `release` and `transfer` (instead of release: the caller goes on as `to_call_id` or to
+    `to_number`), each with call_id, external_id, queue_id, tenant_id; for a call in the flow of its entry point also
+    `collect` (`prompt`, `longest` digits, `seconds` from the prompt's beginning) and `record_message` (`prompt`, at
+    most `seconds`), with entry_point_id instead of queue_id. What is to be played is played in this order."""
     return streamed(_command_lines(caller, here.streams, request.app.state.runtime.database))
 
 
@@ -210,12 +281,12 @@ def _only(caller: Principal, known: dict[str, int]) -> Callable[[Seen], list[Sen
 
     def shown(seen: Seen) -> list[Sent]:
         event = seen.event
-        if not isinstance(event, CallEvent) or event.sequence <= known.get(event.call_id, 0):
+        if not isinstance(event, CallEvent | FlowEvent) or event.sequence <= known.get(event.call_id, 0):
             return []
         known.pop(event.call_id, None)
         if caller.tenant_id is not None and event.tenant_id != caller.tenant_id:
             return []
-        return list(commands_of(event, seen))
+        return list(flow_commands_of(event, seen) if isinstance(event, FlowEvent) else commands_of(event, seen))
 
     return shown
 
@@ -259,5 +330,27 @@ def commands_of(event: CallEvent, seen: Seen) -> Iterable[Sent]:
             yield command("release")
         case CallEnded():
             yield command("transfer", to_call_id=event.transferred_to_call_id, to_number=event.transferred_to_number)
+        case _:
+            return
+
+
+def flow_commands_of(event: FlowEvent, seen: Seen) -> Iterable[Sent]:
+    """What a PBX has to do after an event of a call in its flow."""
+    about = {
+        "call_id": event.call_id,
+        "external_id": event.external_id,
+        "entry_point_id": event.entry_point_id,
+        "tenant_id": event.tenant_id,
+    }
+    match event:
+        case CallPrompted(action="play"):
+            yield Sent("play", {**about, "what": "prompt", "prompt": event.prompt}, seen.id)
+        case CallPrompted(action="collect"):
+            asked = {"prompt": event.prompt, "longest": event.longest_digits, "seconds": event.seconds}
+            yield Sent("collect", {**about, **asked}, seen.id)
+        case CallPrompted():
+            yield Sent("record_message", {**about, "prompt": event.prompt, "seconds": event.seconds}, seen.id)
+        case CallLeftInFlow() | VoicemailLeft():
+            yield Sent("release", about, seen.id)
         case _:
             return

@@ -1,5 +1,7 @@
 """A call and its states.
 
+InFlow ──▶ LeftInFlow         only a call that came by an entry point
+  ▼
 Queued ──▶ Offered ──▶ Talking ──▶ WrappingUp ──▶ WrappedUp
   ▲  │        │ │
   └──┼────────┘ │        missed offers return it to its queue, at its original place
@@ -15,8 +17,29 @@ import msgspec
 from common.events.routing import AbandonReason, Channel, Direction, Recording
 
 from routing.domain.configuration import AgentOrder
+from routing.domain.flows import Collecting, Flow, FlowState
+from routing.domain.flows import Recording as FlowRecording
 
 MOST_ASSIGNMENTS = 20
+
+
+class InFlow(msgspec.Struct, frozen=True, tag="in_flow"):
+    """In the flow of its entry point, as it was when the call arrived. It has no queue yet."""
+
+    flow: Flow
+    at: FlowState
+
+    @property
+    def step(self) -> str | None:
+        """The step that waits for something."""
+        position = self.at.position
+        return position.step if isinstance(position, Collecting | FlowRecording) else None
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When that wait is over."""
+        position = self.at.position
+        return position.due_at if isinstance(position, Collecting | FlowRecording) else None
 
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):
@@ -99,18 +122,29 @@ class WrappedUp(msgspec.Struct, frozen=True, tag="wrapped_up"):
     disposition: str | None
 
 
-Live: TypeAlias = Queued | Offered | Talking | WrappingUp
-Terminal: TypeAlias = Abandoned | WrappedUp
+class LeftInFlow(msgspec.Struct, frozen=True, tag="left_in_flow"):
+    """Terminal: over before a queue was reached; `voicemail`: with a message left."""
+
+    left_at: datetime
+    reason: Literal["hung_up", "released", "no_recording", "voicemail"]
+
+
+Live: TypeAlias = InFlow | Queued | Offered | Talking | WrappingUp
+Terminal: TypeAlias = Abandoned | WrappedUp | LeftInFlow
 CallState: TypeAlias = Live | Terminal
-CallStateName = Literal["queued", "offered", "talking", "wrapping_up", "abandoned", "wrapped_up"]
+CallStateName = Literal[
+    "in_flow", "queued", "offered", "talking", "wrapping_up", "abandoned", "wrapped_up", "left_in_flow"
+]
 
 _NAMES: dict[type[CallState], CallStateName] = {
+    InFlow: "in_flow",
     Queued: "queued",
     Offered: "offered",
     Talking: "talking",
     WrappingUp: "wrapping_up",
     Abandoned: "abandoned",
     WrappedUp: "wrapped_up",
+    LeftInFlow: "left_in_flow",
 }
 
 
@@ -118,7 +152,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One call. `sequence` is that of its newest event; `offers` counts the agents tried.
 
     `queued_at` is the entry into the queue it is in now, `first_queued_at` into its first: by the latter it is ordered,
-    so that neither a missed offer nor an overflow costs the caller the time already waited.
+    so that neither a missed offer nor an overflow costs the caller the time already waited. In the flow of its entry
+    point a call has no queue: `queue_id` is empty, and those times are its arrival.
     """
 
     id: str
@@ -147,6 +182,16 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Another call's id, or a number outside."""
     assignments: tuple[Assignment, ...] = ()
     """The newest MOST_ASSIGNMENTS; a call that was saved before they were noted has none."""
+    entry_point_id: str | None = None
+    dialled: str | None = None
+    """The number that it came in by; None: it was offered to its queue directly."""
+    arrived_at: datetime | None = None
+    contact_priority: int | None = None
+    """Of the caller as a contact of the tenant, when the call arrived; None: nobody known."""
+    priority: int = 0
+    """Steps beside its queue's, as its flow has found."""
+    skills: tuple[str, ...] = ()
+    """What it asks for beside its queue's skills: its language."""
 
     @property
     def state_name(self) -> CallStateName:
@@ -167,7 +212,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     def over_at(self) -> datetime | None:
         """When its last state began; None while it lives."""
         match self.state:
-            case Abandoned(abandoned_at=at) | WrappedUp(wrapped_up_at=at):
+            case Abandoned(abandoned_at=at) | WrappedUp(wrapped_up_at=at) | LeftInFlow(left_at=at):
                 return at
             case _:
                 return None

@@ -28,7 +28,7 @@ import msgspec
 from common.events import AgentLoggedIn, CallAnswered, CallOffered
 from msgspec.structs import replace
 
-from routing.domain import conversation, inputs
+from routing.domain import conversation, flow_calls, inputs
 from routing.domain.agents import (
     AfterCall,
     AgentState,
@@ -41,7 +41,7 @@ from routing.domain.agents import (
     ThenBreak,
     ThenLogOut,
 )
-from routing.domain.calls import Abandoned, Call, Offered, Queued, Talking, WrappedUp, WrappingUp
+from routing.domain.calls import Abandoned, Call, InFlow, LeftInFlow, Offered, Queued, Talking, WrappedUp, WrappingUp
 from routing.domain.pool import Pool
 from routing.domain.turns import Fact, Turn
 
@@ -69,6 +69,12 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
     match given:
         case inputs.OfferCall():
             return _offer_call(turn, given)
+        case inputs.ArriveCall():
+            return flow_calls.arrive(turn, given)
+        case inputs.Digits():
+            return flow_calls.press(turn, given)
+        case inputs.RecordingDone():
+            return flow_calls.keep_recording(turn, given)
         case inputs.HangUp():
             return _hang_up(turn, given)
         case inputs.Accept():
@@ -154,6 +160,8 @@ def _hang_up(turn: Turn, given: inputs.HangUp) -> str | None:
     if given.agent_id is not None and call.agent_id != given.agent_id:
         return "not_the_agents_call"
     match call.state:
+        case InFlow() as in_flow:
+            flow_calls.hang_up(turn, call, in_flow)
         case Queued():
             turn.abandon(call, "hung_up")
         case Offered(agent_id=agent_id):
@@ -163,7 +171,7 @@ def _hang_up(turn: Turn, given: inputs.HangUp) -> str | None:
             turn.free(agent_id, call.traceparent)
         case Talking() as talking:
             turn.end(call, talking)
-        case WrappingUp() | Abandoned() | WrappedUp():
+        case WrappingUp() | Abandoned() | WrappedUp() | LeftInFlow():
             pass
         case _:
             assert_never(call.state)

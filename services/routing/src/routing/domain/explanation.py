@@ -10,7 +10,7 @@ import msgspec
 from common.requirements import is_met, text_of
 
 from routing.domain.agents import Agent, Available, LoggedOut
-from routing.domain.calls import Abandoned, Assignment, Call, Offered, Queued
+from routing.domain.calls import Abandoned, Assignment, Call, InFlow, LeftInFlow, Offered, Queued
 from routing.domain.configuration import AgentProfile, Queue
 
 _ORDERS: Final = {
@@ -60,12 +60,15 @@ def waiting(
     if staff is not None:
         able = [agent for profile, agent in staff if is_met(rings[ring], profile.skills)]
         serving = [agent for agent in able if not isinstance(agent.state, LoggedOut)]
-    order = (call.first_queued_at, call.id)
+
+    def order(one: Call) -> tuple[float, str]:
+        return one.first_queued_at.timestamp() - one.priority * queue.ageing_seconds_per_priority, one.id
+
     return Waiting(
         queue_id=queue.id,
         ring=ring,
         requirement=text_of(rings[ring]),
-        position=1 + sum((one.first_queued_at, one.id) < order for one in others),
+        position=1 + sum(order(one) < order(call) for one in others),
         waited_seconds=(now - call.queued_at).total_seconds(),
         agents_logged_in=None if serving is None else len(serving),
         agents_available=None if serving is None else sum(isinstance(one.state, Available) for one in serving),
@@ -79,7 +82,7 @@ def waiting(
 
 def words(call: Call, standing: Waiting | None) -> list[str]:
     """The same in sentences, oldest first."""
-    said = [_assigned(one) for one in call.assignments]
+    said = [*_flow(call), *(_assigned(one) for one in call.assignments)]
     last = call.assignments[-1] if call.assignments else None
     state = call.state
     if isinstance(state, Offered):
@@ -91,6 +94,28 @@ def words(call: Call, standing: Waiting | None) -> list[str]:
     elif standing is not None:
         said += _stands(standing)
     return said
+
+
+def _flow(call: Call) -> Iterator[str]:
+    """How the call came by an entry point, and what its flow has found."""
+    if call.entry_point_id is None:
+        return
+    yield f"It came by {call.dialled}, entry point {call.entry_point_id}."
+    if call.skills:
+        yield f"Its flow asks for {' and '.join(call.skills)} beside what its queue asks for."
+    if call.priority:
+        yield f"Its flow raised its priority by {call.priority}."
+    match call.state:
+        case InFlow(step=str(step)):
+            yield f"It is in its flow, at step {step}."
+        case LeftInFlow(left_at=at, reason="voicemail"):
+            yield f"The caller left a message at {_time(at)}."
+        case LeftInFlow(left_at=at, reason="hung_up"):
+            yield f"The caller hung up in its flow at {_time(at)}."
+        case LeftInFlow(left_at=at):
+            yield f"Its flow ended the call at {_time(at)}."
+        case _:
+            pass
 
 
 def _assigned(one: Assignment) -> str:

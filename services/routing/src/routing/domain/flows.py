@@ -130,6 +130,11 @@ def ways(step: Step) -> Iterator[tuple[str, str]]:
             assert_never(step)
 
 
+def queue_ids_of(flow: Flow) -> list[str]:
+    """Every queue that the flow names."""
+    return [step.queue_id for step in flow.steps.values() if isinstance(step, ToQueue | Hours | Voicemail)]
+
+
 # where a call is
 
 

@@ -13,6 +13,7 @@ from common.events.base import Event
 from common.events.routing import Channel, Direction, Recording, Supervision
 
 from routing.domain.configuration import AgentProfile, Queue
+from routing.domain.flows import Flow
 
 TOPIC = "routing-inputs"
 
@@ -46,6 +47,39 @@ class OfferCall(Input, frozen=True, kw_only=True):
     lead_id: str | None = None
     attempt_id: str | None = None
     transferred_from: str | None = None
+
+
+class ArriveCall(Input, frozen=True, kw_only=True):
+    """A call for an entry point, with the flow that it has at this time."""
+
+    TYPE: ClassVar[str] = "routing.arrive_call.v1"
+
+    call_id: str
+    entry_point_id: str
+    dialled: str
+    contact_phone: str
+    flow: Flow
+    contact_priority: int | None = None
+    external_id: str | None = None
+
+
+class Digits(Input, frozen=True, kw_only=True):
+    """What the caller pressed at a menu; empty: nothing, in the time that the PBX gave."""
+
+    TYPE: ClassVar[str] = "routing.digits.v1"
+
+    call_id: str
+    digits: str
+
+
+class RecordingDone(Input, frozen=True, kw_only=True):
+    """The PBX has the caller's message; `recording` is its own name of it."""
+
+    TYPE: ClassVar[str] = "routing.recording_done.v1"
+
+    call_id: str
+    recording: str
+    seconds: float
 
 
 class HangUp(Input, frozen=True, kw_only=True):
@@ -171,6 +205,9 @@ class Tick(Input, frozen=True, kw_only=True):
 
 AnyInput: TypeAlias = (
     OfferCall
+    | ArriveCall
+    | Digits
+    | RecordingDone
     | HangUp
     | Accept
     | Decline
@@ -192,6 +229,9 @@ INPUTS: dict[str, type[Event]] = {
     cls.TYPE: cls
     for cls in (
         OfferCall,
+        ArriveCall,
+        Digits,
+        RecordingDone,
         HangUp,
         Accept,
         Decline,

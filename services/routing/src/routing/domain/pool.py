@@ -15,7 +15,7 @@ from typing import TypeAlias
 from common.hours import is_open, next_change
 
 from routing.domain.agents import Agent, LoggedOut
-from routing.domain.calls import Call, Offered, Queued, WrappingUp
+from routing.domain.calls import Call, InFlow, Offered, Queued, WrappingUp
 from routing.domain.configuration import AgentProfile, Queue
 from routing.domain.groups import Group, Groups, Rule
 from routing.domain.matching import Bins, numbers_in
@@ -31,6 +31,7 @@ class Timer(IntEnum):
     WIDEN = 3
     OVERFLOW = 4
     WAIT_LIMIT = 5
+    FLOW = 6
 
 
 WaitingKey: TypeAlias = tuple[float, str]
@@ -71,7 +72,7 @@ class _QueueSlot:
     def key(self, call: Call) -> WaitingKey:
         """Order of service: one step of priority is worth `ageing_seconds_per_priority` of waiting. Both grow at the
         same pace for all, so that the order never changes with time."""
-        head_start = self.queue.priority * self.queue.ageing_seconds_per_priority
+        head_start = (self.queue.priority + call.priority) * self.queue.ageing_seconds_per_priority
         return (call.first_queued_at.timestamp() - head_start, call.id)
 
     def ring(self, number: int) -> _Ring:
@@ -272,6 +273,8 @@ class Pool:
             return
         self.calls[call.id] = call
         match call.state:
+            case InFlow(due_at=due_at) if due_at is not None:
+                heapq.heappush(self._timers, (due_at, Timer.FLOW, call.id))
             case Queued(limit_at=limit_at, overflow_at=overflow_at, widens_at=widens_at):
                 self._index_call(call)
                 if widens_at is not None:
@@ -324,6 +327,8 @@ class Pool:
                 return at == due
             case Timer.OFFER_TIMEOUT, Offered(expires_at=at):
                 return at == due
+            case Timer.FLOW, InFlow(due_at=until):
+                return until == due
             case Timer.WIDEN, Queued(widens_at=until):
                 return until == due
             case Timer.OVERFLOW, Queued(overflow_at=until):

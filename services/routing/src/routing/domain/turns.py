@@ -23,6 +23,7 @@ from common.events.routing import AbandonReason, AgentEvent
 from common.ids import FLOOR
 from msgspec.structs import replace
 
+from routing.domain import flow_calls
 from routing.domain.agents import (
     AfterCall,
     Agent,
@@ -42,6 +43,7 @@ from routing.domain.calls import (
     Assignment,
     Call,
     CallState,
+    InFlow,
     Offered,
     Queued,
     Talking,
@@ -89,6 +91,8 @@ class Turn:
                     self._place(call, waiting)
                 case Timer.OVERFLOW, Queued():
                     self.overflow(call)
+                case Timer.FLOW, InFlow() as in_flow:
+                    flow_calls.time_out(self, call, in_flow)
                 case Timer.WAIT_LIMIT, Queued():
                     self.abandon(call, "wait_limit")
                 case Timer.WRAP_UP_LIMIT, WrappingUp() as wrapping_up:
@@ -382,6 +386,10 @@ class Turn:
         call = replace(call, sequence=call.sequence + 1, state=state)
         self.pool.put_call(call)
         return call
+
+    def publish(self, event: Event, traceparent: str | None) -> None:
+        """Add an event as it is."""
+        self.facts.append(Fact(event, traceparent))
 
     def tell(self, kind: type[CallEvent], call: Call, **more: Any) -> None:
         """Add an event of the call as it is now."""

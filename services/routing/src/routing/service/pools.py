@@ -12,6 +12,7 @@ from common.errors import InvalidEvent
 
 from routing.domain import inputs
 from routing.domain.decisions import decide
+from routing.domain.flows import queue_ids_of
 from routing.domain.pool import Pool
 from routing.store import states
 
@@ -55,6 +56,9 @@ async def _learn(session: Session, pool: Pool, given: inputs.AnyInput) -> None:
     """Read rules that the input needs and that are declared, but whose own input has not come by yet."""
     match given:
         case inputs.OfferCall(queue_id=queue_id) if pool.queue(queue_id) is None:
+            for queue in await states.queues_of(session, pool.id):
+                pool.configure_queue(queue)
+        case inputs.ArriveCall(flow=flow) if any(pool.queue(queue_id) is None for queue_id in queue_ids_of(flow)):
             for queue in await states.queues_of(session, pool.id):
                 pool.configure_queue(queue)
         case inputs.LogIn(agent_id=agent_id) if agent_id not in pool.agents:

@@ -73,6 +73,24 @@ async def owners_of(session: Session, numbers: Sequence[str]) -> dict[str, str]:
     return {row["number"]: row["entry_point_id"] for row in rows}
 
 
+async def of_numbers(session: Session, numbers: Sequence[str]) -> list[asyncpg.Record]:
+    """The entry points that these numbers lead to, each with its `number`."""
+    return await session.fetch(
+        """
+        SELECT e.id, e.tenant_id, e.pool_id, e.flow, n.number
+        FROM entry_point_numbers n JOIN entry_points e ON e.id = n.entry_point_id WHERE n.number = ANY($1::text[])
+        """,
+        numbers,
+    )
+
+
+async def homes_of(session: Session, entry_point_ids: Sequence[str]) -> list[asyncpg.Record]:
+    """(id, tenant_id, pool_id) of those entry points that exist."""
+    return await session.fetch(
+        "SELECT id, tenant_id, pool_id FROM entry_points WHERE id = ANY($1::text[])", entry_point_ids
+    )
+
+
 async def voice_queues(session: Session, tenant_id: str, pool_id: str) -> list[str]:
     """The queues that a flow of the tenant in the pool may name."""
     rows = await session.fetch(

@@ -1,0 +1,243 @@
+"""Calls in their flow, decided by their pool: from the arrival to a queue, a message, a hang-up or a time-out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from common.events import (
+    CallArrived,
+    CallLeftInFlow,
+    CallOffered,
+    CallPrompted,
+    CallQueued,
+    Event,
+    FlowEvent,
+    VoicemailLeft,
+)
+from common.hours import parse
+from hypothesis import given
+from hypothesis import strategies as st
+from routing.api.streams import Seen
+from routing.api.telephony import flow_commands_of
+from routing.domain import flows, inputs
+from routing.domain.calls import Call, InFlow
+from routing.domain.decisions import decide
+from routing.domain.pool import Pool
+
+from .floors import START, Floor, at, names, only, profile, queue
+
+FLOW = flows.Flow(
+    start="hello",
+    steps={
+        "hello": flows.Greeting(prompt="welcome", next="regular"),
+        "regular": flows.Priority(steps=3, phones=("+33639980001",), next="topic"),
+        "topic": flows.Menu(
+            prompt="topics",
+            choices=(flows.Choice(digits="1", next="help"), flows.Choice(digits="2", next="record")),
+            otherwise="bye",
+            tries=2,
+            timeout_seconds=10,
+        ),
+        "help": flows.ToQueue(queue_id="help"),
+        "record": flows.Voicemail(prompt="speak", queue_id="help", max_seconds=60),
+        "bye": flows.Message(prompt="goodbye"),
+    },
+)
+
+
+def arrive(floor: Floor, seconds: float, call_id: str = "c1", phone: str = "+33639980001") -> list[Event]:
+    return floor.give(
+        inputs.ArriveCall,
+        seconds,
+        call_id=call_id,
+        entry_point_id="line",
+        dialled="+33639980100",
+        contact_phone=phone,
+        flow=FLOW,
+    )
+
+
+def press(floor: Floor, seconds: float, digits: str, call_id: str = "c1") -> list[Event]:
+    return floor.give(inputs.Digits, seconds, call_id=call_id, digits=digits)
+
+
+def floor_of_one() -> Floor:
+    floor = Floor(queue("help"), profile("ann"))
+    floor.log_in(0, "ann")
+    return floor
+
+
+def test_a_call_goes_through_its_flow_to_a_queue() -> None:
+    """Given an available agent; when a caller arrives and presses 1 after 7 seconds; then the call is offered only
+    then, waits from then, rings at the agent, and its events are numbered through."""
+    floor = floor_of_one()
+    arrived = arrive(floor, 5)
+    assert names(arrived) == ["call.arrived", "call.prompted", "call.prompted"]
+    menu = arrived[-1]
+    assert isinstance(menu, CallPrompted)
+    assert (menu.action, menu.prompt, menu.longest_digits, menu.seconds) == ("collect", "topics", 1, 10.0)
+    call = floor.pool.calls["c1"]
+    assert (call.state_name, call.queue_id, call.agent_id) == ("in_flow", "", None)
+    entered = press(floor, 12, "1")
+    assert names(entered) == ["call.offered", "call.queued", "call.assigned", "agent.state_changed:offered"]
+    offered = only(entered, CallOffered)
+    assert (offered.offered_at, offered.queue_id, offered.sequence) == (at(12), "help", 4)
+    assert only(entered, CallQueued).queued_at == at(12)
+    numbers = [getattr(event, "sequence", 0) for event in floor.events if getattr(event, "call_id", None) == "c1"]
+    assert numbers[:6] == [1, 2, 3, 4, 5, 6]
+    assert press(floor, 13, "1") == []
+    assert floor.decision.refused == "not_in_a_flow"
+
+
+def test_a_caller_who_says_nothing_is_asked_again_and_then_released() -> None:
+    floor = floor_of_one()
+    arrive(floor, 0)
+    assert floor.pool.next_due() == at(10)
+    again = floor.tick(10)
+    assert [event.action for event in again if isinstance(event, CallPrompted)] == ["collect"]
+    over = floor.tick(25)
+    assert names(over) == ["call.prompted", "call.left_in_flow"]
+    left = only(over, CallLeftInFlow)
+    assert (left.reason, left.left_at, left.step) == ("released", at(20), None)
+    assert floor.pool.calls == {}
+    assert not any(isinstance(event, CallOffered) for event in floor.events)
+
+
+def test_a_hang_up_in_the_flow_is_no_abandon() -> None:
+    """Given a caller in a menu; when they hang up; then the call has left in its flow, at that step, and no queue ever
+    heard of it."""
+    floor = floor_of_one()
+    arrive(floor, 0)
+    over = floor.hang_up(4, "c1")
+    left = only(over, CallLeftInFlow)
+    assert (left.reason, left.step, left.sequence) == ("hung_up", "topic", 4)
+    assert names(floor.events) == [
+        "agent.logged_in:available",
+        "call.arrived",
+        "call.prompted",
+        "call.prompted",
+        "call.left_in_flow",
+    ]
+    assert press(floor, 5, "1") == []
+    assert floor.decision.refused == "no_live_call"
+
+
+def test_a_message_is_kept_also_when_the_caller_hangs_up_to_end_it() -> None:
+    floor = floor_of_one()
+    arrive(floor, 0)
+    (asked,) = press(floor, 3, "2")
+    assert isinstance(asked, CallPrompted)
+    assert (asked.action, asked.seconds) == ("record", 60)
+    assert floor.hang_up(20, "c1") == []
+    kept = floor.give(inputs.RecordingDone, 21, call_id="c1", recording="m.wav", seconds=17.0)
+    left = only(kept, VoicemailLeft)
+    assert (left.queue_id, left.recording, left.seconds, left.left_at) == ("help", "m.wav", 17.0, at(21))
+    assert floor.pool.calls == {}
+
+
+def test_a_recording_that_never_comes_ends_the_call() -> None:
+    floor = floor_of_one()
+    arrive(floor, 0)
+    press(floor, 3, "2")
+    assert floor.tick(92) == []
+    assert only(floor.tick(93), CallLeftInFlow).reason == "no_recording"
+
+
+def test_priority_of_the_flow_is_served_first() -> None:
+    """Given two callers who wait, the later one a regular; when an agent logs in; then the regular is served first."""
+    floor = Floor(queue("help"), profile("ann"))
+    for call_id, phone in (("c1", "+33639980002"), ("c2", "+33639980001")):
+        arrive(floor, 0, call_id, phone)
+        press(floor, 1, "1", call_id)
+    assert [floor.pool.calls[call_id].priority for call_id in ("c1", "c2")] == [0, 3]
+    floor.log_in(5, "ann")
+    assert floor.pool.calls["c2"].agent_id == "ann"
+
+
+def test_a_call_keeps_the_flow_it_arrived_with_over_a_restart() -> None:
+    """Given a call in its menu; when the pool is saved and loaded; then it goes on as if nothing had happened."""
+    floor = floor_of_one()
+    arrive(floor, 0)
+    saved = [msgspec.json.decode(msgspec.json.encode(call), type=Call) for call in floor.pool.calls.values()]
+    pool = floor.pool
+    loaded = Pool.load(pool.id, pool.now, pool.queues, pool.profiles, pool.agents.values(), saved)
+    assert loaded.next_due() == at(10)
+    pressed = inputs.Digits(tenant_id="kettle", pool_id="main", occurred_at=at(3), call_id="c1", digits="1")
+    assert decide(loaded, pressed) == decide(pool, pressed)
+
+
+def test_a_pbx_is_told_what_to_play_collect_and_record() -> None:
+    floor = floor_of_one()
+    arrive(floor, 0)
+    press(floor, 1, "2")
+    floor.give(inputs.RecordingDone, 9, call_id="c1", recording="m.wav", seconds=8.0)
+    told = [
+        (sent.name, sent.data.get("prompt"))
+        for event in floor.events
+        if isinstance(event, FlowEvent)
+        for sent in flow_commands_of(event, Seen("", event, None))
+    ]
+    assert told == [("play", "welcome"), ("collect", "topics"), ("record_message", "speak"), ("release", None)]
+
+
+acts: st.SearchStrategy[Any] = st.one_of(
+    st.tuples(st.just(inputs.Digits), st.sampled_from(["", "1", "2", "9"]).map(lambda one: {"digits": one})),
+    st.tuples(st.just(inputs.RecordingDone), st.just({"recording": "r", "seconds": 1.0})),
+    st.tuples(st.just(inputs.HangUp), st.just({})),
+    st.tuples(st.just(inputs.Tick), st.none()),
+    st.tuples(st.just(inputs.ArriveCall), st.none()),
+)
+
+
+@given(st.lists(st.tuples(acts, st.floats(0, 30), st.sampled_from(["c1", "c2"])), max_size=25))
+def test_any_call_leaves_its_flow_once_and_replays_alike(happened: list[Any]) -> None:
+    """Given any inputs for two callers; when time goes on; then each call that arrived ended its flow exactly once, in
+    a queue or outside, and the same inputs give the same events."""
+    floor = Floor(queue("help", max_wait_seconds=60), profile("ann"))
+    now = 0.0
+    for (kind, fields), seconds, call_id in happened:
+        now += seconds
+        if kind is inputs.ArriveCall:
+            if not any(isinstance(event, CallArrived) and event.call_id == call_id for event in floor.events):
+                arrive(floor, now, call_id)
+        elif kind is inputs.Tick:
+            floor.tick(now)
+        else:
+            floor.give(kind, now, call_id=call_id, **fields)
+    floor.tick(now + 1000)
+    assert not any(isinstance(call.state, InFlow) for call in floor.pool.calls.values())
+    for call_id in ("c1", "c2"):
+        own = [event for event in floor.events if getattr(event, "call_id", None) == call_id]
+        ends = [event for event in own if isinstance(event, CallOffered | CallLeftInFlow | VoicemailLeft)]
+        assert len(ends) == sum(isinstance(event, CallArrived) for event in own)
+        assert [getattr(event, "sequence", 0) for event in own] == list(range(1, len(own) + 1))
+    again = Pool("main", START)
+    replayed = [fact.event for one, trace in floor.given for fact in decide(again, one, trace).facts]
+    assert replayed == floor.events
+
+
+@pytest.mark.parametrize(("hours", "queue_id"), [(None, "help"), ({"week": {"mon": [["11:00", "12:00"]]}}, "night")])
+def test_opening_hours_lead_to_one_of_two_queues(hours: dict[str, Any] | None, queue_id: str) -> None:
+    """Given a queue that is open always, or only later this Monday; when a call asks its hours; then it takes the way
+    of the open queue, or the other."""
+    wanted = flows.Flow(
+        start="hours",
+        steps={
+            "hours": flows.Hours(queue_id="help", open="day", closed="night"),
+            "day": flows.ToQueue(queue_id="help"),
+            "night": flows.ToQueue(queue_id="night"),
+        },
+    )
+    floor = Floor(queue("help", hours=None if hours is None else parse(hours)), queue("night"))
+    told = floor.give(
+        inputs.ArriveCall,
+        0,
+        call_id="c1",
+        entry_point_id="line",
+        dialled="+33639980100",
+        contact_phone="",
+        flow=wanted,
+    )
+    assert only(told, CallOffered).queue_id == queue_id
