@@ -12,6 +12,7 @@ from common.clock import ManualClock
 from common.database import Database
 from common.errors import Conflict, InvalidEvent
 from common.events import (
+    CallEvent,
     CallOffered,
     CaseCallLinked,
     CaseClosed,
@@ -187,7 +188,7 @@ async def test_a_person_and_the_calls_work_on_the_same_case(database: Database) 
 async def test_what_can_never_be_handled_says_why(database: Database) -> None:
     naive = answered("a")
     for event in (
-        CallOffered(**{name: getattr(naive, name) for name in CallOffered.__struct_fields__}),
+        CallOffered(**{name: getattr(naive, name) for name in CallEvent.__struct_fields__}),
         type(naive)(
             **{**{n: getattr(naive, n) for n in naive.__struct_fields__}, "answered_at": NINE.replace(tzinfo=None)}
         ),
