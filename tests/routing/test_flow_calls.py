@@ -156,6 +156,41 @@ def test_priority_of_the_flow_is_served_first() -> None:
     assert floor.pool.calls["c2"].agent_id == "ann"
 
 
+def test_a_language_is_asked_of_the_agent_beside_the_queues_skills() -> None:
+    """Given ann who speaks French and ben who speaks English too; when a caller chooses English, then one who chose
+    nothing comes; then the first waits for ben though ann is free and waited longer, and ann gets the second."""
+    wanted = flows.Flow(
+        start="language",
+        steps={
+            "language": flows.Language(
+                prompt="which",
+                choices=(flows.LanguageChoice(digits="2", skill="english"),),
+                next="help",
+                otherwise="help",
+                tries=1,
+            ),
+            "help": flows.ToQueue(queue_id="help"),
+        },
+    )
+    floor = Floor(queue("help", "billing"), profile("ann", "billing"), profile("ben", "billing", "english"))
+    floor.log_in(0, "ann")
+    for call_id, digits in (("c1", "2"), ("c2", "7")):
+        floor.give(
+            inputs.ArriveCall, 1, call_id=call_id, entry_point_id="line", dialled="+33639980100",
+            contact_phone="", flow=wanted,
+        )  # fmt: skip
+        press(floor, 2, digits, call_id)
+    assert [(call.skills, call.agent_id) for call in floor.pool.calls.values()] == [(("english",), None), ((), "ann")]
+    floor.give(inputs.ConfigureQueue, 3, queue=queue("help", "billing", priority=7, version=2))
+    pool = floor.pool
+    again = Pool.load(pool.id, pool.now, pool.queues, pool.profiles, pool.agents.values(), pool.calls.values())
+    for each in (again, pool):
+        came = inputs.LogIn(tenant_id="kettle", pool_id="main", occurred_at=at(5), agent_id="ben")
+        decide(each, came)
+        call = each.calls["c1"]
+        assert (call.agent_id, call.assignments[-1].requirement) == ("ben", "billing and english")
+
+
 def test_a_call_keeps_the_flow_it_arrived_with_over_a_restart() -> None:
     """Given a call in its menu; when the pool is saved and loaded; then it goes on as if nothing had happened."""
     floor = floor_of_one()

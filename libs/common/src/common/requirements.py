@@ -79,6 +79,13 @@ def any_of(first: Requirement, second: Requirement) -> Requirement:
     return first if second in parts[:-1] else AnyOf(parts)
 
 
+def with_skills(requirement: Requirement, skills: tuple[str, ...]) -> Requirement:
+    """The requirement, and all these skills at any level."""
+    parts = requirement.parts if isinstance(requirement, AllOf) else (requirement,)
+    more = tuple(Has(skill) for skill in skills if Has(skill) not in parts)
+    return AllOf((*parts, *more)) if more else requirement
+
+
 def is_met(requirement: Requirement, levels: Mapping[str, int]) -> bool:
     """Whether somebody with these skills (level by skill) may serve."""
     match requirement:

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from common.events.routing import Channel
 from common.hours import Hours
-from common.requirements import Requirement, all_of, any_of, parse
+from common.requirements import Requirement, all_of, any_of, parse, with_skills
 
 AgentOrder = Literal["longest_idle", "best_level", "least_flexible", "fastest"]
 """Which of several available agents is offered a call first. Ties: the one with the fewest skills, then the longest
@@ -118,12 +118,13 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
         last = OverflowRule(Waited(self.overflow.after_seconds), ToQueue(self.overflow.queue_id))
         return (*self.overflows, last)
 
-    def rings(self) -> list[Requirement]:
-        """Who may serve, ring by ring: each is at least as wide as the one before."""
+    def rings(self, also: tuple[str, ...] = ()) -> list[Requirement]:
+        """Who may serve, ring by ring: each is at least as wide as the one before. `also`: skills that a call itself
+        asks for; no ring does without them."""
         rings = [all_of(self.required_skills) if self.requirement is None else parse(self.requirement)]
         for relaxation in self.relaxations:
             rings.append(any_of(rings[-1], parse(relaxation.requirement)))
-        return rings
+        return [with_skills(ring, also) for ring in rings]
 
     def ring_at(self, queued_at: datetime, now: datetime) -> tuple[int, datetime | None]:
         """The ring that a call has reached, and when it reaches the next one (None: never)."""

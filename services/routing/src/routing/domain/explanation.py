@@ -54,7 +54,7 @@ def waiting(
     state = call.state
     if not isinstance(state, Queued):
         return None
-    rings = queue.rings()
+    rings = queue.rings(call.skills)
     ring = min(state.ring, len(rings) - 1)
     serving = None
     if staff is not None:

@@ -48,15 +48,19 @@ class _Ring:
         self.rule = rule
 
 
+Skills: TypeAlias = tuple[str, ...]
+"""What a call asks for beside its queue's requirement."""
+
+
 class _QueueSlot:
-    """A queue's rules and its rings."""
+    """A queue's rules and its rings: those of its own requirement (no skills), and those of calls that ask for more."""
 
     __slots__ = ("changes_at", "is_open", "numbers", "queue", "rings")
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
-        self.rings: list[_Ring] = []
-        self.numbers: list[int] = []
+        self.rings: dict[Skills, list[_Ring]] = {(): []}
+        self.numbers: dict[Skills, list[int]] = {(): []}
         """Bins that were opened for rings, also for those that have gone since: they are used again."""
         self.is_open = True
         self.changes_at: datetime | None = None
@@ -75,9 +79,10 @@ class _QueueSlot:
         head_start = (self.queue.priority + call.priority) * self.queue.ageing_seconds_per_priority
         return (call.first_queued_at.timestamp() - head_start, call.id)
 
-    def ring(self, number: int) -> _Ring:
-        """A call that was saved under other rules may have reached a ring that is no more: then the last one."""
-        return self.rings[min(number, len(self.rings) - 1)]
+    @property
+    def bins(self) -> list[int]:
+        """The bins of all its rings."""
+        return [ring.number for rings in self.rings.values() for ring in rings]
 
 
 class Pool:
@@ -148,7 +153,7 @@ class Pool:
 
     def length(self, queue_id: str) -> int:
         """How many calls wait in the queue."""
-        return sum(self._waiting.count(1 << ring.number) for ring in self._queues[queue_id].rings)
+        return sum(self._waiting.count(1 << number) for number in self._queues[queue_id].bins)
 
     @property
     def queues(self) -> list[Queue]:
@@ -166,9 +171,9 @@ class Pool:
             group.queue_ids = sorted(queue_id for queue_id in homes if queue_id is not None)
         return group.queue_ids
 
-    def may_serve(self, agent_id: str, queue_id: str, ring: int) -> bool:
+    def may_serve(self, agent_id: str, queue_id: str, ring: int, skills: Skills = ()) -> bool:
         """Whether the agent has the skills that a call in this ring of the queue needs."""
-        number = self._queues[queue_id].ring(ring).number
+        number = self._ring(self._queues[queue_id], ring, skills).number
         return bool(self._group_of[agent_id].fitting >> number & 1)
 
     def configure_queue(self, queue: Queue) -> bool:
@@ -182,7 +187,8 @@ class Pool:
         for call in waiting:
             self._unindex_call(call)
         slot.queue = queue
-        self._lay_rings(slot)
+        for skills in slot.rings:
+            self._lay_rings(slot, skills)
         if queue.agent_order == "fastest":
             self._groups.order_by_speed(self.agents)
         for call in waiting:
@@ -190,18 +196,27 @@ class Pool:
         self.follow_hours(queue.id, self.now)
         return True
 
-    def _lay_rings(self, slot: _QueueSlot) -> None:
-        requirements = slot.queue.rings()
-        if [ring.rule.requirement for ring in slot.rings] == requirements:
+    def _ring(self, slot: _QueueSlot, number: int, skills: Skills) -> _Ring:
+        """A call that was saved under other rules may have reached a ring that is no more: then the last one."""
+        if skills not in slot.rings:
+            slot.rings[skills], slot.numbers[skills] = [], []
+            self._lay_rings(slot, skills)
+        rings = slot.rings[skills]
+        return rings[min(number, len(rings) - 1)]
+
+    def _lay_rings(self, slot: _QueueSlot, skills: Skills) -> None:
+        requirements, numbers = slot.queue.rings(skills), slot.numbers[skills]
+        if [ring.rule.requirement for ring in slot.rings[skills]] == requirements:
             return
-        for ring in slot.rings:
+        for ring in slot.rings[skills]:
             self._groups.detach(ring.rule, ring.number)
-        while len(slot.numbers) < len(requirements):
-            slot.numbers.append(self._waiting.open())
-        self._queue_of_bin[slot.numbers[0]] = slot.queue.id
-        slot.rings = [
+        while len(numbers) < len(requirements):
+            numbers.append(self._waiting.open())
+        if not skills:
+            self._queue_of_bin[numbers[0]] = slot.queue.id
+        slot.rings[skills] = [
             _Ring(number, self._groups.attach(requirement, number))
-            for number, requirement in zip(slot.numbers, requirements, strict=False)
+            for number, requirement in zip(numbers, requirements, strict=False)
         ]
 
     def follow_hours(self, queue_id: str, at: datetime) -> None:
@@ -227,10 +242,10 @@ class Pool:
 
     # the two sides of the match
 
-    def best_agent(self, queue_id: str, ring: int) -> Agent | None:
+    def best_agent(self, queue_id: str, ring: int, skills: Skills = ()) -> Agent | None:
         """The first, in the queue's order of agents, of those available who may serve a call in this ring."""
         slot = self._queues[queue_id]
-        found = self._groups.best(slot.ring(ring).rule, slot.queue.agent_order)
+        found = self._groups.best(self._ring(slot, ring, skills).rule, slot.queue.agent_order)
         return None if found is None else self.agents[found]
 
     def best_call(self, agent_id: str) -> Call | None:
@@ -242,14 +257,14 @@ class Pool:
         """What the ring asks for, how many agents who meet it are available and in how many groups, how many calls of
         the queue are before this one."""
         slot = self._queues[call.queue_id]
-        rule, key = slot.ring(ring).rule, slot.key(call)
-        ahead = sum(self._waiting.rank(one.number, key) for one in slot.rings)
+        rule, key = self._ring(slot, ring, call.skills).rule, slot.key(call)
+        ahead = sum(self._waiting.rank(number, key) for number in slot.bins)
         return rule.text, *self._groups.available(rule), ahead
 
     def waiting_in(self, queue_id: str) -> list[Call]:
         """The calls waiting in one queue, in the order of service."""
         slot = self._queues[queue_id]
-        keys = sorted(key for ring in slot.rings for key in self._waiting.keys(ring.number))
+        keys = sorted(key for number in slot.bins for key in self._waiting.keys(number))
         return [self.calls[key[-1]] for key in keys]
 
     # states
@@ -293,12 +308,12 @@ class Pool:
     def _index_call(self, call: Call) -> None:
         if isinstance(call.state, Queued):
             slot = self._queues[call.queue_id]
-            self._waiting.add(slot.ring(call.state.ring).number, slot.key(call))
+            self._waiting.add(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
 
     def _unindex_call(self, call: Call) -> None:
         if isinstance(call.state, Queued):
             slot = self._queues[call.queue_id]
-            self._waiting.remove(slot.ring(call.state.ring).number, slot.key(call))
+            self._waiting.remove(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
 
     # timers
 

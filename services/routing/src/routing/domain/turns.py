@@ -139,7 +139,7 @@ class Turn:
             state=waiting,
         )
         self.tell(CallQueued, call)
-        if self.pool.best_agent(queue.id, queue.ring_at(now, now)[0]) is None:
+        if self.pool.best_agent(queue.id, queue.ring_at(now, now)[0], call.skills) is None:
             to = way_possible(self.pool, call, ways_when_long(queue, self.pool.length(queue.id)))
             if to is not None:
                 self.move_on(call, to, "overflow")
@@ -150,7 +150,7 @@ class Turn:
         """Offer the call to the best available agent of the ring that it has reached, or let it wait."""
         ring, widens_at = self.queue_of(call).ring_at(call.queued_at, self.pool.now)
         waiting = replace(waiting, ring=ring, widens_at=widens_at)
-        agent = self.pool.best_agent(call.queue_id, ring)
+        agent = self.pool.best_agent(call.queue_id, ring, call.skills)
         if agent is not None:
             self._assign(call, waiting, agent, came_free=False)
             return
