@@ -9,6 +9,7 @@ from pathlib import Path
 
 SCRIPTS = (
     "bench_decide.py",
+    "bench_estimates.py",
     "bench_kpi.py",
     "bench_import.py",
     "bench_backbone.py",

@@ -11,6 +11,7 @@ from routing.api import (
     entry_points,
     explain,
     hours,
+    live,
     streams,
     telephony,
 )
@@ -19,6 +20,7 @@ ROUTERS = [
     configuration.router,
     entry_points.router,
     hours.router,
+    live.router,
     calls.reading,
     explain.router,
     calls.router,

@@ -39,7 +39,8 @@ from routing.api.state import (
     command_id,
 )
 from routing.domain import inputs
-from routing.domain.calls import Abandoned, Call, CallStateName, InFlow, Talking, WrappedUp, WrappingUp
+from routing.domain.calls import Abandoned, Call, CallStateName, InFlow, Queued, Talking, WrappedUp, WrappingUp
+from routing.domain.estimates import ahead_of, learn
 from routing.store import reading as store
 
 router = PlainRouter(tags=["calls"])
@@ -125,6 +126,14 @@ class CallView(Model):
     priority: int
     skills: list[str]
     """Beside those of its queue, as its flow has found."""
+
+
+class OneCallView(CallView):
+    """`position`: 1 for the first of the queue's waiting calls, null when it does not wait.
+    `estimated_wait_seconds`: from now on, if the caller stays; null when too few have waited there lately."""
+
+    position: int | None = Field(examples=[2])
+    estimated_wait_seconds: float | None = Field(examples=[42.5])
 
 
 def phone_of(contact_phone: str | None) -> str:
@@ -228,9 +237,15 @@ async def wrap_up(
     "/calls/{call_id}",
     dependencies=[require(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT, Role.AGENT)],
 )
-async def get_call(call_id: CallPath, session: Db, caller: Caller) -> CallView:
+async def get_call(call_id: CallPath, session: Db, caller: Caller) -> OneCallView:
     """A call, also after its end. An agent sees only calls of their own."""
-    return view_of(*await call_seen_by(caller, call_id, session))
+    pool_id, call = await call_seen_by(caller, call_id, session)
+    position = estimate = None
+    if isinstance(call.state, Queued) and call.queue_id is not None:
+        ahead = ahead_of(call, await store.waiting_calls(session, pool_id, call.queue_id))
+        position = ahead + 1
+        estimate = learn(await store.recent_calls(session, call.queue_id), call.queue_id).seconds(ahead)
+    return OneCallView(**view_of(pool_id, call).model_dump(), position=position, estimated_wait_seconds=estimate)
 
 
 async def call_seen_by(caller: Principal, call_id: str, session: Session) -> tuple[str, Call]:

@@ -59,6 +59,12 @@ async def waiting_calls(session: Session, pool_id: str, queue_id: str) -> list[C
     return [msgspec.convert(row["data"], Call) for row in rows]
 
 
+async def recent_calls(session: Session, queue_id: str) -> list[Call]:
+    """The queue's newest calls, over or not."""
+    rows = await session.fetch("SELECT data FROM calls WHERE queue_id = $1 ORDER BY id DESC LIMIT 300", queue_id)
+    return [msgspec.convert(row["data"], Call) for row in rows]
+
+
 async def staff(session: Session, pool_id: str) -> list[tuple[AgentProfile, Agent]]:
     """The pool's agents who have had a shift, with what was declared about them."""
     rows = await session.fetch(

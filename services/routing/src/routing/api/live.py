@@ -1,0 +1,53 @@
+"""A queue as it stands now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from common.auth import Role
+from common.errors import NotFound
+from common.hours import is_open
+from common.http import Db, Model, Router, require
+from fastapi import Request
+from pydantic import Field
+
+from routing.api.state import SlugPath
+from routing.domain.estimates import learn
+from routing.store import configuration, reading
+from routing.store.states import queue_of
+
+router = Router(tags=["live"])
+
+
+class LiveQueueView(Model):
+    """`estimated_wait_seconds`: of a call that comes now and finds no agent free; null: too few have waited lately."""
+
+    queue_id: str
+    at: datetime
+    is_open: bool
+    waiting: int = Field(examples=[3])
+    longest_waiting_since: datetime | None
+    estimated_wait_seconds: float | None = Field(examples=[42.5])
+
+
+@router.get(
+    "/queues/{queue_id}/live",
+    dependencies=[require(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT)],
+)
+async def get_live_queue(queue_id: SlugPath, session: Db, request: Request) -> LiveQueueView:
+    """Whether it is open, who waits, and how long the next one will."""
+    row = await configuration.queue(session, queue_id)
+    if row is None:
+        raise NotFound(f"there is no queue {queue_id}")
+    queue, now = queue_of(row), request.app.state.runtime.clock.now()
+    waiting = await reading.waiting_calls(session, row["pool_id"], queue_id)
+    estimator = learn(await reading.recent_calls(session, queue_id), queue_id)
+    by_hours = queue.hours is None or is_open(queue.hours, queue.time_zone, now)
+    return LiveQueueView(
+        queue_id=queue_id,
+        at=now,
+        is_open=by_hours if queue.override is None else queue.override == "open",
+        waiting=len(waiting),
+        longest_waiting_since=min((call.first_queued_at for call in waiting), default=None),
+        estimated_wait_seconds=estimator.seconds(len(waiting)),
+    )
