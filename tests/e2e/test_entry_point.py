@@ -1,0 +1,108 @@
+"""A dialled number, from the flow to the invoice's line, through the real services."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from common import envelope
+from common.events import CaseOpened, Event, VoicemailLeft
+from common.kafka import Kafka
+from common.testing import eventually
+from plateau.checker.report import violations
+from plateau.client import Client
+from plateau.floor import parse
+from plateau.floor.apply import apply, plan
+from plateau.stack import running_stack
+from plateau.state import State
+from support import read_all
+
+FLOOR = """\
+pools:
+  main:
+    name: Main
+    skills: [complaints]
+    agents: [{id: ada, name: Ada, skills: {complaints: 5}}]
+tenants:
+  kettle:
+    name: Kettle & Quill (invented)
+    time_zone: Europe/Paris
+    closing_dispositions: [solved]
+    tariff: {price_per_closed_case: "4.20"}
+    queues:
+      complaints: {pool: main, required_skills: [complaints]}
+    entry_points:
+      kettle-line:
+        pool: main
+        numbers: ["+33199001000"]
+        start: topic
+        steps:
+          topic:
+            type: menu
+            prompt: topics
+            choices: {"1": wait, "2": record}
+            otherwise: wait
+          wait: {type: queue, queue: complaints}
+          record: {type: voicemail, prompt: speak, queue: complaints}
+"""
+
+
+async def test_a_message_becomes_a_case_that_a_call_back_closes_and_that_is_billed_once(tmp_path: Path) -> None:
+    """Given a floor file with an entry point, applied; when a caller leaves a message, and calls again, is answered and
+    their matter is settled; then both are one case, closed and charged once, no promise is broken, and `explain` tells
+    the way of each call."""
+    async with running_stack(State(tmp_path), speed=1.0) as stack, Client(stack.urls, stack.token()) as client:
+        await apply(client, await plan(client, parse(FLOOR)))
+        assert (await plan(client, parse(FLOOR))).pending == ()
+        await client.post("routing", "/v1/agents/ada/log-in")
+
+        async def tell(**fact: Any) -> str:
+            accepted = (await client.post("routing", "/v1/telephony/facts", {"facts": [fact]}))["accepted"]
+            return str(accepted[0]["call_id"])
+
+        async def is_in(call_id: str, state: str) -> None:
+            async def reached() -> bool:
+                found = await client.find("routing", f"/v1/calls/{call_id}")
+                return found is not None and found["state"] == state
+
+            await eventually(reached, timeout=20)
+
+        async def cases() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = (await client.get("crm-bridge", "/v1/cases", tenant_id="kettle"))["items"]
+            return found
+
+        first = await tell(type="arrived", number="+33199001000", contact_phone="+33199001234")
+        await tell(type="digits", call_id=first, digits="2")
+        await tell(type="recording_done", call_id=first, recording="m-1.wav", seconds=12)
+        await is_in(first, "left_in_flow")
+        await eventually(cases, timeout=20)
+        assert [case["status"] for case in await cases()] == ["open"]
+        explained = await client.get("routing", f"/v1/calls/{first}/explain")
+        assert explained["words"][0] == "It came by +33199001000, entry point kettle-line."
+        assert explained["words"][1].startswith("The caller left a message at")
+
+        second = await tell(type="arrived", number="+33199001000", contact_phone="+33199001234")
+        await tell(type="digits", call_id=second, digits="1")
+        await is_in(second, "offered")
+        await tell(type="accepted", call_id=second, agent_id="ada")
+        await tell(type="hung_up", call_id=second)
+        await tell(type="wrapped_up", call_id=second, agent_id="ada", disposition="solved")
+
+        async def charges() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = (await client.get("billing", "/v1/charges", tenant_id="kettle"))["items"]
+            return found
+
+        await eventually(charges, timeout=20)
+        (case,) = await cases()
+        assert (case["status"], case["calls"]) == ("closed", 2)
+        assert len(await charges()) == 1
+        explained = await client.get("routing", f"/v1/calls/{second}/explain")
+        assert "ada" in explained["words"][-1]
+
+        events: list[Event] = []
+        for topic in ("calls", "agents", "cases", "billing"):
+            records = await read_all(Kafka(stack.bootstrap_servers), topic)
+            events += [envelope.decode(record.headers, record.value).event for record in records]
+    assert violations(events, complete=True) == []
+    assert sum(isinstance(event, VoicemailLeft) for event in events) == 1
+    assert sum(isinstance(event, CaseOpened) for event in events) == 1
