@@ -43,6 +43,7 @@ tenants:
         requirement: french >= 5
         relaxations: [{after_seconds: 30, requirement: french}]
         agent_order: fastest
+        sticky_seconds: 12
       last: {pool: room}
     entry_points:
       boat-line:

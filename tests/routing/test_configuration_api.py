@@ -26,6 +26,7 @@ async def test_saying_the_same_again_changes_nothing(routing: Routing) -> None:
                 "requirement": "french >= 5 and billing",
                 "relaxations": [{"after_seconds": 30, "requirement": "french"}],
                 "agent_order": "fastest",
+                "sticky_seconds": 10,
             },
             {"relaxations": []},
         ),

@@ -78,6 +78,8 @@ def test_a_waiting_call_is_told_its_position_and_what_comes_next() -> None:
         overflow_at=at(62),
         overflow_queue_id="other",
         limit_at=at(92),
+        alone_until=None,
+        preferred_agent_id=None,
     )
     assert said == [
         "It has waited 10 s in queue help, at position 2; the queue asks for 'french >= 5'.",
@@ -112,3 +114,21 @@ async def test_a_call_is_explained_to_those_who_see_it(routing: Routing) -> None
     other = await routing.client("tenant", "other", tenant="other")
     for client, path in ((ben, call_id), (other, call_id), (ann, f"{new_id()}.help")):
         assert (await client.get(f"/v1/calls/{path}/explain")).status_code == 404
+
+
+async def test_a_call_waits_for_the_agent_it_should_go_to(routing: Routing) -> None:
+    """Given an agent on a break; when a call prefers them and another is available; then it waits for them alone."""
+    await routing.floor("ann", "ben", sticky_seconds=60)
+    await routing.post("agents/ann/log-in", {"state": "break"})
+    await routing.post("agents/ben/log-in")
+    await routing.agent_is("ben", "available")
+    offered = {"type": "offered", "queue_id": "help", "preferred_agent_id": "ann"}
+    call_id = (await routing.post("telephony/facts", {"facts": [offered]}))["accepted"][0]["call_id"]
+    await routing.call_is(call_id, "queued")
+    waits = (await routing.operator.get(f"/v1/calls/{call_id}/explain")).json()
+    assert waits["waiting"]["preferred_agent_id"] == "ann"
+    assert any("waits for ann alone" in sentence for sentence in waits["words"])
+    await routing.post("agents/ann/state", {"state": "available"})
+    assert (await routing.call_is(call_id, "offered"))["agent_id"] == "ann"
+    rings = (await routing.operator.get(f"/v1/calls/{call_id}/explain")).json()
+    assert rings["assignments"][0]["preferred"] is True

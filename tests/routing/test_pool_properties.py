@@ -82,6 +82,7 @@ def queues(draw: st.DrawFn, queue_id: str, version: int = 1) -> Queue:
         *(sorted(draw(skills)) if requirement is None else ()),
         requirement=requirement,
         relaxations=draw(relaxations()),
+        sticky_seconds=draw(st.sampled_from([0.0, 10.0, 25.0])),
         agent_order=draw(st.sampled_from(["longest_idle", "best_level", "least_flexible", "fastest"])),
         priority=draw(st.integers(0, 9)),
         ageing_seconds_per_priority=draw(st.sampled_from([1.0, 10.0, 60.0])),
@@ -126,11 +127,11 @@ class PoolMachine(RuleBasedStateMachine):
         if tick:
             self.floor.tick(self.seconds)
 
-    @rule(queue_id=st.sampled_from(QUEUES), limit=st.sampled_from([None, None, 2.0]))
-    def call(self, queue_id: str, limit: float | None) -> None:
+    @rule(queue_id=st.sampled_from(QUEUES), limit=st.sampled_from([None, None, 2.0]), preferred=st.none() | agent_ids)
+    def call(self, queue_id: str, limit: float | None, preferred: str | None) -> None:
         self.count += 1
         call_id = f"c{self.count}"
-        events = self.floor.call(self.seconds, call_id, queue_id, max_wait_seconds=limit)
+        events = self.floor.call(self.seconds, call_id, queue_id, max_wait_seconds=limit, preferred_agent_id=preferred)
         rules = self.pool.queue(queue_id)
         assert rules is not None
         closed = rules.hours is not None and not is_open(rules.hours, rules.time_zone, self.pool.now)
@@ -202,10 +203,17 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_idle_may_take_a_waiting_call(self) -> None:
-        waiting = [call for call in self.pool.calls.values() if isinstance(call.state, Queued)]
+        every = [(call, call.state) for call in self.pool.calls.values() if isinstance(call.state, Queued)]
+        waiting = [call for call, state in every if state.alone_until is None]
         for agent in self.pool.agents.values():
             if isinstance(agent.state, Available):
                 assert not [call.id for call in waiting if self.may_serve(agent.id, call)]
+        for call, state in every:
+            if state.alone_until is not None:
+                assert call.offers == 0
+                assert state.alone_until > self.pool.now
+                assert self.pool.agents[call.preferred_agent_id or ""].state_name not in ("available", "logged_out")
+                assert self.may_serve(call.preferred_agent_id or "", call)
 
     def may_serve(self, agent_id: str, call: Call | CallAssigned) -> bool:
         """By the definition: the requirement, or one of the relaxations whose time has come."""

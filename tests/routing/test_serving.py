@@ -174,3 +174,60 @@ def test_the_newest_call_moves_the_mean_by_a_tenth() -> None:
     agent = floor.agent("ann")
     assert agent.learnt(100).handling_seconds == 100
     assert agent.learnt(100).learnt(50).handling_seconds == 95
+
+
+def test_the_preferred_agent_comes_before_the_order_of_agents() -> None:
+    floor = Floor(queue("help", "french"), profile("ann", "french"), profile("ben", "french"), profile("dan", "dutch"))
+    floor.log_in(0, "ann")
+    floor.log_in(1, "ben", "dan")
+    assert only(floor.call(2, "c1", "help", preferred_agent_id="ben"), CallAssigned).agent_id == "ben"
+    assert floor.pool.calls["c1"].assignments[0].preferred
+    assert only(floor.call(3, "c2", "help", preferred_agent_id="dan"), CallAssigned).agent_id == "ann"
+
+
+def sticky_floor() -> Floor:
+    """Ann talks, Ben is available, and a call waits for Ann alone since second 10."""
+    floor = Floor(queue("help", "french", sticky_seconds=30), profile("ann", "french"), profile("ben", "french"))
+    floor.log_in(0, "ann")
+    floor.call(1, "c1", "help")
+    floor.accept(2, "c1", "ann")
+    floor.log_in(3, "ben")
+    assert names(floor.call(10, "c2", "help", preferred_agent_id="ann")) == ["call.offered", "call.queued"]
+    return floor
+
+
+def test_a_sticky_call_waits_for_its_agent_alone_and_is_their_first() -> None:
+    floor = sticky_floor()
+    assert floor.tick(20) == []
+    floor.set_state(21, "ben", "break")
+    floor.call(21, "c0", "help", preferred_agent_id="ben")
+    floor.hang_up(22, "c1")
+    assert only(floor.wrap_up(23, "c1", "ann"), CallAssigned).call_id == "c2"
+
+
+def test_a_sticky_call_goes_to_anybody_once_its_time_is_over() -> None:
+    floor = sticky_floor()
+    assert floor.tick(39.9) == []
+    assert only(floor.tick(40), CallAssigned).agent_id == "ben"
+    given = floor.decline(41, "c2", "ben")
+    assert names(given) == ["call.offer_missed", "agent.state_changed:break"]
+    floor.set_state(42, "ben", "available")
+    assert floor.pool.calls["c2"].agent_id == "ben"
+
+
+def test_a_sticky_call_is_released_when_its_agent_logs_out_or_loses_the_skill() -> None:
+    floor = sticky_floor()
+    changed = floor.give(inputs.ConfigureAgent, 20, agent=profile("ann", "dutch", version=2))
+    assert only(changed, CallAssigned).agent_id == "ben"
+    floor = sticky_floor()
+    floor.log_out(20, "ann")
+    floor.hang_up(21, "c1")
+    assert only(floor.wrap_up(22, "c1", "ann"), CallAssigned).agent_id == "ben"
+
+
+def test_without_sticky_time_or_an_agent_who_is_there_nobody_waits() -> None:
+    floor = Floor(queue("help", "french", sticky_seconds=30), profile("ann", "french"), profile("ben", "french"))
+    floor.log_in(0, "ben")
+    assert only(floor.call(1, "c1", "help", preferred_agent_id="ann"), CallAssigned).agent_id == "ben"
+    floor.hang_up(2, "c1")
+    assert only(floor.call(3, "c2", "help", preferred_agent_id="nobody"), CallAssigned).agent_id == "ben"

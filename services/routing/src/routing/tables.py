@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from common.tables import system_tables
-from sqlalchemy import ARRAY, BigInteger, Column, DateTime, ForeignKey, Index, MetaData, String, text
+from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Float, ForeignKey, Index, MetaData, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -91,6 +91,7 @@ class QueueRow(Base, table=True):
     override_by: str | None
     override_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
     override_reason: str | None
+    sticky_seconds: float = Field(sa_column=Column(Float, nullable=False, server_default="0"))
     version: int
     updated_at: datetime = _moment()
 

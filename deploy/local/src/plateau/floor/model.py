@@ -105,6 +105,7 @@ class Queue(Item):
     """In the place of required_skills."""
     relaxations: tuple[Relaxation, ...] = ()
     agent_order: str = "longest_idle"
+    sticky_seconds: float = 0
 
     def requirements(self) -> list[Requirement]:
         """Who may serve at first, and who else later."""

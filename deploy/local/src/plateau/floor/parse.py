@@ -210,6 +210,7 @@ def _queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue:
         relaxations=requirements.relaxations(fields, DAY_SECONDS),
         agent_order=fields.text("agent_order", "longest_idle", check=requirements.agent_order),
         overflows=read_overflows(fields),
+        sticky_seconds=fields.number("sticky_seconds", 0, low=0, high=DAY_SECONDS),
         place=fields.place,
         places=_renamed(fields.places, {"pool": "pool_id"}),
     )

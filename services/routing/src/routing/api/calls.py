@@ -63,6 +63,9 @@ class CallOffer(Model):
     campaign_id: Line | None = None
     lead_id: Line | None = None
     attempt_id: Line | None = None
+    preferred_agent_id: Slug | None = None
+    """Who should take it, such as the agent that the caller spoke with last. The queue's `sticky_seconds` says how long
+    it waits for them alone; an agent who may not serve the queue, or is not there, makes no difference."""
 
 
 class CallAccepted(Accepted):
@@ -163,6 +166,7 @@ def offer_of(offer: CallOffer, call_id: str, home: QueueHome, now: datetime) -> 
         campaign_id=offer.campaign_id,
         lead_id=offer.lead_id,
         attempt_id=offer.attempt_id,
+        preferred_agent_id=offer.preferred_agent_id,
     )
 
 

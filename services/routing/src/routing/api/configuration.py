@@ -117,6 +117,8 @@ class QueueBody(Model):
     """Which of several available agents comes first. Ties: fewest skills, then longest idle, then by id."""
     overflows: Overflows = Field(default=[])
     """Where calls go that the queue cannot keep. `overflow` counts as one more rule, the last."""
+    sticky_seconds: Seconds = 0.0
+    """How long a call waits for its preferred agent alone, while they are logged in but not available."""
 
 
 class QueueView(QueueBody):

@@ -45,6 +45,8 @@ class AssignmentView(Model):
     ahead: int
     """Calls of the queue that were before this one."""
     waited_seconds: float
+    preferred: bool
+    """The agent is the one that the call was to go to."""
 
 
 class WaitingView(Model):
@@ -62,6 +64,9 @@ class WaitingView(Model):
     overflow_at: datetime | None
     overflow_queue_id: str | None
     limit_at: datetime | None
+    alone_until: datetime | None
+    """Until then the call waits for its preferred agent alone."""
+    preferred_agent_id: str | None
 
 
 class ExplanationView(Model):

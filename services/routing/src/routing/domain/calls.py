@@ -82,6 +82,8 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     """Calls waiting in the queue that were before this one in the order of service."""
     waited_seconds: float
     """In this queue."""
+    preferred: bool = False
+    """The agent is the one that the call was to go to."""
 
 
 class Talking(msgspec.Struct, frozen=True, tag="talking"):
@@ -180,6 +182,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     transferred_from: str | None = None
     transferred_to: str | None = None
     """Another call's id, or a number outside."""
+    preferred_agent_id: str | None = None
+    """Who should take it if they may and can; once it was offered to anybody it is a call as all others."""
     assignments: tuple[Assignment, ...] = ()
     """The newest MOST_ASSIGNMENTS; a call that was saved before they were noted has none."""
     entry_point_id: str | None = None

@@ -9,6 +9,8 @@ Rules of the match
 - A call that has waited for a relaxation's time may also be served by agents who meet that one.
 - An agent who becomes available is offered the first of all calls that they may serve: priority with ageing, then the
   longest waiting.
+- A call with a preferred agent is first offered to them; if they are logged in but not available, it waits for them
+  alone for the queue's sticky time, and an agent who comes free takes such a call before all others.
 - A missed offer returns the call to its queue at its place. The agent who let it time out or declined it goes on a
   break.
 - A call still waiting when its wait limit comes is abandoned; an offer that rings at that moment may still be accepted.
@@ -106,6 +108,7 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
             return None
         case inputs.ConfigureAgent(agent=profile):
             if turn.pool.configure_agent(profile):
+                turn.release(profile.id)
                 agent = turn.pool.agents[profile.id]
                 if isinstance(agent.state, Available):
                     turn.serve(agent)
@@ -147,6 +150,7 @@ def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:
         offers=0,
         state=Queued(None, None),
         transferred_from=given.transferred_from,
+        preferred_agent_id=given.preferred_agent_id,
     )
     turn.tell(CallOffered, call, transferred_from=given.transferred_from)
     turn.take_in(call, queue)

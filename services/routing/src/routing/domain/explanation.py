@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -11,7 +11,8 @@ from common.requirements import is_met, text_of
 
 from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.calls import Abandoned, Assignment, Call, InFlow, LeftInFlow, Offered, Queued
-from routing.domain.configuration import AgentProfile, Queue
+from routing.domain.configuration import AgentProfile, Queue, ToQueue
+from routing.domain.overflows import ways_when_waited
 
 _ORDERS: Final = {
     "longest_idle": "the longest idle",
@@ -44,6 +45,9 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     overflow_at: datetime | None
     overflow_queue_id: str | None
     limit_at: datetime | None
+    alone_until: datetime | None
+    """It waits for its preferred agent alone until then."""
+    preferred_agent_id: str | None
 
 
 def waiting(
@@ -75,9 +79,22 @@ def waiting(
         widens_at=state.widens_at,
         next_requirement=text_of(rings[ring + 1]) if state.widens_at and ring + 1 < len(rings) else None,
         overflow_at=state.overflow_at,
-        overflow_queue_id=queue.overflow.queue_id if state.overflow_at and queue.overflow else None,
+        overflow_queue_id=_overflow_queue(call, queue, state.overflow_at),
         limit_at=state.limit_at,
+        alone_until=state.alone_until,
+        preferred_agent_id=call.preferred_agent_id,
     )
+
+
+def _overflow_queue(call: Call, queue: Queue, overflow_at: datetime | None) -> str | None:
+    """The queue that the next rule about waiting leads to; None if there is none, or it leads to a message."""
+    if overflow_at is None:
+        return None
+    earlier = ways_when_waited(queue, call.queued_at, overflow_at - timedelta(microseconds=1))
+    for way in ways_when_waited(queue, call.queued_at, overflow_at):
+        if way not in earlier:
+            return way.queue_id if isinstance(way, ToQueue) else None
+    return None
 
 
 def words(call: Call, standing: Waiting | None) -> list[str]:
@@ -122,6 +139,8 @@ def _assigned(one: Assignment) -> str:
     asked = f"{one.requirement!r}" if one.requirement else "nothing in particular"
     ring = f" (relaxation {one.ring})" if one.ring else ""
     before = f"After {one.waited_seconds:.0f} s in queue {one.queue_id}, which asked for {asked}{ring}, "
+    if one.preferred:
+        return f"{before}{one.agent_id} was offered the call: the agent whom it was to go to."
     if one.came_free:
         return f"{before}{one.agent_id} came free, and this was the first of the calls that they may serve."
     if one.agents == 1:
@@ -137,10 +156,13 @@ def _stands(standing: Waiting) -> Iterator[str]:
     if standing.agents_logged_in is not None:
         counted = f"{standing.agents_logged_in} logged in, {standing.agents_available} available"
         yield f"Agents who may serve it: {counted}."
+    if standing.alone_until is not None:
+        yield f"Until {_time(standing.alone_until)} it waits for {standing.preferred_agent_id} alone."
     if standing.widens_at is not None and standing.next_requirement is not None:
         yield f"From {_time(standing.widens_at)} on it may be served by agents with {standing.next_requirement!r}."
     if standing.overflow_at is not None:
-        yield f"At {_time(standing.overflow_at)} it overflows to queue {standing.overflow_queue_id}."
+        to = f"to queue {standing.overflow_queue_id}" if standing.overflow_queue_id else "to a message"
+        yield f"At {_time(standing.overflow_at)} it overflows {to}."
     if standing.limit_at is not None:
         yield f"It is given up at {_time(standing.limit_at)}."
 

@@ -32,7 +32,8 @@ class Input(Event, frozen=True, kw_only=True):
 
 
 class OfferCall(Input, frozen=True, kw_only=True):
-    """A call for a queue. `max_wait_seconds` (outbound: 2) is the longest that it waits for an agent to be found."""
+    """A call for a queue. `max_wait_seconds` (outbound: 2) is the longest that it waits for an agent to be found;
+    `preferred_agent_id` is who should take it if they may and can, such as the one the caller spoke with last."""
 
     TYPE: ClassVar[str] = "routing.offer_call.v1"
 
@@ -47,6 +48,7 @@ class OfferCall(Input, frozen=True, kw_only=True):
     lead_id: str | None = None
     attempt_id: str | None = None
     transferred_from: str | None = None
+    preferred_agent_id: str | None = None
 
 
 class ArriveCall(Input, frozen=True, kw_only=True):

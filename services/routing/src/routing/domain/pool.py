@@ -7,6 +7,7 @@ agents and the timers in step, so that no caller can forget one of them.
 from __future__ import annotations
 
 import heapq
+from bisect import insort
 from collections.abc import Iterable
 from datetime import datetime
 from enum import IntEnum
@@ -29,9 +30,10 @@ class Timer(IntEnum):
     WRAP_UP_LIMIT = 1
     OFFER_TIMEOUT = 2
     WIDEN = 3
-    OVERFLOW = 4
-    WAIT_LIMIT = 5
-    FLOW = 6
+    ALONE_LIMIT = 4
+    OVERFLOW = 5
+    WAIT_LIMIT = 6
+    FLOW = 7
 
 
 WaitingKey: TypeAlias = tuple[float, str]
@@ -104,6 +106,8 @@ class Pool:
         self._groups = Groups()
         self._group_of: dict[str, Group] = {}
         self._waiting: Bins[WaitingKey] = Bins()
+        self._alone: dict[str, list[WaitingKey]] = {}
+        """Agent -> the calls that wait for them alone, in the order of service."""
         self._timers: list[tuple[datetime, Timer, str]] = []
 
     @classmethod
@@ -171,9 +175,9 @@ class Pool:
             group.queue_ids = sorted(queue_id for queue_id in homes if queue_id is not None)
         return group.queue_ids
 
-    def may_serve(self, agent_id: str, queue_id: str, ring: int, skills: Skills = ()) -> bool:
-        """Whether the agent has the skills that a call in this ring of the queue needs."""
-        number = self._ring(self._queues[queue_id], ring, skills).number
+    def may_serve(self, agent_id: str, call: Call, ring: int) -> bool:
+        """Whether the agent has the skills that the call needs in this ring of its queue."""
+        number = self._ring(self._queues[call.queue_id], ring, call.skills).number
         return bool(self._group_of[agent_id].fitting >> number & 1)
 
     def configure_queue(self, queue: Queue) -> bool:
@@ -249,7 +253,9 @@ class Pool:
         return None if found is None else self.agents[found]
 
     def best_call(self, agent_id: str) -> Call | None:
-        """The first, by priority with ageing, of the waiting calls that the agent may take."""
+        """The first, by priority with ageing, of the calls that wait for the agent alone, then of all they may take."""
+        if alone := self._alone.get(agent_id):
+            return self.calls[alone[0][-1]]
         key = self._waiting.best(self._group_of[agent_id].fitting)
         return self.calls[key[-1]] if key else None
 
@@ -264,8 +270,20 @@ class Pool:
     def waiting_in(self, queue_id: str) -> list[Call]:
         """The calls waiting in one queue, in the order of service."""
         slot = self._queues[queue_id]
-        keys = sorted(key for number in slot.bins for key in self._waiting.keys(number))
-        return [self.calls[key[-1]] for key in keys]
+        keys = [key for number in slot.bins for key in self._waiting.keys(number)]
+        keys += [key for keys in self._alone.values() for key in keys if self.calls[key[-1]].queue_id == queue_id]
+        return [self.calls[key[-1]] for key in sorted(keys)]
+
+    def waiting_for(self, agent_id: str) -> list[Call]:
+        """The calls that wait for the agent alone, in the order of service."""
+        return [self.calls[key[-1]] for key in self._alone.get(agent_id, [])]
+
+    def preferred(self, call: Call, ring: int) -> Agent | None:
+        """The agent whom the call should go to, if they are logged in and may serve it in this ring."""
+        agent = self.agents.get(call.preferred_agent_id or "")
+        if agent is None or isinstance(agent.state, LoggedOut):
+            return None
+        return agent if self.may_serve(agent.id, call, ring) else None
 
     # states
 
@@ -290,8 +308,10 @@ class Pool:
         match call.state:
             case InFlow(due_at=due_at) if due_at is not None:
                 heapq.heappush(self._timers, (due_at, Timer.FLOW, call.id))
-            case Queued(limit_at=limit_at, overflow_at=overflow_at, widens_at=widens_at):
+            case Queued(limit_at=limit_at, overflow_at=overflow_at, widens_at=widens_at, alone_until=alone_until):
                 self._index_call(call)
+                if alone_until is not None:
+                    heapq.heappush(self._timers, (alone_until, Timer.ALONE_LIMIT, call.id))
                 if widens_at is not None:
                     heapq.heappush(self._timers, (widens_at, Timer.WIDEN, call.id))
                 if overflow_at is not None:
@@ -308,12 +328,21 @@ class Pool:
     def _index_call(self, call: Call) -> None:
         if isinstance(call.state, Queued):
             slot = self._queues[call.queue_id]
-            self._waiting.add(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
+            if call.state.alone_until is not None and call.preferred_agent_id is not None:
+                insort(self._alone.setdefault(call.preferred_agent_id, []), slot.key(call))
+            else:
+                self._waiting.add(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
 
     def _unindex_call(self, call: Call) -> None:
         if isinstance(call.state, Queued):
             slot = self._queues[call.queue_id]
-            self._waiting.remove(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
+            if call.state.alone_until is not None and call.preferred_agent_id is not None:
+                alone = self._alone[call.preferred_agent_id]
+                alone.remove(slot.key(call))
+                if not alone:
+                    del self._alone[call.preferred_agent_id]
+            else:
+                self._waiting.remove(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
 
     # timers
 
@@ -345,6 +374,8 @@ class Pool:
             case Timer.FLOW, InFlow(due_at=until):
                 return until == due
             case Timer.WIDEN, Queued(widens_at=until):
+                return until == due
+            case Timer.ALONE_LIMIT, Queued(alone_until=until):
                 return until == due
             case Timer.OVERFLOW, Queued(overflow_at=until):
                 return until == due

@@ -89,6 +89,8 @@ class Turn:
                     self.miss(call, offered, "timeout", OnBreak(self.pool.now, "missed_offer"))
                 case Timer.WIDEN, Queued() as waiting:
                     self._place(call, waiting)
+                case Timer.ALONE_LIMIT, Queued() as waiting:
+                    self._place(call, replace(waiting, alone_until=None))
                 case Timer.OVERFLOW, Queued():
                     self.overflow(call)
                 case Timer.FLOW, InFlow() as in_flow:
@@ -129,7 +131,10 @@ class Turn:
             limits.append(now + timedelta(seconds=queue.max_wait_seconds))
         if call.max_wait_seconds is not None:
             limits.append(call.first_queued_at + timedelta(seconds=call.max_wait_seconds))
-        waiting = Queued(min(limits, default=None), next_overflow(queue, now))
+        alone_until = None
+        if call.preferred_agent_id is not None and call.offers == 0 and queue.sticky_seconds > 0:
+            alone_until = now + timedelta(seconds=queue.sticky_seconds)
+        waiting = Queued(min(limits, default=None), next_overflow(queue, now), alone_until=alone_until)
         call = replace(
             call,
             queue_id=queue.id,
@@ -147,10 +152,15 @@ class Turn:
         self._place(call, waiting)
 
     def _place(self, call: Call, waiting: Queued) -> None:
-        """Offer the call to the best available agent of the ring that it has reached, or let it wait."""
+        """Offer the call to its preferred agent, or to the best available one of the ring that it has reached, or let
+        it wait: for the preferred agent alone while its time for that lasts and they are logged in."""
         ring, widens_at = self.queue_of(call).ring_at(call.queued_at, self.pool.now)
         waiting = replace(waiting, ring=ring, widens_at=widens_at)
-        agent = self.pool.best_agent(call.queue_id, ring, call.skills)
+        agent = self.pool.preferred(call, ring) if call.offers == 0 else None
+        if agent is None:
+            waiting = replace(waiting, alone_until=None)
+        if agent is None or not isinstance(agent.state, Available):
+            agent = None if waiting.alone_until is not None else self.pool.best_agent(call.queue_id, ring, call.skills)
         if agent is not None:
             self._assign(call, waiting, agent, came_free=False)
             return
@@ -173,6 +183,7 @@ class Turn:
             groups=groups,
             ahead=ahead,
             waited_seconds=_seconds(call.queued_at, now),
+            preferred=agent.id == call.preferred_agent_id,
         )
         expires_at = now + timedelta(seconds=self.queue_of(call).offer_timeout_seconds)
         call = replace(
@@ -196,6 +207,7 @@ class Turn:
     def miss(self, call: Call, offered: Offered, reason: Missed, then: OnBreak | LoggedOut) -> None:
         """The offer is over without an answer: the agent goes where `then` says, the call back to its place."""
         now = self.pool.now
+        offered = replace(offered, waiting=replace(offered.waiting, alone_until=None))
         call = self.put(call, offered.waiting)
         self.tell(CallOfferMissed, call, agent_id=offered.agent_id, offer=call.offers, reason=reason)
         agent = self.pool.agents[offered.agent_id]
@@ -321,6 +333,12 @@ class Turn:
         if call is not None and isinstance(call.state, Queued):
             self._assign(call, call.state, agent, came_free=True)
 
+    def release(self, agent_id: str) -> None:
+        """Calls that wait for the agent alone are placed anew: perhaps there is nothing to wait for any more."""
+        for call in self.pool.waiting_for(agent_id):
+            if isinstance(call.state, Queued):
+                self._place(call, call.state)
+
     def serve_queue(self, queue_id: str) -> None:
         """After new rules: as many of the queue's calls as available agents may take, each in its ring."""
         for call in self.pool.waiting_in(queue_id):
@@ -366,6 +384,7 @@ class Turn:
             since_previous=before.state.since,
             seconds_in_previous=_seconds(before.state.since, self.pool.now),
         )
+        self.release(agent.id)
 
     def defer(self, agent: Agent, then: Then) -> None:
         """Note what the agent wants after the call that they are in. No event: nothing has happened yet."""

@@ -52,6 +52,7 @@ class QueueDeclaration:
     relaxations: tuple[Relaxation, ...]
     agent_order: AgentOrder
     overflows: tuple[OverflowRule, ...]
+    sticky_seconds: float
 
 
 async def put_tenant(
@@ -216,6 +217,7 @@ def _columns(wanted: QueueDeclaration) -> dict[str, Any]:
         "relaxations": [msgspec.to_builtins(relaxation) for relaxation in wanted.relaxations],
         "agent_order": wanted.agent_order,
         "overflows": msgspec.to_builtins(list(wanted.overflows)),
+        "sticky_seconds": wanted.sticky_seconds,
     }
 
 

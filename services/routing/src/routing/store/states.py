@@ -198,6 +198,7 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
         agent_order=row["agent_order"],
         overflows=msgspec.convert(row["overflows"], tuple[OverflowRule, ...]),
         override=row["override"],
+        sticky_seconds=row["sticky_seconds"],
     )
 
 
