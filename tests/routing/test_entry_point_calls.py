@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
-from common.events import CallEvent, CallLeftInFlow, FlowEvent, VoicemailLeft
+from common import envelope
+from common.events import CallEvent, CallLeftInFlow, ContactCreated, FlowEvent, VoicemailLeft
 from common.ids import new_id
 from common.testing import eventually
 
@@ -133,3 +135,37 @@ async def test_a_change_of_the_flow_is_for_later_calls(routing: Routing) -> None
         return bool((await routing.operator.get(f"/v1/calls/{before}")).json()["flow_step"] == "topic")
 
     await eventually(moved)
+
+
+async def test_a_known_contact_is_raised_by_their_own_priority_too(routing: Routing) -> None:
+    """Given a contact of the tenant at priority 4, told by crm-bridge, and one of another tenant; when each calls a
+    number whose flow raises known contacts by 2; then the first is raised by 6 and the other not at all."""
+    await routing.floor()
+    flow = {
+        "start": "who",
+        "steps": {
+            "who": {"type": "priority", "known_contacts": True, "steps": 2, "next": "help"},
+            "help": {"type": "queue", "queue_id": "help"},
+        },
+    }
+    await routing.put("entry-points/main-line", {**BODY, "flow": flow})
+    now = datetime.now(UTC)
+    known = ContactCreated(tenant_id="kettle", contact_id="a", phone="+33639980001", priority=4, occurred_at=now)
+    other = ContactCreated(tenant_id="other", contact_id="b", phone="+33639980002", priority=4, occurred_at=now)
+    async with routing.stack.kafka.producer() as producer:
+        for contact in (known, other):
+            headers, value = envelope.encode(
+                contact, event_id=new_id(), source="crm-bridge", time=now, traceparent=None
+            )
+            await producer.send_and_wait("contacts", value, key=contact.key.encode(), headers=headers)
+
+    async def priority_of(phone: str) -> int:
+        (call_id,) = await facts(routing, arrived(contact_phone=phone))
+        priority: int = (await routing.call_is(call_id, "queued"))["priority"]
+        return priority
+
+    async def raised() -> bool:
+        return await priority_of("+33639980001") == 6
+
+    await eventually(raised, timeout=20)
+    assert await priority_of("+33639980002") == 0

@@ -13,6 +13,7 @@ from routing.api.state import Directory, Sender, State
 from routing.api.streams import Streams
 from routing.config import Settings
 from routing.consumer import CATALOGUE, TOPICS, Owner
+from routing.service import contacts
 from routing.store import states
 
 
@@ -36,13 +37,17 @@ async def wire(runtime: Runtime) -> Wiring:
         on_revoked=owner.on_revoked,
     )
 
+    contact_consumer = runtime.consumer(
+        topics=contacts.TOPICS, handle=contacts.keep, handles=contacts.HANDLES, group=f"{runtime.name}-contacts"
+    )
+
     async def forget() -> None:
         async with runtime.database.transaction() as session:
             await states.forget(session, runtime.clock.now() - timedelta(days=settings.call_days))
 
     return Wiring(
         routers=ROUTERS,
-        consumers=[consumer],
+        consumers=[consumer, contact_consumer],
         tasks={"timers": owner.run_timers, "streams": streams.run, "forget": lambda: every(3600, forget)},
     )
 

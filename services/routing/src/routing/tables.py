@@ -137,6 +137,18 @@ class EntryPointNumber(Base, table=True):
     entry_point_id: str = Field(sa_column=Column(String, ForeignKey("entry_points.id"), nullable=False))
 
 
+class Contact(Base, table=True):
+    """A contact of a tenant, as crm-bridge tells."""
+
+    __tablename__ = "contacts"
+    __table_args__ = (Index("contacts_of_phone", "phone", "tenant_id"),)
+
+    contact_id: str = Field(primary_key=True)
+    tenant_id: str
+    phone: str
+    priority: int
+
+
 class AgentStateRow(Base, table=True):
     """An agent's state as the pool's owner saved it. `data` is the whole `domain.agents.Agent`."""
 

@@ -26,7 +26,7 @@ from pydantic import Field, StringConstraints
 from routing.domain.flows import Flow
 from routing.domain.inputs import TOPIC, ArriveCall, Input, OfferCall
 from routing.store import configuration as store
-from routing.store import entry_points
+from routing.store import contacts, entry_points
 
 if TYPE_CHECKING:
     from routing.api.streams import Streams
@@ -96,6 +96,11 @@ class Directory:
             )
             for row in rows
         }
+
+    async def contact_priorities(self, callers: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Priority by (tenant, phone) of those callers who are contacts, as crm-bridge has told until now."""
+        async with self._database.transaction() as session:
+            return await contacts.priorities(session, callers)
 
     async def number(self, tenant_id: str, name: str) -> str | None:
         """A number of the tenant's directory; read anew each time, because it may change."""

@@ -6,6 +6,7 @@ Nothing is decided here: facts become inputs, events become commands.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -41,6 +42,7 @@ from routing.api.calls import CallOffer, offer_of, phone_of, view_of
 from routing.api.state import CallId, Entry, Here, QueueHome, Seconds, entry_queue, may_see
 from routing.api.streams import STREAM, Seen, Sent, Streams, streamed
 from routing.domain import inputs
+from routing.domain.flows import asks_for_contacts
 from routing.store import reading as store
 
 router = PlainRouter(tags=["telephony"], dependencies=[require(Role.OPERATOR, Role.SERVICE)])
@@ -149,12 +151,13 @@ async def post_facts(body: Facts, caller: Caller, here: Here) -> FactsAccepted:
     agents = await here.directory.agents({fact.agent_id for fact in body.facts if isinstance(fact, AgentState)})
     arrived = {fact.number for fact in body.facts if isinstance(fact, Arrived)}
     entries = await here.directory.dialled(arrived) if arrived else {}
+    priorities = await _contact_priorities(body.facts, entries, here)
     now = here.sender.clock.now()
     commands: list[tuple[UUID, inputs.Input]] = []
     wrong: list[dict[str, Any]] = []
     for number, fact in enumerate(body.facts):
         try:
-            commands.append(_command(fact, caller, queues, agents, entries, now))
+            commands.append(_command(fact, caller, queues, agents, entries, priorities, now))
         except Invalid as problem:
             wrong.append({"field": f"facts.{number}.{problem.field}", "reason": problem.detail})
     if wrong:
@@ -163,6 +166,18 @@ async def post_facts(body: Facts, caller: Caller, here: Here) -> FactsAccepted:
     return FactsAccepted(
         accepted=[FactAccepted(command_id=sent, call_id=getattr(given, "call_id", None)) for sent, given in commands]
     )
+
+
+async def _contact_priorities(
+    facts: list[AnyFact], entries: dict[str, Entry], here: Here
+) -> dict[tuple[str, str], int]:
+    """Of the callers of flows that ask for known contacts."""
+    callers: list[tuple[str, str]] = []
+    for fact in facts:
+        if isinstance(fact, Arrived) and fact.number in entries and asks_for_contacts(entries[fact.number].flow):
+            with suppress(Invalid):  # it is told with its place when the fact becomes a command
+                callers.append((entries[fact.number].home.tenant_id, phone_of(fact.contact_phone)))
+    return await here.directory.contact_priorities(callers) if callers else {}
 
 
 def _queue_of(fact: AnyFact) -> str:
@@ -183,6 +198,7 @@ def _command(
     queues: dict[str, QueueHome],
     agents: dict[str, str],
     entries: dict[str, Entry],
+    priorities: dict[tuple[str, str], int],
     now: datetime,
 ) -> tuple[UUID, inputs.Input]:
     """The input for one fact and its id. Raises Invalid with the fact's own field."""
@@ -221,6 +237,7 @@ def _command(
             entry_point_id=entry.id,
             dialled=fact.number,
             contact_phone=phone_of(fact.contact_phone),
+            contact_priority=priorities.get((entry.home.tenant_id, phone_of(fact.contact_phone))),
             flow=entry.flow,
             external_id=fact.external_id,
         )

@@ -135,6 +135,11 @@ def queue_ids_of(flow: Flow) -> list[str]:
     return [step.queue_id for step in flow.steps.values() if isinstance(step, ToQueue | Hours | Voicemail)]
 
 
+def asks_for_contacts(flow: Flow) -> bool:
+    """Whether it matters who calls."""
+    return any(isinstance(step, Priority) and step.known_contacts for step in flow.steps.values())
+
+
 # where a call is
 
 
