@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PACKAGES := libs/common services/routing services/dialer services/crm-bridge services/billing services/kpi deploy/local
 SOURCES := libs services deploy tests
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-kafka contracts bench replay migrate fmt lock dlq clean
+.PHONY: help run test check test-kafka contracts bench bench-routing replay migrate fmt lock dlq clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/installed: requirements.lock Makefile $(addsuffix /pyproject.toml,$(PACKAGES))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Plateau needs Python 3.11 or newer; set PYTHON=")'
@@ -41,6 +41,9 @@ contracts: $(VENV)/installed ## publish the events as they stand: golden files, 
 
 bench: $(VENV)/installed ## the figures: exactly-once events/s, call to agent, memory
 	$(BIN)/python tests/bench/all.py
+
+bench-routing: $(VENV)/installed ## routing against the exact optimum, and the engine at 15,000 agents
+	$(BIN)/python tests/bench/bench_optimality.py
 
 replay: $(VENV)/installed ## play a call-by-call file: FILE=calls.csv SPEED=120
 	@$(BIN)/plateau replay $(if $(FILE),"$(FILE)",$(error name a file: make replay FILE=calls.csv SPEED=120)) --speed $(or $(SPEED),120) $(if $(DATE),--date $(DATE))

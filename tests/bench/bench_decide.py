@@ -6,6 +6,7 @@ input counts as one decision; creating the events is part of it, saving them is 
 
 from __future__ import annotations
 
+import gc
 import heapq
 import itertools
 import json
@@ -53,8 +54,9 @@ def floor(agents: int, queues: int, chance: random.Random) -> Pool:
     return pool
 
 
-def measure(agents: int, queues: int, calls: int, busy: float) -> dict[str, float]:
-    """Decisions a second and percentiles in microseconds with about `busy` of the agents' time asked for."""
+def measure(agents: int, queues: int, calls: int, busy: float, waiting: int = 0) -> dict[str, float]:
+    """Decisions a second and percentiles in microseconds with about `busy` of the agents' time asked for. With
+    `waiting`, every agent has a call and about so many more wait from the start of the measurement to its end."""
     chance = random.Random(1)
     pool = floor(agents, queues, chance)
     seconds = 0.0
@@ -76,23 +78,31 @@ def measure(agents: int, queues: int, calls: int, busy: float) -> dict[str, floa
                 done = {"call_id": event.call_id, "agent_id": event.agent_id, "disposition": "done"}
                 later.append((seconds + chance.uniform(1, 20), inputs.WrapUp, done))
 
-    for number in range(agents):
-        give(inputs.LogIn, agent_id=f"agent-{number}")
-    took.clear()
     gap = 190 / (agents * busy)
     agenda: list[Any] = []
     count = itertools.count()
-    for number in range(calls):
-        arrival = number * gap
+    for number in range(agents):
+        give(inputs.LogIn, agent_id=f"agent-{number}")
+    standing = agents + waiting if waiting else 0
+    for number in range(standing + calls):
+        arrival = max(0, number - standing) * gap
         fields: dict[str, Any] = {"call_id": f"c{number}", "queue_id": f"queue-{chance.randrange(queues)}"}
         fields |= {"contact_phone": "+33639980001", "channel": "voice", "direction": "inbound"}
         heapq.heappush(agenda, (arrival, next(count), inputs.OfferCall, fields))
-    while agenda:
+    took.clear()
+    offered = 0
+    while agenda and not (waiting and offered == standing + calls):
         seconds, _, kind, fields = heapq.heappop(agenda)
         give(kind, **fields)
+        if kind is inputs.OfferCall:
+            offered += 1
+            if offered == standing:
+                took.clear()
+                gc.collect()
+                gc.freeze()
         for at, next_kind, next_fields in later:
             heapq.heappush(agenda, (at, next(count), next_kind, next_fields))
-            later.clear()
+        later.clear()
     took.sort()
     return {
         "decisions_per_second": round(len(took) / sum(took)),
