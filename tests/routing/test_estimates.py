@@ -101,11 +101,12 @@ def test_it_learns_from_the_calls_of_its_queue_that_waited() -> None:
 
 
 def test_who_is_ahead() -> None:
-    floor = Floor(queue("help"))
+    rules = queue("help")
+    floor = Floor(rules)
     for number in range(3):
         floor.call(number, f"c{number}", "help")
-    calls = list(floor.pool.calls.values())
-    assert [ahead_of(call, calls) for call in calls] == [0, 1, 2]
+    calls = floor.pool.waiting_in("help")
+    assert [ahead_of(call, calls, rules) for call in calls] == [0, 1, 2]
 
 
 def test_on_simulated_queues_it_has_no_bias_and_beats_the_last_callers_wait() -> None:

@@ -10,7 +10,7 @@ from common.hours import parse
 from common.testing import eventually
 from hypothesis import given
 from hypothesis import strategies as st
-from routing.domain import inputs
+from routing.domain import explanation, inputs
 from routing.domain.configuration import Closed, OverflowRule, QueueLength, ToMessage, ToQueue, Waited
 from routing.domain.overflows import circle
 
@@ -109,6 +109,26 @@ def test_an_operators_word_counts_for_calls_that_the_floor_dials_too() -> None:
     assert only(floor.call(NOON, "c2", "help", direction="outbound"), CallAbandoned).reason == "closed"
     floor.give(inputs.ConfigureQueue, NOON, queue=queue("help", hours=UNTIL_NOON, override="open", version=3))
     assert names(floor.call(NOON + 9, "c3", "help"))[-1] == "call.queued"
+
+
+def test_the_explanation_names_where_a_rule_leads() -> None:
+    rules = queue(
+        "help", overflows=(OverflowRule(Waited(60), ToQueue("late")), OverflowRule(Waited(90), ToMessage("m")))
+    )
+    floor = Floor(rules, queue("late"))
+    floor.call(0, "c1", "help")
+    standing = explanation.waiting(floor.pool.calls["c1"], rules, [], None, at(1))
+    assert standing is not None
+    assert (standing.overflow_at, standing.overflow_queue_id) == (at(60), "late")
+    said = queue("help", overflows=rules.overflows[1:])
+    floor = Floor(said)
+    floor.call(0, "c1", "help")
+    standing = explanation.waiting(floor.pool.calls["c1"], said, [], None, at(1))
+    assert any("overflows to a message" in one for one in explanation.words(floor.pool.calls["c1"], standing))
+    call = floor.pool.calls["c1"]
+    floor.tick(90)
+    over = floor.pool.changed_calls[call.id]
+    assert any("sent it to a message" in one for one in explanation.words(over, None))
 
 
 @given(st.dictionaries(st.integers(0, 5), st.lists(st.integers(0, 5), max_size=3), max_size=6), st.integers(0, 5))

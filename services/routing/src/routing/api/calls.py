@@ -42,6 +42,8 @@ from routing.domain import inputs
 from routing.domain.calls import Abandoned, Call, CallStateName, InFlow, Queued, Talking, WrappedUp, WrappingUp
 from routing.domain.estimates import ahead_of, learn
 from routing.store import reading as store
+from routing.store.configuration import queue as queue_row
+from routing.store.states import queue_of
 
 router = PlainRouter(tags=["calls"])
 reading = Router(tags=["calls"])
@@ -245,8 +247,9 @@ async def get_call(call_id: CallPath, session: Db, caller: Caller) -> OneCallVie
     """A call, also after its end. An agent sees only calls of their own."""
     pool_id, call = await call_seen_by(caller, call_id, session)
     position = estimate = None
-    if isinstance(call.state, Queued) and call.queue_id is not None:
-        ahead = ahead_of(call, await store.waiting_calls(session, pool_id, call.queue_id))
+    row = await queue_row(session, call.queue_id) if isinstance(call.state, Queued) else None
+    if row is not None:
+        ahead = ahead_of(call, await store.waiting_calls(session, pool_id, call.queue_id), queue_of(row))
         position = ahead + 1
         estimate = learn(await store.recent_calls(session, call.queue_id), call.queue_id).seconds(ahead)
     return OneCallView(**view_of(pool_id, call).model_dump(), position=position, estimated_wait_seconds=estimate)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from routing.domain.calls import Abandoned, Call, Offered, Queued
+from routing.domain.configuration import Queue
 
 MEMORY: float = 100
 """A departure counts 1/e when so many more have come after it."""
@@ -104,7 +105,10 @@ def _reached(call: Call) -> datetime | None:
     return call.assignments[-1].assigned_at if call.assignments else None
 
 
-def ahead_of(call: Call, waiting: Iterable[Call]) -> int:
+def ahead_of(call: Call, waiting: Iterable[Call], queue: Queue) -> int:
     """How many of the queue's waiting calls come before this one."""
-    own = (call.first_queued_at, call.id)
-    return sum((other.first_queued_at, other.id) < own for other in waiting)
+
+    def order(one: Call) -> tuple[float, str]:
+        return one.first_queued_at.timestamp() - one.priority * queue.ageing_seconds_per_priority, one.id
+
+    return sum(order(one) < order(call) for one in waiting)

@@ -12,6 +12,7 @@ from common.requirements import is_met, text_of
 from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.calls import Abandoned, Assignment, Call, InFlow, LeftInFlow, Offered, Queued
 from routing.domain.configuration import AgentProfile, Queue, ToQueue
+from routing.domain.estimates import ahead_of
 from routing.domain.overflows import ways_when_waited
 
 _ORDERS: Final = {
@@ -25,6 +26,7 @@ _ENDINGS: Final = {
     "wait_limit": "The longest wait of the queue or the call had passed",
     "no_agent": "No agent could be found",
     "closed": "The queue was closed",
+    "overflow": "A rule of the queue sent it to a message",
 }
 
 
@@ -65,14 +67,11 @@ def waiting(
         able = [agent for profile, agent in staff if is_met(rings[ring], profile.skills)]
         serving = [agent for agent in able if not isinstance(agent.state, LoggedOut)]
 
-    def order(one: Call) -> tuple[float, str]:
-        return one.first_queued_at.timestamp() - one.priority * queue.ageing_seconds_per_priority, one.id
-
     return Waiting(
         queue_id=queue.id,
         ring=ring,
         requirement=text_of(rings[ring]),
-        position=1 + sum(order(one) < order(call) for one in others),
+        position=1 + ahead_of(call, others, queue),
         waited_seconds=(now - call.queued_at).total_seconds(),
         agents_logged_in=None if serving is None else len(serving),
         agents_available=None if serving is None else sum(isinstance(one.state, Available) for one in serving),
