@@ -83,6 +83,19 @@ def test_who_may_serve_is_read_with_its_rings() -> None:
     assert [agent.id for agent in floor.agents_of(queue)] == ["berthe"]
 
 
+def test_weights_are_read_with_their_defaults_and_each_fault_at_its_place() -> None:
+    floor = parse(GOOD.replace("required_skills: [french]", "weights: {lost_call_cost: 3, calls_per_hour: 90}"))
+    assert floor.queue("orders").weights == {
+        "lost_call_cost": 3,
+        "calls_per_hour": 90,
+        "handling_seconds": 240,
+        "patience_seconds": 120,
+    }
+    assert floor.queue("late").weights is None
+    wrong = GOOD.replace("required_skills: [french]", "weights: {lost_call_cost: -3, patience_seconds: 0, lost: 1}")
+    assert len(wrong_of(wrong)) == 3
+
+
 def test_each_unknown_skill_of_a_requirement_is_named_at_its_column() -> None:
     text = GOOD.replace("required_skills: [french]", 'requirement: "greek or dutch"')
     line = line_of(text, "greek or dutch")

@@ -44,6 +44,7 @@ tenants:
         relaxations: [{after_seconds: 30, requirement: french}]
         agent_order: fastest
         sticky_seconds: 12
+        weights: {lost_call_cost: 3, calls_per_hour: 12.5}
       last: {pool: room}
     entry_points:
       boat-line:
@@ -210,6 +211,7 @@ async def test_an_export_applies_without_a_change(services: Services, client: Cl
     assert again.elsewhere == ()
     assert "overflow: {queue: late, after_seconds: 30}" in text
     assert "recording: with_consent" in text
+    assert "lost_call_cost: 3, calls_per_hour: 12.5" in text
     assert "night-desk: '+33199000199'" in text
 
 

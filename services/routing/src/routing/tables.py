@@ -92,6 +92,7 @@ class QueueRow(Base, table=True):
     override_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
     override_reason: str | None
     sticky_seconds: float = Field(sa_column=Column(Float, nullable=False, server_default="0"))
+    weights: dict[str, float] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
     version: int
     updated_at: datetime = _moment()
 

@@ -133,6 +133,8 @@ def _queue(queue: Mapping[str, Any]) -> dict[str, Any]:
             fields["overflow"] = _Flow(queue=value["queue_id"], after_seconds=after)
         elif name == "hours":
             fields["hours"] = _hours(value)
+        elif name == "weights":
+            fields[name] = _Flow({key: _number(number) for key, number in value.items()})
         elif name == "relaxations":
             fields[name] = [
                 _Flow(after_seconds=_number(one["after_seconds"]), requirement=one["requirement"]) for one in value

@@ -106,6 +106,8 @@ class Queue(Item):
     relaxations: tuple[Relaxation, ...] = ()
     agent_order: str = "longest_idle"
     sticky_seconds: float = 0
+    weights: Mapping[str, float] | None = None
+    """As the API takes them; None: none."""
 
     def requirements(self) -> list[Requirement]:
         """Who may serve at first, and who else later."""

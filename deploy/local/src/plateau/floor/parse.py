@@ -211,11 +211,29 @@ def _queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue:
         agent_order=fields.text("agent_order", "longest_idle", check=requirements.agent_order),
         overflows=read_overflows(fields),
         sticky_seconds=fields.number("sticky_seconds", 0, low=0, high=DAY_SECONDS),
+        weights=_weights(fields),
         place=fields.place,
         places=_renamed(fields.places, {"pool": "pool_id"}),
     )
     fields.done()
     return queue
+
+
+def _weights(queue: Fields) -> dict[str, float] | None:
+    node = queue.node_of("weights")
+    if node is None:
+        return None
+    fields = queue.document.fields(node, queue.path_of("weights"))
+    weights = {
+        "lost_call_cost": fields.number("lost_call_cost", 1, low=0, high=1e6),
+        "calls_per_hour": fields.number("calls_per_hour", 0, low=0, high=1e6),
+        "handling_seconds": fields.number("handling_seconds", 240, low=SHORTEST, high=DAY_SECONDS),
+        "patience_seconds": fields.number("patience_seconds", 120, low=SHORTEST, high=DAY_SECONDS),
+    }
+    for name, place in fields.places.items():
+        queue.places[f"weights.{name}"] = place
+    fields.done()
+    return weights
 
 
 def _directory(tenant: Fields) -> dict[str, str]:

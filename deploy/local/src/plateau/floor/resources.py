@@ -121,6 +121,7 @@ def queue_body(queue: Queue) -> dict[str, Any]:
         "agent_order": queue.agent_order,
         "overflows": [dict(rule) for rule in queue.overflows],
         "sticky_seconds": queue.sticky_seconds,
+        "weights": None if queue.weights is None else dict(queue.weights),
     }
 
 

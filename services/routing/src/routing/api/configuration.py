@@ -35,7 +35,7 @@ from routing.api.hours import HoursBody, hours_of
 from routing.api.overflows import Overflows, OverrideBody, OverrideView, rules_of
 from routing.api.state import Seconds, SlugPath, check_floor
 from routing.domain.agents import AfterCall, Busy, OnBreak, Ringing
-from routing.domain.configuration import AgentOrder, Overflow, RecordingRule, Relaxation
+from routing.domain.configuration import AgentOrder, Overflow, RecordingRule, Relaxation, Weights
 from routing.service import configuration as service
 from routing.store import configuration as store
 from routing.store.reading import agent_of
@@ -88,6 +88,21 @@ class RelaxationBody(Model):
     requirement: Requirement = Field(examples=["french"])
 
 
+class WeightsBody(Model):
+    """What the policy by declared weights goes by. As soon as one queue of a pool has weights, the pool follows that
+    policy: the calls whose loss costs most for an agent's time come first, and agents may be kept for them. Queues of
+    the pool without weights then count with these defaults."""
+
+    lost_call_cost: float = Field(1.0, ge=0, le=1e6, allow_inf_nan=False, examples=[3])
+    """Cost of a call that nobody answers, in any unit: the ratio between the pool's queues is what counts."""
+    calls_per_hour: float = Field(0.0, ge=0, le=1e6, allow_inf_nan=False, examples=[156])
+    """Expected; with 0 no agent is kept for the queue."""
+    handling_seconds: PositiveSeconds = 240.0
+    """Expected mean of conversation and wrap-up."""
+    patience_seconds: PositiveSeconds = 120.0
+    """Expected mean time after which a waiting caller hangs up."""
+
+
 class QueueBody(Model):
     """Who may serve is said either by `required_skills`, all of them at any level, or by `requirement`."""
 
@@ -119,6 +134,8 @@ class QueueBody(Model):
     """Where calls go that the queue cannot keep. `overflow` counts as one more rule, the last."""
     sticky_seconds: Seconds = 0.0
     """How long a call waits for its preferred agent alone, while they are logged in but not available."""
+    weights: WeightsBody | None = None
+    """Null: no weights. A pool of which no queue has any goes by priority, ageing and waiting time."""
 
 
 class QueueView(QueueBody):
@@ -219,11 +236,12 @@ async def put_queue(
 ) -> QueueView:
     """Create or replace a queue; it takes effect at once, for waiting calls too. Pool, tenant and channel stay."""
     wanted = service.QueueDeclaration(
-        **body.model_dump(exclude={"overflow", "hours", "overflows", "relaxations"}),
+        **body.model_dump(exclude={"overflow", "hours", "overflows", "relaxations", "weights"}),
         overflow=Overflow(body.overflow.queue_id, body.overflow.after_seconds) if body.overflow else None,
         hours=hours_of("hours", body.hours),
         relaxations=tuple(Relaxation(one.after_seconds, one.requirement) for one in body.relaxations),
         overflows=rules_of(body.overflows),
+        weights=Weights(**body.weights.model_dump()) if body.weights else None,
     )
     clock = request.app.state.runtime.clock
     row, created = await service.put_queue(session, queue_id, wanted, clock, _checker(request))

@@ -76,6 +76,20 @@ class OverflowRule(msgspec.Struct, frozen=True):
     to: ToQueue | ToMessage
 
 
+class Weights(msgspec.Struct, frozen=True, kw_only=True):
+    """What the policy by declared weights goes by. A pool follows that policy once one of its queues has weights; its
+    queues without any then count with these defaults."""
+
+    lost_call_cost: float = 1.0
+    """Cost of one call that nobody answers, in any unit: only the ratio between the queues of a pool counts."""
+    calls_per_hour: float = 0.0
+    """Expected; with 0 no agent is ever kept for the queue."""
+    handling_seconds: float = 240.0
+    """Expected mean of conversation and wrap-up."""
+    patience_seconds: float = 120.0
+    """Expected mean time after which a waiting caller hangs up."""
+
+
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
     """Rules of one queue. `version` grows with every change: an older one never replaces a newer one."""
 
@@ -109,6 +123,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     overflows: tuple[OverflowRule, ...] = ()
     override: Literal["open", "closed"] | None = None
     """Said by an operator, against the hours; closed: to calls that the floor dials, too."""
+    weights: Weights | None = None
 
     @property
     def rules(self) -> tuple[OverflowRule, ...]:

@@ -11,6 +11,8 @@ Rules of the match
   longest waiting.
 - A call with a preferred agent is first offered to them; if they are logged in but not available, it waits for them
   alone for the queue's sticky time, and an agent who comes free takes such a call before all others.
+- In a pool whose queues declare weights, queues are served by what a lost call costs instead, and an agent may be kept
+  for dearer calls: see `policy`.
 - A missed offer returns the call to its queue at its place. The agent who let it time out or declined it goes on a
   break.
 - A call still waiting when its wait limit comes is abandoned; an offer that rings at that moment may still be accepted.
@@ -62,6 +64,7 @@ def decide(pool: Pool, given: inputs.AnyInput, traceparent: str | None = None) -
     turn.fire_due(now)
     pool.now = now
     refused = _apply(turn, given)
+    turn.release_kept()
     turn.fire_due(now)
     return Decision(turn.facts, refused)
 

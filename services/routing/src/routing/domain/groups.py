@@ -13,7 +13,7 @@ from typing import TypeAlias
 from common.requirements import HIGHEST, Requirement, is_met, skills_of, text_of
 from sortedcontainers import SortedDict
 
-from routing.domain.agents import Agent, Available
+from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.configuration import AgentOrder
 from routing.domain.matching import Bins, numbers_in
 
@@ -37,12 +37,14 @@ class Rule:
 class Group:
     """Agents with the same skills at the same levels: the bin of those available, the bins of calls they may take."""
 
-    __slots__ = ("fitting", "levels", "number", "queue_ids")
+    __slots__ = ("fitting", "levels", "number", "on_duty", "queue_ids")
 
     def __init__(self, levels: Mapping[str, int], number: int) -> None:
         self.levels = levels
         self.number = number
         self.fitting = 0
+        self.on_duty = 0
+        """Agents who are logged in."""
         self.queue_ids: list[str] | None = None
         """Kept by the pool until `fitting` changes."""
 
@@ -111,7 +113,8 @@ class Groups:
     # available agents
 
     def add(self, agent: Agent, group: Group) -> None:
-        """Index the agent if they are available."""
+        """Count the agent if they are logged in; index them if they are available."""
+        group.on_duty += not isinstance(agent.state, LoggedOut)
         if isinstance(agent.state, Available):
             self._idle.add(group.number, _idle_key(agent, group, agent.state))
             if self._speed is not None:
@@ -119,6 +122,7 @@ class Groups:
 
     def remove(self, agent: Agent, group: Group) -> None:
         """Undo `add` of the same agent in the same state."""
+        group.on_duty -= not isinstance(agent.state, LoggedOut)
         if isinstance(agent.state, Available):
             self._idle.remove(group.number, _idle_key(agent, group, agent.state))
             if self._speed is not None:
@@ -136,9 +140,9 @@ class Groups:
                 if isinstance(agent.state, Available):
                     self._speed.add(number, _speed_key(agent, group, agent.state))
 
-    def best(self, rule: Rule, order: AgentOrder) -> str | None:
-        """The id of the first of the available agents who meet the rule."""
-        candidates = self._idle.filled & rule.groups
+    def best(self, rule: Rule, order: AgentOrder, only: int = -1) -> str | None:
+        """The id of the first of the available agents who meet the rule, of the groups whose bit is set in `only`."""
+        candidates = self._idle.filled & rule.groups & only
         if not candidates:
             return None
         bins = self._idle
@@ -157,6 +161,18 @@ class Groups:
     def available(self, rule: Rule) -> tuple[int, int]:
         """How many agents who meet the rule are available, in how many groups."""
         return self._idle.count(rule.groups), (self._idle.filled & rule.groups).bit_count()
+
+    def with_available(self, rule: Rule) -> list[int]:
+        """The numbers of the groups who meet the rule and have somebody available, the longest idle first."""
+        return sorted(numbers_in(self._idle.filled & rule.groups), key=self._idle.head)
+
+    def any_available(self) -> bool:
+        """Whether anybody at all is available."""
+        return bool(self._idle.filled)
+
+    def numbered(self) -> list[Group]:
+        """Every group by its number."""
+        return self._numbered
 
     def _at_best_level(self, candidates: int, rule: Rule) -> int:
         for level in range(HIGHEST, 0, -1):

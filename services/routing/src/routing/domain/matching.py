@@ -83,6 +83,11 @@ class Bins(Generic[Key]):
         """All keys of one bin in order."""
         return list(self._bins[number])
 
+    def head(self, number: int) -> Key:
+        """The first key of a bin that holds something."""
+        key: Key = self._bins[number][0]
+        return key
+
     def best(self, fitting: int) -> Key | None:
         """The first key over all bins whose bit is set in `fitting`; None if those are empty."""
         candidates = self.filled & fitting

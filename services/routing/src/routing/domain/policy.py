@@ -21,7 +21,8 @@ prices depend on each other and are found by damped iteration.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -37,6 +38,10 @@ _FLOW_ROUNDS = 120
 _FLOW_STEP = 0.3
 _EQUAL = 1 + 1e-6
 """Bids closer than this are equal: rounding must not rank queues that are the same."""
+
+
+Idle: TypeAlias = Sequence[int] | Mapping[int, int]
+"""By queue: how many idle agents may serve it."""
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +74,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         prices = self.prices[queue]
         return prices[idle - 1] if idle <= len(prices) else 0.0
 
-    def may_take(self, queue: int, serves: Sequence[int], idle: Sequence[int]) -> bool:
+    def may_take(self, queue: int, serves: Sequence[int], idle: Idle) -> bool:
         """Whether a call of `queue` may take an idle agent who `serves` these queues. `idle[q]`: idle agents who may
         serve q, this one included."""
         bid = self.bids[queue]
@@ -79,7 +84,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             if other != queue
         )
 
-    def next_queue(self, waiting: Sequence[int], serves: Sequence[int], idle: Sequence[int]) -> int | None:
+    def next_queue(self, waiting: Sequence[int], serves: Sequence[int], idle: Idle) -> int | None:
         """The queue whose first call an idle agent who `serves` these queues takes, or None: they stay idle.
 
         `waiting`: the queues of `serves` in which somebody waits, in the pool's order of their first calls.
@@ -91,7 +96,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
                 best = queue
         return best
 
-    def next_group(self, queue: int, groups: Sequence[Sequence[int]], idle: Sequence[int]) -> int | None:
+    def next_group(self, queue: int, groups: Sequence[Sequence[int]], idle: Idle) -> int | None:
         """Which of `groups` (the queues that each may serve; each has an idle agent; in the pool's order) gives an
         agent to a call of `queue`: its place in the list, or None: the call waits."""
         best: int | None = None

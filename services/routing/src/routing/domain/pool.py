@@ -20,6 +20,7 @@ from routing.domain.calls import Call, InFlow, Offered, Queued, WrappingUp
 from routing.domain.configuration import AgentProfile, Queue
 from routing.domain.groups import Group, Groups, Rule
 from routing.domain.matching import Bins, numbers_in
+from routing.domain.weighing import WeighedQueue, Weighing
 
 
 class Timer(IntEnum):
@@ -108,6 +109,9 @@ class Pool:
         self._waiting: Bins[WaitingKey] = Bins()
         self._alone: dict[str, list[WaitingKey]] = {}
         """Agent -> the calls that wait for them alone, in the order of service."""
+        self._weighing = Weighing(self._groups, self._waiting)
+        self._weighed: set[str] = set()
+        """The queues that have weights: if there are any, all are served by the policy by declared weights."""
         self._timers: list[tuple[datetime, Timer, str]] = []
 
     @classmethod
@@ -195,6 +199,8 @@ class Pool:
             self._lay_rings(slot, skills)
         if queue.agent_order == "fastest":
             self._groups.order_by_speed(self.agents)
+        (self._weighed.discard if queue.weights is None else self._weighed.add)(queue.id)
+        self._weigh(slot)
         for call in waiting:
             self._index_call(call)
         self.follow_hours(queue.id, self.now)
@@ -205,8 +211,13 @@ class Pool:
         if skills not in slot.rings:
             slot.rings[skills], slot.numbers[skills] = [], []
             self._lay_rings(slot, skills)
+            self._weigh(slot)
         rings = slot.rings[skills]
         return rings[min(number, len(rings) - 1)]
+
+    def _weigh(self, slot: _QueueSlot) -> None:
+        rings = [(ring.number, ring.rule) for rings in slot.rings.values() for ring in rings]
+        self._weighing.configure(WeighedQueue(slot.queue, rings))
 
     def _lay_rings(self, slot: _QueueSlot, skills: Skills) -> None:
         requirements, numbers = slot.queue.rings(skills), slot.numbers[skills]
@@ -247,15 +258,24 @@ class Pool:
     # the two sides of the match
 
     def best_agent(self, queue_id: str, ring: int, skills: Skills = ()) -> Agent | None:
-        """The first, in the queue's order of agents, of those available who may serve a call in this ring."""
+        """The first, in the queue's order of agents, of those available who may serve a call in this ring; by weights,
+        of the group that the others need least, or None, so that the call waits."""
         slot = self._queues[queue_id]
-        found = self._groups.best(self._ring(slot, ring, skills).rule, slot.queue.agent_order)
+        rule, only = self._ring(slot, ring, skills).rule, -1
+        if self._weighed:
+            group = self._weighing.next_group(queue_id, rule)
+            only = 0 if group is None else 1 << group
+        found = self._groups.best(rule, slot.queue.agent_order, only)
         return None if found is None else self.agents[found]
 
     def best_call(self, agent_id: str) -> Call | None:
-        """The first, by priority with ageing, of the calls that wait for the agent alone, then of all they may take."""
+        """The first, by priority with ageing, of the calls that wait for the agent alone, then of all they may take; by
+        weights, of the queue with the highest bid, or None, so that the agent is kept."""
         if alone := self._alone.get(agent_id):
             return self.calls[alone[0][-1]]
+        if self._weighed:
+            found = self._weighing.next_call(self._group_of[agent_id])
+            return None if found is None else self.calls[found]
         key = self._waiting.best(self._group_of[agent_id].fitting)
         return self.calls[key[-1]] if key else None
 
@@ -266,6 +286,11 @@ class Pool:
         rule, key = self._ring(slot, ring, call.skills).rule, slot.key(call)
         ahead = sum(self._waiting.rank(number, key) for number in slot.bins)
         return rule.text, *self._groups.available(rule), ahead
+
+    def releasable(self) -> Call | None:
+        """A waiting call for which no available agent needs to be kept any more. Only by weights is there ever one."""
+        found = self._weighing.releasable() if self._weighed else None
+        return None if found is None else self.calls[found]
 
     def waiting_in(self, queue_id: str) -> list[Call]:
         """The calls waiting in one queue, in the order of service."""

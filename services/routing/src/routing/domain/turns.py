@@ -101,6 +101,7 @@ class Turn:
                     self.finish(call, wrapping_up, None)
                 case _:
                     raise AssertionError(f"{timer!r} is due for a call that is {call.state_name}")
+            self.release_kept()
 
     # what happens to a call
 
@@ -338,6 +339,12 @@ class Turn:
         for call in self.pool.waiting_for(agent_id):
             if isinstance(call.state, Queued):
                 self._place(call, call.state)
+
+    def release_kept(self) -> None:
+        """After all that an input or a timer has done: agents who need not be kept any more take the calls that may
+        have them. Only by declared weights is anybody ever kept."""
+        while (call := self.pool.releasable()) is not None and isinstance(call.state, Queued):
+            self._place(call, call.state)
 
     def serve_queue(self, queue_id: str) -> None:
         """After new rules: as many of the queue's calls as available agents may take, each in its ring."""

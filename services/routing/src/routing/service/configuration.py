@@ -20,7 +20,7 @@ from common.hours import Hours
 from common.ids import FLOOR
 
 from routing.domain import inputs
-from routing.domain.configuration import AgentOrder, Overflow, OverflowRule, Relaxation, ToQueue
+from routing.domain.configuration import AgentOrder, Overflow, OverflowRule, Relaxation, ToQueue, Weights
 from routing.domain.declarations import check_requirements, check_skills, check_unmoved, skills_named
 from routing.domain.overflows import circle
 from routing.store import configuration as store
@@ -53,6 +53,7 @@ class QueueDeclaration:
     agent_order: AgentOrder
     overflows: tuple[OverflowRule, ...]
     sticky_seconds: float
+    weights: Weights | None
 
 
 async def put_tenant(
@@ -218,6 +219,7 @@ def _columns(wanted: QueueDeclaration) -> dict[str, Any]:
         "agent_order": wanted.agent_order,
         "overflows": msgspec.to_builtins(list(wanted.overflows)),
         "sticky_seconds": wanted.sticky_seconds,
+        "weights": None if wanted.weights is None else msgspec.to_builtins(wanted.weights),
     }
 
 

@@ -16,7 +16,7 @@ from common.ids import FLOOR
 
 from routing.domain.agents import Agent
 from routing.domain.calls import Call
-from routing.domain.configuration import AgentProfile, Overflow, OverflowRule, Queue, Relaxation
+from routing.domain.configuration import AgentProfile, Overflow, OverflowRule, Queue, Relaxation, Weights
 from routing.domain.pool import Pool
 
 _encode = msgspec.json.Encoder().encode
@@ -199,6 +199,7 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
         overflows=msgspec.convert(row["overflows"], tuple[OverflowRule, ...]),
         override=row["override"],
         sticky_seconds=row["sticky_seconds"],
+        weights=None if row["weights"] is None else msgspec.convert(row["weights"], Weights),
     )
 
 

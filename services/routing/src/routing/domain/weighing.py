@@ -1,0 +1,153 @@
+"""The policy by declared weights in a pool: its figures kept in step, its decisions put to queues, groups and calls.
+
+The policy is worked out anew, before the next decision, when a queue's rules change or when a group's agents on duty
+change by more than a little. It depends on nothing but the rules and the agents on duty as they are, so that a pool
+that was loaded decides as if it had never left memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from routing.domain.configuration import Queue, Weights
+from routing.domain.groups import Group, Groups, Rule
+from routing.domain.matching import Bins, numbers_in
+from routing.domain.policy import Demand, Policy, Staff, weigh
+
+_MOST_PAIRS = 20_000
+"""Pairs of a group and a queue that it serves. Beyond, the policy would take too long to work out: the queues are then
+served by cost and handling time alone, and no agent is kept."""
+
+
+class WeighedQueue(msgspec.Struct, frozen=True):
+    """A queue's rules, and the bin and rule of each of its rings."""
+
+    queue: Queue
+    rings: Sequence[tuple[int, Rule]]
+
+
+class Weighing:
+    """Who takes what, by the weights of a pool's queues."""
+
+    def __init__(self, groups: Groups, waiting: Bins[tuple[float, str]]) -> None:
+        self._groups = groups
+        self._waiting = waiting
+        self._by_id: dict[str, WeighedQueue] = {}
+        self._queues: list[WeighedQueue] = []
+        """By id; laid anew before the next decision when a queue has changed."""
+        self._number_of: dict[str, int] = {}
+        self._queue_of_bin: dict[int, int] = {}
+        self._weighed_on: list[int] = []
+        """Agents on duty by group, rounded, that the policy was worked out for."""
+        self._policy = Policy(bids=(), prices=())
+        self._serves: list[tuple[int, ...]] = []
+
+    def configure(self, queue: WeighedQueue) -> None:
+        """Take over a queue's rules."""
+        self._by_id[queue.queue.id] = queue
+        self._queues = []
+
+    def _lay(self) -> None:
+        self._queues = [self._by_id[queue_id] for queue_id in sorted(self._by_id)]
+        self._number_of = {one.queue.id: number for number, one in enumerate(self._queues)}
+        self._queue_of_bin = {place: number for number, one in enumerate(self._queues) for place, _ in one.rings}
+        self._weighed_on = []
+
+    def next_call(self, group: Group) -> str | None:
+        """The waiting call that an available agent of the group takes; None: they are kept, or nobody waits."""
+        bits = self._waiting.filled & group.fitting
+        if not bits:
+            return None
+        policy = self._current()
+        heads: dict[int, tuple[float, str]] = {}
+        for number in numbers_in(bits):
+            queue, head = self._queue_of_bin[number], self._waiting.head(number)
+            heads[queue] = min(head, heads.get(queue, head))
+        chosen = policy.next_queue(
+            sorted(heads, key=heads.__getitem__), self._serves[group.number], _Idle(self._groups, self._queues)
+        )
+        return None if chosen is None else heads[chosen][-1]
+
+    def next_group(self, queue_id: str, rule: Rule) -> int | None:
+        """The number of the group whose agent a call of the queue takes, of those who meet the rule; None: it waits."""
+        candidates = self._groups.with_available(rule)
+        if not candidates:
+            return None
+        policy = self._current()
+        serves = [self._serves[group] for group in candidates]
+        place = policy.next_group(self._number_of[queue_id], serves, _Idle(self._groups, self._queues))
+        return None if place is None else candidates[place]
+
+    def releasable(self) -> str | None:
+        """A waiting call that may take an available agent now, the highest bid first; None if there is none."""
+        if not self._groups.any_available():
+            return None
+        policy = self._current()
+        heads = []
+        for number in numbers_in(self._waiting.filled):
+            queue = self._queue_of_bin[number]
+            heads.append((-policy.bids[queue], self._waiting.head(number), number))
+        for _, head, number in sorted(heads):
+            weighed = self._queues[self._queue_of_bin[number]]
+            rule = next(rule for place, rule in weighed.rings if place == number)
+            if self.next_group(weighed.queue.id, rule) is not None:
+                return head[-1]
+        return None
+
+    def _current(self) -> Policy:
+        if not self._queues:
+            self._lay()
+        groups = self._groups.numbered()
+        on_duty = [rounded(group.on_duty) for group in groups]
+        if on_duty != self._weighed_on:
+            self._weighed_on = on_duty
+            homes = {one.rings[0][0]: number for number, one in enumerate(self._queues)}
+            self._serves = [
+                tuple(sorted(homes[place] for place in numbers_in(group.fitting) if place in homes)) for group in groups
+            ]
+            self._policy = self._work_out()
+        return self._policy
+
+    def _work_out(self) -> Policy:
+        weights = [one.queue.weights or Weights() for one in self._queues]
+        if sum(map(len, self._serves)) > _MOST_PAIRS:
+            bids = tuple(one.lost_call_cost / one.handling_seconds for one in weights)
+            return Policy(bids=bids, prices=((),) * len(bids))
+        together: dict[tuple[int, ...], int] = {}
+        for serves, agents in zip(self._serves, self._weighed_on, strict=True):
+            if serves and agents:
+                together[serves] = together.get(serves, 0) + agents
+        return weigh(
+            [
+                Demand(
+                    lost_call_cost=one.lost_call_cost,
+                    calls_per_second=one.calls_per_hour / 3600,
+                    handling_seconds=one.handling_seconds,
+                    patience_seconds=one.patience_seconds,
+                )
+                for one in weights
+            ],
+            [Staff(agents=together[serves], queues=serves) for serves in sorted(together)],
+        )
+
+
+class _Idle(dict[int, int]):
+    """Available agents by the queue that they may serve, counted when they are asked for."""
+
+    def __init__(self, groups: Groups, queues: Sequence[WeighedQueue]) -> None:
+        super().__init__()
+        self._groups = groups
+        self._queues = queues
+
+    def __missing__(self, queue: int) -> int:
+        count = self[queue] = self._groups.available(self._queues[queue].rings[0][1])[0]
+        return count
+
+
+def rounded(count: int) -> int:
+    """To three binary digits and a half: exact up to 15, then by 2, 4, 8 …: the coming and going of a few agents of
+    many is no reason to work the policy out anew."""
+    step = 1 << max(0, count.bit_length() - 4)
+    return count // step * step

@@ -1,0 +1,198 @@
+"""The policy by declared weights in a pool: agents are kept, released, and everything replays."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import msgspec
+import pytest
+from common.events import CallAssigned
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from routing.domain import inputs
+from routing.domain.agents import Available
+from routing.domain.calls import Queued
+from routing.domain.configuration import AgentProfile, Queue, Weights
+from routing.domain.decisions import decide
+from routing.domain.pool import Pool
+from routing.domain.weighing import rounded
+
+from .floors import START, Floor, names, only, profile, queue
+from .test_pool_properties import check_histories, reloaded
+
+
+def weights(cost: float, per_minute: float) -> Weights:
+    return Weights(lost_call_cost=cost, calls_per_hour=per_minute * 60)
+
+
+def n_design(cost_a: float, cost_b: float, agents: int = 10) -> Floor:
+    """Benchmark R1: agents with skill a, agents with a and b, all logged in."""
+    floor = Floor(
+        queue("a", "a", weights=weights(cost_a, 2.6)),
+        queue("b", "b", weights=weights(cost_b, 2.0)),
+        *(profile(f"a{number}", "a") for number in range(agents)),
+        *(profile(f"ab{number}", "a", "b") for number in range(agents)),
+    )
+    floor.log_in(0, *(f"a{number}" for number in range(agents)), *(f"ab{number}" for number in range(agents)))
+    return floor
+
+
+def occupy(floor: Floor, seconds: float, queue_id: str, count: int) -> list[str]:
+    """So many calls, each answered; returns the agents."""
+    agents = []
+    for number in range(count):
+        assigned = only(floor.call(seconds, f"{queue_id}-{seconds:g}-{number}", queue_id), CallAssigned)
+        floor.accept(seconds, assigned.call_id, assigned.agent_id)
+        agents.append(assigned.agent_id)
+    return agents
+
+
+def release(floor: Floor, seconds: float, agent_id: str) -> list[str]:
+    """The agent's call ends and is wrapped up; returns what happened then, in names."""
+    call_id = next(call.id for call in floor.pool.calls.values() if call.agent_id == agent_id)
+    floor.hang_up(seconds, call_id)
+    return names(floor.wrap_up(seconds, call_id, agent_id))
+
+
+def test_a_call_takes_the_agent_who_can_do_least_else() -> None:
+    floor = n_design(1, 1)
+    assert sorted(occupy(floor, 1, "a", 10)) == sorted(f"a{number}" for number in range(10))
+    assert occupy(floor, 2, "a", 1) == ["ab0"]
+
+
+def test_agents_are_kept_for_dearer_calls_and_taken_once_enough_are_idle() -> None:
+    """Given B three times as dear, all busy, two As waiting. When agents of both kinds become free. Then three are kept
+    for B, an A takes the fourth, and a B takes one at once."""
+    floor = n_design(1, 3)
+    occupy(floor, 1, "a", 10)
+    agents = occupy(floor, 2, "b", 10)
+    floor.call(3, "w1", "a")
+    floor.call(3, "w2", "a")
+    for number in range(3):
+        assert release(floor, 4 + number, agents[number]) == ["call.wrapped_up", "agent.state_changed:available"]
+    assert "call.assigned" in release(floor, 7, agents[3])
+    assert floor.pool.calls["w1"].agent_id is not None, "the longest waiting A took one"
+    assert floor.pool.calls["w2"].agent_id is None
+    assert only(floor.call(8, "b1", "b"), CallAssigned).agent_id in agents[:4]
+    assert "call.assigned" in release(floor, 9, "a0"), "who serves A alone is not kept"
+
+
+def test_turning_the_weights_round_turns_the_reservation_round() -> None:
+    """At 3 : 1 the last agent is kept for A; what B gets depends on the agents idle for A, whoever they are."""
+    floor = n_design(3, 1)
+    occupy(floor, 1, "a", 10)
+    occupy(floor, 2, "b", 9)
+    assert "call.assigned" not in names(floor.call(3, "w1", "b"))
+    released = release(floor, 5, "a3")
+    assert "call.assigned" in released, "an agent for A alone is idle: the flexible one is free for B"
+    assert floor.pool.calls["w1"].agent_id == "ab9"
+
+
+def test_without_weights_nobody_is_kept() -> None:
+    floor = Floor(queue("a", "a"), queue("b", "b"), profile("ann", "a", "b"))
+    floor.log_in(0, "ann")
+    assert "call.assigned" in names(floor.call(1, "c1", "a"))
+
+
+def test_new_weights_take_effect_at_once() -> None:
+    floor = n_design(1, 3)
+    occupy(floor, 1, "a", 10)
+    agents = occupy(floor, 2, "b", 10)
+    floor.call(3, "w1", "a")
+    assert "call.assigned" not in release(floor, 4, agents[0])
+    changed = queue("b", "b", weights=weights(0.1, 2.0), version=2)
+    assert "call.assigned" in names(floor.give(inputs.ConfigureQueue, 5, queue=changed))
+
+
+def test_a_log_out_that_lifts_a_reservation_is_acted_on_at_once() -> None:
+    """Given one flexible agent kept for B among ten. When so many agents leave that keeping them no longer pays, or
+    stay, then either way a call that comes later never overtakes the one that waits."""
+    floor = n_design(1, 3)
+    occupy(floor, 1, "a", 10)
+    agents = occupy(floor, 2, "b", 10)
+    floor.call(3, "w1", "a")
+    release(floor, 4, agents[0])
+    for number, agent_id in enumerate(agents[1:]):
+        release(floor, 5 + number, agent_id)
+        floor.log_out(5.5 + number, agent_id)
+        floor.call(5.7 + number, f"later-{number}", "a")
+        if floor.pool.calls["w1"].agent_id is None:
+            assert floor.pool.calls[f"later-{number}"].agent_id is None
+
+
+def test_the_coming_and_going_of_few_agents_of_many_does_not_rework_the_policy() -> None:
+    counts = [rounded(count) for count in range(2000)]
+    assert counts[:16] == list(range(16))
+    assert all(after >= before for before, after in pairwise(counts))
+    assert all(0.88 * count <= less <= count for count, less in enumerate(counts))
+
+
+skills = st.sets(st.sampled_from(["a", "b", "c"]), max_size=3)
+costs = st.sampled_from([None, 0.0, 1.0, 1.0, 5.0])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(skills, costs), min_size=3, max_size=3), st.lists(skills, min_size=4, max_size=6), st.integers()
+)
+def test_whatever_happens_the_highest_bid_is_served_and_all_replays(
+    rules: list[tuple[set[str], float | None]], held: list[set[str]], seed: int
+) -> None:
+    chance = random.Random(seed)
+    queues: list[Queue | AgentProfile] = [
+        queue(
+            f"q{number}",
+            *sorted(required),
+            priority=number,
+            max_wait_seconds=200.0,
+            weights=None if cost is None else weights(cost, chance.choice([0.0, 0.5, 2.0])),
+        )
+        for number, (required, cost) in enumerate(rules)
+    ]
+    floor = Floor(*queues, *(profile(f"p{number}", *sorted(own)) for number, own in enumerate(held)))
+    agents = [f"p{number}" for number in range(len(held))]
+    weighed = any(cost is not None for _, cost in rules)
+    for step in range(60):
+        seconds = step * 3.0
+        live = sorted(floor.pool.calls)
+        agent_id = chance.choice(agents)
+        match chance.randrange(8):
+            case 0 | 1 | 2:
+                floor.call(seconds, f"c{step}", f"q{chance.randrange(3)}")
+            case 3:
+                (floor.log_in if chance.random() < 0.8 else floor.log_out)(seconds, agent_id)
+            case 4 if live:
+                call = floor.pool.calls[chance.choice(live)]
+                floor.accept(seconds, call.id, call.agent_id or agent_id)
+            case 5 if live:
+                floor.hang_up(seconds, chance.choice(live))
+            case 6 if live:
+                call = floor.pool.calls[chance.choice(live)]
+                floor.wrap_up(seconds, call.id, call.agent_id or agent_id)
+            case _:
+                floor.set_state(seconds, agent_id, chance.choice(["available", "available", "break"]))
+        if step % 20 == 10:
+            floor.pool = reloaded(floor.pool)
+        waiting = {call.queue_id for call in floor.pool.calls.values() if isinstance(call.state, Queued)}
+        for agent in floor.pool.agents.values():
+            if isinstance(agent.state, Available) and not weighed:
+                assert waiting.isdisjoint(floor.pool.queue_ids_of(agent.id))
+            elif isinstance(agent.state, Available) and len(floor.pool.queue_ids_of(agent.id)) == 1:
+                assert waiting.isdisjoint(floor.pool.queue_ids_of(agent.id)), "with one queue to serve, nobody is kept"
+    for call_id in sorted(floor.pool.calls):
+        floor.hang_up(400, call_id)
+    floor.tick(2000)
+    assert floor.pool.calls == {}
+    check_histories(floor.events)
+    again = Pool("main", START)
+    assert [fact.event for one, trace in floor.given for fact in decide(again, one, trace).facts] == floor.events
+
+
+@pytest.mark.parametrize("version", ["old", "new"])
+def test_a_queue_saved_before_there_were_weights_still_loads(version: str) -> None:
+    saved = msgspec.to_builtins(queue("a", weights=weights(2, 1) if version == "new" else None))
+    if version == "old":
+        del saved["weights"]
+    loaded = msgspec.convert(saved, Queue)
+    assert (loaded.weights is None) == (version == "old")
