@@ -15,6 +15,10 @@ from plateau.servers import ServerFailed
 from plateau.stack import ServiceProcess
 
 
+GROUPS = {service: (service,) for service in SERVICES} | {"routing": ("routing", "routing-contacts")}
+"""The consumer groups of each service."""
+
+
 async def members(bootstrap_servers: str, group: str) -> set[str]:
     """Ids of a consumer group's members, dead ones too that the broker has not given up yet."""
     async with Kafka(bootstrap_servers).admin() as admin:
@@ -58,7 +62,7 @@ class Expirer:
         async with Kafka(self._bootstrap_servers).admin() as admin:
             while True:
                 await asyncio.sleep(0.5)
-                for group in SERVICES:
+                for group in (group for groups in GROUPS.values() for group in groups):
                     state, found = await _described(admin, group)
                     if state not in ("PreparingRebalance", "CompletingRebalance"):
                         since.pop(group, None)
@@ -80,7 +84,7 @@ class Keeper:
 
     def __init__(self, process: ServiceProcess, bootstrap_servers: str, *, expire: bool) -> None:
         self.process = process
-        self.group = process.service
+        self.groups = GROUPS[process.service]
         self.died: list[str] = []
         self.not_started: list[str] = []
         """Ends before it was ready: without its database or broker a service does not start, and is started again."""
@@ -114,8 +118,9 @@ class Keeper:
         if self._expire and self._killed:
             for pause in (0.0, 0.3, 0.4):
                 await asyncio.sleep(pause)
-                dead = await members(self._bootstrap_servers, self.group)
-                await remove_members(self._bootstrap_servers, self.group, dead)
+                for group in self.groups:
+                    dead = await members(self._bootstrap_servers, group)
+                    await remove_members(self._bootstrap_servers, group, dead)
 
     @property
     def kills(self) -> int:
@@ -138,8 +143,8 @@ class Keeper:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             async with Kafka(self._bootstrap_servers).admin() as admin:
-                group = await admin.describe_consumer_groups([self.group])
-            raise AssertionError(f"{self.process.service} is not ready: {group}\n{self.process.log_tail()}") from None
+                groups = await admin.describe_consumer_groups(list(self.groups))
+            raise AssertionError(f"{self.process.service} is not ready: {groups}\n{self.process.log_tail()}") from None
 
     def log(self) -> str:
         """What it has written since its first start."""
