@@ -14,7 +14,6 @@ from plateau.client import SERVICES
 from plateau.servers import ServerFailed
 from plateau.stack import ServiceProcess
 
-
 GROUPS = {service: (service,) for service in SERVICES} | {"routing": ("routing", "routing-contacts")}
 """The consumer groups of each service."""
 
