@@ -24,7 +24,7 @@ from typing import Any
 
 import httpx
 import uvloop
-from bench_routing import Load, listen, quantile
+from bench_routing import Load, environment, listen, quantile
 from brokers import broker
 from common.kafka import Kafka
 from common.migrations import provision, upgrade
@@ -69,23 +69,16 @@ async def configure(http: httpx.AsyncClient) -> None:
 async def measure(directory: Path, kafka: Kafka, url: str, kills: int, *, named: bool) -> list[float]:
     """Seconds of each kill."""
     state = State(directory)
-    issuer = state.issuer
-    environment = {
-        "DATABASE_URL": url,
-        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "JWKS_URL": issuer.jwks_url,
-        "JWT_ISSUER": issuer.issuer,
-        "JWT_AUDIENCE": issuer.audience,
-        "KAFKA_IDLE_PAUSE_MS": str(kafka.idle_pause_ms),
-    }
     stays, dies = (
-        ServiceProcess("routing", state, port, environment | ({"KAFKA_INSTANCE_ID": name} if named else {}))
+        ServiceProcess(
+            "routing", state, port, environment(state, kafka, url) | ({"KAFKA_INSTANCE_ID": name} if named else {})
+        )
         for name, port in (("routing-0", 8311), ("routing-1", 8312))
     )
     await stays.start()
     await dies.start()
     dice = random.Random(20261122)
-    headers = {"authorization": f"Bearer {issuer.mint('operator,service')}"}
+    headers = {"authorization": f"Bearer {state.issuer.mint('operator,service')}"}
     current: list[Load] = []
     ready = asyncio.Event()
     listening = asyncio.create_task(listen(kafka, current, ready))

@@ -173,6 +173,18 @@ async def measure(http: httpx.AsyncClient, current: list[Load], rate: int, secon
     return p50, p99
 
 
+def environment(state: State, kafka: Kafka, url: str) -> dict[str, str]:
+    """What a routing process has to know of its servers."""
+    return {
+        "DATABASE_URL": url,
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "JWKS_URL": state.issuer.jwks_url,
+        "JWT_ISSUER": state.issuer.issuer,
+        "JWT_AUDIENCE": state.issuer.audience,
+        "KAFKA_IDLE_PAUSE_MS": str(kafka.idle_pause_ms),
+    }
+
+
 async def main(directory: Path, seconds: float) -> None:
     state = State(directory)
     figures: dict[str, float] = {}
@@ -180,21 +192,12 @@ async def main(directory: Path, seconds: float) -> None:
         await kafka.create_topics()
         url = await asyncio.to_thread(provision, server.url, "routing", "secret")
         await asyncio.to_thread(upgrade, "routing", url)
-        issuer = state.issuer
-        environment = {
-            "DATABASE_URL": url,
-            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-            "JWKS_URL": issuer.jwks_url,
-            "JWT_ISSUER": issuer.issuer,
-            "JWT_AUDIENCE": issuer.audience,
-            "KAFKA_IDLE_PAUSE_MS": str(kafka.idle_pause_ms),
-        }
-        process = ServiceProcess("routing", state, 8301, environment)
+        process = ServiceProcess("routing", state, 8301, environment(state, kafka, url))
         await process.start()
         current: list[Load] = []
         ready = asyncio.Event()
         listening = asyncio.create_task(listen(kafka, current, ready))
-        headers = {"authorization": f"Bearer {issuer.mint('operator,service')}"}
+        headers = {"authorization": f"Bearer {state.issuer.mint('operator,service')}"}
         try:
             async with httpx.AsyncClient(base_url=process.url, headers=headers, timeout=30, trust_env=False) as http:
                 await configure(http)

@@ -200,6 +200,20 @@ async def about_call(
     return Accepted(command_id=sent)
 
 
+async def by_agent(
+    kind: type[Any],
+    call_id: str,
+    caller: Caller,
+    here: Here,
+    body: ByAgent | None,
+    key: str | None,
+    **fields: Any,
+) -> Accepted:
+    """As `about_call`, for what an agent does: the caller, or the one whom the body names."""
+    agent_id = acting_agent(caller, body.agent_id if body else None)
+    return await about_call(kind, call_id, caller, here, key, agent_id=agent_id, **fields)
+
+
 @router.post("/calls/{call_id}/hang-up", status_code=202, dependencies=[OrAgent])
 async def hang_up(
     call_id: CallPath, caller: Caller, here: Here, body: HangUpBody | None = None, key: IdempotencyKey = None
@@ -216,8 +230,7 @@ async def accept(
     call_id: CallPath, caller: Caller, here: Here, body: ByAgent | None = None, key: IdempotencyKey = None
 ) -> Accepted:
     """The agent takes the call that rings at them."""
-    agent_id = acting_agent(caller, body.agent_id if body else None)
-    return await about_call(inputs.Accept, call_id, caller, here, key, agent_id=agent_id)
+    return await by_agent(inputs.Accept, call_id, caller, here, body, key)
 
 
 @router.post("/calls/{call_id}/decline", status_code=202, dependencies=[OrAgent])
@@ -225,8 +238,7 @@ async def decline(
     call_id: CallPath, caller: Caller, here: Here, body: ByAgent | None = None, key: IdempotencyKey = None
 ) -> Accepted:
     """The agent does not take the call: it goes back to its place, the agent on a break."""
-    agent_id = acting_agent(caller, body.agent_id if body else None)
-    return await about_call(inputs.Decline, call_id, caller, here, key, agent_id=agent_id)
+    return await by_agent(inputs.Decline, call_id, caller, here, body, key)
 
 
 @router.post("/calls/{call_id}/wrap-up", status_code=202, dependencies=[OrAgent])
@@ -234,9 +246,9 @@ async def wrap_up(
     call_id: CallPath, caller: Caller, here: Here, body: WrapUpBody | None = None, key: IdempotencyKey = None
 ) -> Accepted:
     """The agent's work for the ended call is done."""
-    agent_id = acting_agent(caller, body.agent_id if body else None)
-    disposition = body.disposition if body else None
-    return await about_call(inputs.WrapUp, call_id, caller, here, key, agent_id=agent_id, disposition=disposition)
+    return await by_agent(
+        inputs.WrapUp, call_id, caller, here, body, key, disposition=body.disposition if body else None
+    )
 
 
 @reading.get(

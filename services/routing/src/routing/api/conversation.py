@@ -11,7 +11,7 @@ from common.ids import derived_id, new_id
 from fastapi import Depends
 from pydantic import Field
 
-from routing.api.calls import ByAgent, about_call
+from routing.api.calls import ByAgent, about_call, by_agent
 from routing.api.commands import Accepted
 from routing.api.state import CallPath, Here, IdempotencyKey, acting_agent, check_floor
 from routing.domain import inputs
@@ -52,8 +52,7 @@ async def hold(
     call_id: CallPath, caller: Caller, here: Here, body: ByAgent | None = None, key: IdempotencyKey = None
 ) -> Accepted:
     """Put the caller on hold."""
-    agent_id = acting_agent(caller, body.agent_id if body else None)
-    return await about_call(inputs.Hold, call_id, caller, here, key, agent_id=agent_id)
+    return await by_agent(inputs.Hold, call_id, caller, here, body, key)
 
 
 @router.post("/calls/{call_id}/resume", status_code=202, dependencies=[OrAgent])
@@ -61,8 +60,7 @@ async def resume(
     call_id: CallPath, caller: Caller, here: Here, body: ByAgent | None = None, key: IdempotencyKey = None
 ) -> Accepted:
     """Speak with the caller again."""
-    agent_id = acting_agent(caller, body.agent_id if body else None)
-    return await about_call(inputs.Resume, call_id, caller, here, key, agent_id=agent_id)
+    return await by_agent(inputs.Resume, call_id, caller, here, body, key)
 
 
 @router.post("/calls/{call_id}/recording", status_code=202, dependencies=[OrAgent])
@@ -71,9 +69,8 @@ async def record(
 ) -> Accepted:
     """Start (`on`), pause or stop (`off`) the recording. The command is refused when the queue's rule or the missing
     consent does not allow it: `GET /v1/commands/{command_id}`."""
-    agent_id = acting_agent(caller, body.agent_id)
-    return await about_call(
-        inputs.Record, call_id, caller, here, key, agent_id=agent_id, recording=body.recording, consent=body.consent
+    return await by_agent(
+        inputs.Record, call_id, caller, here, body, key, recording=body.recording, consent=body.consent
     )
 
 

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from common.auth import Role
 from common.errors import NotFound
-from common.hours import is_open
 from common.http import Db, Model, Router, require
 from fastapi import Request
 from pydantic import Field
@@ -42,11 +41,10 @@ async def get_live_queue(queue_id: SlugPath, session: Db, request: Request) -> L
     queue, now = queue_of(row), request.app.state.runtime.clock.now()
     waiting = await reading.waiting_calls(session, row["pool_id"], queue_id)
     estimator = learn(await reading.recent_calls(session, queue_id), queue_id)
-    by_hours = queue.hours is None or is_open(queue.hours, queue.time_zone, now)
     return LiveQueueView(
         queue_id=queue_id,
         at=now,
-        is_open=by_hours if queue.override is None else queue.override == "open",
+        is_open=queue.is_open_at(now),
         waiting=len(waiting),
         longest_waiting_since=min((call.first_queued_at for call in waiting), default=None),
         estimated_wait_seconds=estimator.seconds(len(waiting)),

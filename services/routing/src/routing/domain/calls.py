@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from common.events.routing import AbandonReason, Channel, Direction, Recording
 
-from routing.domain.configuration import AgentOrder
+from routing.domain.configuration import AgentOrder, Queue
 from routing.domain.flows import Collecting, Flow, FlowState
 from routing.domain.flows import Recording as FlowRecording
 
@@ -224,3 +224,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_over(self) -> bool:
         return self.over_at is not None
+
+
+def order_of_service(call: Call, queue: Queue) -> tuple[float, str]:
+    """The smaller is served first; the id is the tie-break. One step of priority is worth `ageing_seconds_per_priority`
+    of waiting. Both grow at the same pace for all, so that the order never changes with time."""
+    head_start = (queue.priority + call.priority) * queue.ageing_seconds_per_priority
+    return (call.first_queued_at.timestamp() - head_start, call.id)

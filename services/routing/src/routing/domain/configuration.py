@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 from common.events.routing import Channel
-from common.hours import Hours
+from common.hours import Hours, is_open
 from common.requirements import Requirement, all_of, any_of, parse, with_skills
 
 AgentOrder = Literal["longest_idle", "best_level", "least_flexible", "fastest"]
@@ -132,6 +132,12 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
             return self.overflows
         last = OverflowRule(Waited(self.overflow.after_seconds), ToQueue(self.overflow.queue_id))
         return (*self.overflows, last)
+
+    def is_open_at(self, at: datetime) -> bool:
+        """Whether it takes calls from outside: as an operator said, else by its hours."""
+        if self.override is not None:
+            return self.override == "open"
+        return self.hours is None or is_open(self.hours, self.time_zone, at)
 
     def rings(self, also: tuple[str, ...] = ()) -> list[Requirement]:
         """Who may serve, ring by ring: each is at least as wide as the one before. `also`: skills that a call itself

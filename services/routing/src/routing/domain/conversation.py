@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from routing.domain import inputs
 from routing.domain.calls import Call, Talking
-from routing.domain.turns import Fact, Turn
+from routing.domain.turns import Turn
 
 
 def begin(turn: Turn, call: Call) -> None:
@@ -24,9 +24,10 @@ def begin(turn: Turn, call: Call) -> None:
 
 def hold(turn: Turn, given: inputs.Hold) -> str | None:
     """Again is nothing."""
-    call, talking = _spoken(turn, given.call_id, given.agent_id)
-    if call is None or talking is None:
+    spoken = _spoken(turn, given)
+    if spoken is None:
         return "not_the_agents_call"
+    call, talking = spoken
     if talking.held_since is None:
         call = turn.put(call, replace(talking, held_since=turn.pool.now))
         turn.tell(CallHeld, call, agent_id=talking.agent_id)
@@ -35,9 +36,10 @@ def hold(turn: Turn, given: inputs.Hold) -> str | None:
 
 def resume(turn: Turn, given: inputs.Resume) -> str | None:
     """Again is nothing."""
-    call, talking = _spoken(turn, given.call_id, given.agent_id)
-    if call is None or talking is None:
+    spoken = _spoken(turn, given)
+    if spoken is None:
         return "not_the_agents_call"
+    call, talking = spoken
     if talking.held_since is not None:
         held = (turn.pool.now - talking.held_since).total_seconds()
         call = turn.put(call, replace(talking, held_since=None, held_seconds=talking.held_seconds + held))
@@ -47,9 +49,10 @@ def resume(turn: Turn, given: inputs.Resume) -> str | None:
 
 def record(turn: Turn, given: inputs.Record) -> str | None:
     """Start, pause or stop the recording, as the queue's rule allows. A consent once given holds for the call."""
-    call, talking = _spoken(turn, given.call_id, given.agent_id)
-    if call is None or talking is None:
+    spoken = _spoken(turn, given)
+    if spoken is None:
         return "not_the_agents_call"
+    call, talking = spoken
     talking = replace(talking, consent=talking.consent or given.consent)
     if given.recording == "on":
         rule = turn.queue_of(call).recording
@@ -83,9 +86,10 @@ def supervise(turn: Turn, given: inputs.Supervise) -> str | None:
 
 def transfer(turn: Turn, given: inputs.Transfer) -> str | None:
     """The conversation ends for the agent; the caller goes on as a new call, or at a number."""
-    call, talking = _spoken(turn, given.call_id, given.agent_id)
-    if call is None or talking is None:
+    spoken = _spoken(turn, given)
+    if spoken is None:
         return "not_the_agents_call"
+    call, talking = spoken
     turn.end(call, talking, to_call_id=given.to_call_id, to_number=given.to_number)
     if given.to_call_id is not None and given.to_queue_id is not None and given.to_pool_id is not None:
         offered = inputs.OfferCall(
@@ -100,12 +104,15 @@ def transfer(turn: Turn, given: inputs.Transfer) -> str | None:
             external_id=call.external_id,
             transferred_from=call.id,
         )
-        turn.facts.append(Fact(offered, call.traceparent))
+        turn.publish(offered, call.traceparent)
     return None
 
 
-def _spoken(turn: Turn, call_id: str, agent_id: str) -> tuple[Call | None, Talking | None]:
-    call = turn.pool.calls.get(call_id)
-    if call is None or not isinstance(call.state, Talking) or call.state.agent_id != agent_id:
-        return None, None
+def _spoken(
+    turn: Turn, given: inputs.Hold | inputs.Resume | inputs.Record | inputs.Transfer
+) -> tuple[Call, Talking] | None:
+    """The conversation that the input is about; None unless its agent is the one who acts."""
+    call = turn.pool.calls.get(given.call_id)
+    if call is None or not isinstance(call.state, Talking) or call.state.agent_id != given.agent_id:
+        return None
     return call, call.state

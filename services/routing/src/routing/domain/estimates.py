@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from routing.domain.calls import Abandoned, Call, Offered, Queued
+from routing.domain.calls import Abandoned, Call, Offered, Queued, order_of_service
 from routing.domain.configuration import Queue
 
 MEMORY: float = 100
@@ -107,8 +107,5 @@ def _reached(call: Call) -> datetime | None:
 
 def ahead_of(call: Call, waiting: Iterable[Call], queue: Queue) -> int:
     """How many of the queue's waiting calls come before this one."""
-
-    def order(one: Call) -> tuple[float, str]:
-        return one.first_queued_at.timestamp() - one.priority * queue.ageing_seconds_per_priority, one.id
-
-    return sum(order(one) < order(call) for one in waiting)
+    place = order_of_service(call, queue)
+    return sum(order_of_service(one, queue) < place for one in waiting)

@@ -13,10 +13,10 @@ from datetime import datetime
 from enum import IntEnum
 from typing import TypeAlias
 
-from common.hours import is_open, next_change
+from common.hours import next_change
 
 from routing.domain.agents import Agent, LoggedOut
-from routing.domain.calls import Call, InFlow, Offered, Queued, WrappingUp
+from routing.domain.calls import Call, InFlow, Offered, Queued, WrappingUp, order_of_service
 from routing.domain.configuration import AgentProfile, Queue
 from routing.domain.groups import Group, Groups, Rule
 from routing.domain.matching import Bins, numbers_in
@@ -70,17 +70,13 @@ class _QueueSlot:
 
     def follow_hours(self, at: datetime) -> None:
         """Whether it is open at that time by its hours, and until when."""
-        hours, zone, override = self.queue.hours, self.queue.time_zone, self.queue.override
-        if hours is None or override is not None:
-            self.is_open, self.changes_at = override != "closed", None
-        else:
-            self.is_open, self.changes_at = is_open(hours, zone, at), next_change(hours, zone, at)
+        hours, fixed = self.queue.hours, self.queue.override is not None
+        self.is_open = self.queue.is_open_at(at)
+        self.changes_at = None if hours is None or fixed else next_change(hours, self.queue.time_zone, at)
 
     def key(self, call: Call) -> WaitingKey:
-        """Order of service: one step of priority is worth `ageing_seconds_per_priority` of waiting. Both grow at the
-        same pace for all, so that the order never changes with time."""
-        head_start = (self.queue.priority + call.priority) * self.queue.ageing_seconds_per_priority
-        return (call.first_queued_at.timestamp() - head_start, call.id)
+        """Its place in the order of service."""
+        return order_of_service(call, self.queue)
 
     @property
     def bins(self) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, assert_never
 
@@ -336,9 +337,7 @@ class Turn:
 
     def release(self, agent_id: str) -> None:
         """Calls that wait for the agent alone are placed anew: perhaps there is nothing to wait for any more."""
-        for call in self.pool.waiting_for(agent_id):
-            if isinstance(call.state, Queued):
-                self._place(call, call.state)
+        self._place_anew(self.pool.waiting_for(agent_id))
 
     def release_kept(self) -> None:
         """After all that an input or a timer has done: agents who need not be kept any more take the calls that may
@@ -348,7 +347,10 @@ class Turn:
 
     def serve_queue(self, queue_id: str) -> None:
         """After new rules: as many of the queue's calls as available agents may take, each in its ring."""
-        for call in self.pool.waiting_in(queue_id):
+        self._place_anew(self.pool.waiting_in(queue_id))
+
+    def _place_anew(self, calls: Iterable[Call]) -> None:
+        for call in calls:
             if isinstance(call.state, Queued):
                 self._place(call, call.state)
 
@@ -442,7 +444,7 @@ class Turn:
             "external_id": call.external_id,
         }
         fields.update(more)
-        self.facts.append(Fact(kind(**fields), call.traceparent))
+        self.publish(kind(**fields), call.traceparent)
 
     def tell_agent(self, kind: type[AgentEvent], agent: Agent, traceparent: str | None, **more: Any) -> None:
         """Add an event of the agent as they are now."""
@@ -455,7 +457,7 @@ class Turn:
             occurred_at=self.pool.now,
             **more,
         )
-        self.facts.append(Fact(event, traceparent))
+        self.publish(event, traceparent)
 
 
 def _seconds(start: datetime, end: datetime) -> float:

@@ -55,12 +55,11 @@ async def settle(session: Session, pools: MutableMapping[str, Pool], deliveries:
 async def _learn(session: Session, pool: Pool, given: inputs.AnyInput) -> None:
     """Read rules that the input needs and that are declared, but whose own input has not come by yet."""
     match given:
-        case inputs.OfferCall(queue_id=queue_id) if pool.queue(queue_id) is None:
-            for queue in await states.queues_of(session, pool.id):
-                pool.configure_queue(queue)
-        case inputs.ArriveCall(flow=flow) if any(pool.queue(queue_id) is None for queue_id in queue_ids_of(flow)):
-            for queue in await states.queues_of(session, pool.id):
-                pool.configure_queue(queue)
+        case inputs.OfferCall() | inputs.ArriveCall():
+            needed = [given.queue_id] if isinstance(given, inputs.OfferCall) else queue_ids_of(given.flow)
+            if any(pool.queue(queue_id) is None for queue_id in needed):
+                for queue in await states.queues_of(session, pool.id):
+                    pool.configure_queue(queue)
         case inputs.LogIn(agent_id=agent_id) if agent_id not in pool.agents:
             profile = await states.profile_of(session, pool.id, agent_id)
             if profile is not None:
