@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from common.requirements import skills_of, text_of
 
 from plateau.floor.document import Place, Wrong, suggestion
+from plateau.floor.draft import Draft
 from plateau.floor.entry_points import wrong_entry_points
 from plateau.floor.leads import wrong_leads
 from plateau.floor.model import Agent, Queue, Tenant
-from plateau.floor.parse import Draft
 from plateau.floor.resources import overflow_targets
 
 

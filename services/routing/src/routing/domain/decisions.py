@@ -29,25 +29,19 @@ from __future__ import annotations
 from typing import assert_never
 
 import msgspec
-from common.events import AgentLoggedIn, CallAnswered, CallOffered
-from msgspec.structs import replace
+from common.events import CallAnswered, CallOffered
 
-from routing.domain import conversation, flow_calls, inputs
+from routing.domain import conversation, flow_calls, inputs, shifts
 from routing.domain.agents import (
-    AfterCall,
-    AgentState,
     Available,
     Busy,
-    LoggedOut,
     OnBreak,
-    Ringing,
     ThenAvailable,
-    ThenBreak,
-    ThenLogOut,
 )
 from routing.domain.calls import Abandoned, Call, InFlow, LeftInFlow, Offered, Queued, Talking, WrappedUp, WrappingUp
 from routing.domain.pool import Pool
-from routing.domain.turns import Fact, Turn
+from routing.domain.telling import Fact
+from routing.domain.turns import Turn
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -99,11 +93,11 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
         case inputs.Transfer():
             return conversation.transfer(turn, given)
         case inputs.LogIn():
-            return _log_in(turn, given)
+            return shifts.log_in(turn, given)
         case inputs.LogOut():
-            return _log_out(turn, given)
+            return shifts.log_out(turn, given)
         case inputs.SetState():
-            return _set_state(turn, given)
+            return shifts.set_state(turn, given)
         case inputs.ConfigureQueue(queue=queue):
             turn.pool.configure_queue(queue)
             turn.empty_if_closed(queue.id)
@@ -235,70 +229,3 @@ def _wrap_up(turn: Turn, given: inputs.WrapUp) -> str | None:
             return "still_talking"
         case _:
             return "not_the_agents_call"
-
-
-# inputs about an agent
-
-
-def _log_in(turn: Turn, given: inputs.LogIn) -> str | None:
-    agent = turn.pool.agents.get(given.agent_id)
-    if agent is None:
-        return "unknown_agent"
-    match agent.state:
-        case LoggedOut():
-            now = turn.pool.now
-            state: AgentState = Available(now) if given.state == "available" else OnBreak(now, None)
-            agent = replace(agent, sequence=agent.sequence + 1, state=state)
-            turn.pool.put_agent(agent)
-            turn.tell_agent(AgentLoggedIn, agent, turn.traceparent, state=agent.state_name)
-            if given.state == "available":
-                turn.serve(agent)
-        case Busy(then=ThenLogOut()) | AfterCall(then=ThenLogOut()):
-            turn.defer(agent, ThenAvailable() if given.state == "available" else ThenBreak(None))
-        case _:
-            pass
-    return None
-
-
-def _log_out(turn: Turn, given: inputs.LogOut) -> str | None:
-    agent = turn.pool.agents.get(given.agent_id)
-    if agent is None:
-        return "unknown_agent"
-    match agent.state:
-        case LoggedOut():
-            pass
-        case Available() | OnBreak():
-            turn.leave(agent, turn.traceparent)
-        case Ringing(call_id=call_id):
-            turn.let_go(call_id, LoggedOut(turn.pool.now))
-        case Busy() | AfterCall():
-            turn.defer(agent, ThenLogOut())
-        case _:
-            assert_never(agent.state)
-    return None
-
-
-def _set_state(turn: Turn, given: inputs.SetState) -> str | None:
-    agent = turn.pool.agents.get(given.agent_id)
-    if agent is None:
-        return "unknown_agent"
-    wants_break = given.state == "break"
-    match agent.state:
-        case LoggedOut():
-            return "logged_out"
-        case Available():
-            if wants_break:
-                turn.move(agent, OnBreak(turn.pool.now, given.reason), turn.traceparent)
-        case OnBreak(reason=reason):
-            if not wants_break:
-                turn.serve(turn.move(agent, Available(turn.pool.now), turn.traceparent))
-            elif reason != given.reason:
-                turn.move(agent, OnBreak(turn.pool.now, given.reason), turn.traceparent)
-        case Ringing(call_id=call_id):
-            if wants_break:
-                turn.let_go(call_id, OnBreak(turn.pool.now, given.reason))
-        case Busy() | AfterCall():
-            turn.defer(agent, ThenBreak(given.reason) if wants_break else ThenAvailable())
-        case _:
-            assert_never(agent.state)
-    return None

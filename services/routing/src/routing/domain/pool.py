@@ -6,36 +6,20 @@ agents and the timers in step, so that no caller can forget one of them.
 
 from __future__ import annotations
 
-import heapq
 from bisect import insort
 from collections.abc import Iterable
 from datetime import datetime
-from enum import IntEnum
 from typing import TypeAlias
 
 from common.hours import next_change
 
 from routing.domain.agents import Agent, LoggedOut
-from routing.domain.calls import Call, InFlow, Offered, Queued, WrappingUp, order_of_service
+from routing.domain.calls import Call, Queued, order_of_service
 from routing.domain.configuration import AgentProfile, Queue
 from routing.domain.groups import Group, Groups, Rule
 from routing.domain.matching import Bins, numbers_in
+from routing.domain.timers import Timer, Timers
 from routing.domain.weighing import WeighedQueue, Weighing
-
-
-class Timer(IntEnum):
-    """What is due, for a queue or a call. At one instant the lower comes first: queues have opened or closed before
-    anything is decided in them, and agents are freed before callers are given up."""
-
-    QUEUE_HOURS = 0
-    WRAP_UP_LIMIT = 1
-    OFFER_TIMEOUT = 2
-    WIDEN = 3
-    ALONE_LIMIT = 4
-    OVERFLOW = 5
-    WAIT_LIMIT = 6
-    FLOW = 7
-
 
 WaitingKey: TypeAlias = tuple[float, str]
 """Order of service, then id."""
@@ -108,7 +92,7 @@ class Pool:
         self._weighing = Weighing(self._groups, self._waiting)
         self._weighed: set[str] = set()
         """The queues that have weights: if there are any, all are served by the policy by declared weights."""
-        self._timers: list[tuple[datetime, Timer, str]] = []
+        self._timers = Timers()
 
     @classmethod
     def load(
@@ -235,7 +219,7 @@ class Pool:
         slot = self._queues[queue_id]
         slot.follow_hours(at)
         if slot.changes_at is not None:
-            heapq.heappush(self._timers, (slot.changes_at, Timer.QUEUE_HOURS, queue_id))
+            self._timers.set_hours(queue_id, slot.changes_at)
 
     def configure_agent(self, profile: AgentProfile) -> bool:
         """Take over new skills unless newer ones are known; an unknown agent starts logged out."""
@@ -319,32 +303,15 @@ class Pool:
     def put_call(self, call: Call) -> None:
         """The call, whose queue must be configured, has a new state; once over, it leaves the pool."""
         before = self.calls.get(call.id)
-        if before is not None and isinstance(before.state, Queued):
+        if before is not None:
             self._unindex_call(before)
         self.changed_calls[call.id] = call
         if call.is_over:
             self.calls.pop(call.id, None)
             return
         self.calls[call.id] = call
-        match call.state:
-            case InFlow(due_at=due_at) if due_at is not None:
-                heapq.heappush(self._timers, (due_at, Timer.FLOW, call.id))
-            case Queued(limit_at=limit_at, overflow_at=overflow_at, widens_at=widens_at, alone_until=alone_until):
-                self._index_call(call)
-                if alone_until is not None:
-                    heapq.heappush(self._timers, (alone_until, Timer.ALONE_LIMIT, call.id))
-                if widens_at is not None:
-                    heapq.heappush(self._timers, (widens_at, Timer.WIDEN, call.id))
-                if overflow_at is not None:
-                    heapq.heappush(self._timers, (overflow_at, Timer.OVERFLOW, call.id))
-                if limit_at is not None:
-                    heapq.heappush(self._timers, (limit_at, Timer.WAIT_LIMIT, call.id))
-            case Offered(expires_at=expires_at):
-                heapq.heappush(self._timers, (expires_at, Timer.OFFER_TIMEOUT, call.id))
-            case WrappingUp(limit_at=limit_at):
-                heapq.heappush(self._timers, (limit_at, Timer.WRAP_UP_LIMIT, call.id))
-            case _:
-                pass
+        self._index_call(call)
+        self._timers.set(call)
 
     def _index_call(self, call: Call) -> None:
         if isinstance(call.state, Queued):
@@ -369,38 +336,12 @@ class Pool:
 
     def next_due(self) -> datetime | None:
         """When the next timer fires; None if there is none."""
-        while self._timers and not self._holds(*self._timers[0]):
-            heapq.heappop(self._timers)
-        return self._timers[0][0] if self._timers else None
+        return self._timers.next_due(self.calls, self._changes_at)
 
     def take_due(self, now: datetime) -> tuple[datetime, Timer, str] | None:
         """The first timer due at or before `now`, taken off, with the id of its queue or call; None: there is none."""
         due = self.next_due()
-        if due is None or due > now:
-            return None
-        return heapq.heappop(self._timers)
+        return self._timers.take() if due is not None and due <= now else None
 
-    def _holds(self, due: datetime, timer: Timer, item_id: str) -> bool:
-        """Whether the timer still means something: the call has moved on from most of them."""
-        if timer is Timer.QUEUE_HOURS:
-            return self._queues[item_id].changes_at == due
-        call = self.calls.get(item_id)
-        if call is None:
-            return False
-        match timer, call.state:
-            case Timer.WRAP_UP_LIMIT, WrappingUp(limit_at=at):
-                return at == due
-            case Timer.OFFER_TIMEOUT, Offered(expires_at=at):
-                return at == due
-            case Timer.FLOW, InFlow(due_at=until):
-                return until == due
-            case Timer.WIDEN, Queued(widens_at=until):
-                return until == due
-            case Timer.ALONE_LIMIT, Queued(alone_until=until):
-                return until == due
-            case Timer.OVERFLOW, Queued(overflow_at=until):
-                return until == due
-            case Timer.WAIT_LIMIT, Queued(limit_at=until):
-                return until == due
-            case _:
-                return False
+    def _changes_at(self, queue_id: str) -> datetime | None:
+        return self._queues[queue_id].changes_at

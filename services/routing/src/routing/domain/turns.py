@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias, assert_never
+from typing import Literal, assert_never
 
-import msgspec
 from common.events import (
     AgentLoggedOut,
-    AgentStateChanged,
     CallAbandoned,
     CallAssigned,
     CallEnded,
-    CallEvent,
     CallOfferMissed,
     CallOverflowed,
     CallQueued,
     CallWrappedUp,
-    Event,
 )
-from common.events.routing import AbandonReason, AgentEvent
-from common.ids import FLOOR
+from common.events.routing import AbandonReason
 from msgspec.structs import replace
 
 from routing.domain import flow_calls
@@ -33,7 +28,6 @@ from routing.domain.agents import (
     LoggedOut,
     OnBreak,
     Ringing,
-    Then,
     ThenAvailable,
     ThenBreak,
     ThenLogOut,
@@ -43,7 +37,6 @@ from routing.domain.calls import (
     Abandoned,
     Assignment,
     Call,
-    CallState,
     InFlow,
     Offered,
     Queued,
@@ -53,26 +46,14 @@ from routing.domain.calls import (
 )
 from routing.domain.configuration import Queue, ToMessage, ToQueue
 from routing.domain.overflows import next_overflow, way_possible, ways_when_closed, ways_when_long, ways_when_waited
-from routing.domain.pool import Pool, Timer
+from routing.domain.telling import Telling, seconds
+from routing.domain.timers import Timer
 
-OnShift: TypeAlias = Available | OnBreak | Ringing | Busy | AfterCall
 Missed = Literal["timeout", "declined", "agent_gone"]
 
 
-class Fact(msgspec.Struct, frozen=True):
-    """An event to publish, and the trace that it belongs to: a call's events all carry the trace of its offer."""
-
-    event: Event
-    traceparent: str | None
-
-
-class Turn:
-    """One decision under way: the pool, and the facts so far."""
-
-    def __init__(self, pool: Pool, traceparent: str | None) -> None:
-        self.pool = pool
-        self.traceparent = traceparent
-        self.facts: list[Fact] = []
+class Turn(Telling):
+    """What may happen to calls and agents within one decision."""
 
     def fire_due(self, now: datetime) -> None:
         """Let every timer due until `now` happen, in order, each at its own time."""
@@ -184,7 +165,7 @@ class Turn:
             agents=agents,
             groups=groups,
             ahead=ahead,
-            waited_seconds=_seconds(call.queued_at, now),
+            waited_seconds=seconds(call.queued_at, now),
             preferred=agent.id == call.preferred_agent_id,
         )
         expires_at = now + timedelta(seconds=self.queue_of(call).offer_timeout_seconds)
@@ -253,20 +234,20 @@ class Turn:
         if target is None:
             raise AssertionError(f"call {call.id} cannot go to queue {to.queue_id}, which nobody knows")
         call = replace(call, sequence=call.sequence + 1)
-        waited = _seconds(call.queued_at, self.pool.now)
+        waited = seconds(call.queued_at, self.pool.now)
         self.tell(CallOverflowed, call, to_queue_id=target.id, wait_seconds=waited)
         self.enter(replace(call, left_queues=(*call.left_queues, call.queue_id)), target)
 
     def abandon(self, call: Call, reason: AbandonReason, message: str | None = None) -> None:
         """The call is over unanswered; its caller hears `message` if one is named."""
         now = self.pool.now
-        total = _seconds(call.first_queued_at, now)
+        total = seconds(call.first_queued_at, now)
         call = self.put(call, Abandoned(now, reason))
         self.tell(
             CallAbandoned,
             call,
             abandoned_at=now,
-            wait_seconds=_seconds(call.queued_at, now),
+            wait_seconds=seconds(call.queued_at, now),
             total_wait_seconds=total,
             short=reason not in ("closed", "overflow") and total < self.queue_of(call).short_abandon_seconds,
             reason=reason,
@@ -277,7 +258,7 @@ class Turn:
         """The conversation is over; a caller who is handed on goes to `to_call_id` or `to_number`."""
         now = self.pool.now
         limit_at = now + timedelta(seconds=self.queue_of(call).wrap_up_seconds)
-        held = talking.held_seconds + (_seconds(talking.held_since, now) if talking.held_since else 0.0)
+        held = talking.held_seconds + (seconds(talking.held_since, now) if talking.held_since else 0.0)
         call = replace(call, transferred_to=to_call_id or to_number)
         call = self.put(call, WrappingUp(talking.agent_id, talking.answered_at, now, limit_at, held))
         self.tell(
@@ -286,8 +267,8 @@ class Turn:
             agent_id=talking.agent_id,
             answered_at=talking.answered_at,
             ended_at=now,
-            wait_seconds=_seconds(call.queued_at, talking.answered_at),
-            talk_seconds=_seconds(talking.answered_at, now),
+            wait_seconds=seconds(call.queued_at, talking.answered_at),
+            talk_seconds=seconds(talking.answered_at, now),
             held_seconds=held,
             transferred_to_call_id=to_call_id,
             transferred_to_number=to_number,
@@ -307,16 +288,16 @@ class Turn:
             answered_at=done.answered_at,
             ended_at=done.ended_at,
             wrapped_up_at=now,
-            wait_seconds=_seconds(call.queued_at, done.answered_at),
-            talk_seconds=_seconds(done.answered_at, done.ended_at),
-            wrap_up_seconds=_seconds(done.ended_at, now),
+            wait_seconds=seconds(call.queued_at, done.answered_at),
+            talk_seconds=seconds(done.answered_at, done.ended_at),
+            wrap_up_seconds=seconds(done.ended_at, now),
             disposition=disposition,
         )
         agent = self.pool.agents[done.agent_id]
         if not isinstance(agent.state, AfterCall):
             raise AssertionError(f"agent {agent.id} wraps up but is {agent.state_name}")
         then = agent.state.then
-        agent = agent.learnt(_seconds(done.answered_at, now))
+        agent = agent.learnt(seconds(done.answered_at, now))
         match then:
             case ThenAvailable():
                 self.serve(self.move(agent, Available(now), call.traceparent))
@@ -358,28 +339,6 @@ class Turn:
         """The caller has gone while the call rang at the agent."""
         self.serve(self.move(self.pool.agents[agent_id], Available(self.pool.now), traceparent))
 
-    def move(
-        self, agent: Agent, state: Available | OnBreak | Ringing | Busy | AfterCall, traceparent: str | None
-    ) -> Agent:
-        """The agent changes state within their shift."""
-        before = agent
-        agent = replace(agent, sequence=agent.sequence + 1, state=state)
-        self.pool.put_agent(agent)
-        busy_with = state if isinstance(state, Ringing | Busy | AfterCall) else None
-        self.tell_agent(
-            AgentStateChanged,
-            agent,
-            traceparent,
-            state=agent.state_name,
-            previous_state=before.state_name,
-            since_previous=before.state.since,
-            seconds_in_previous=_seconds(before.state.since, self.pool.now),
-            reason=state.reason if isinstance(state, OnBreak) else None,
-            call_id=busy_with.call_id if busy_with else None,
-            call_tenant_id=busy_with.call_tenant_id if busy_with else None,
-        )
-        return agent
-
     def leave(self, agent: Agent, traceparent: str | None) -> None:
         """The agent's shift ends."""
         before = agent
@@ -391,74 +350,6 @@ class Turn:
             traceparent,
             previous_state=before.state_name,
             since_previous=before.state.since,
-            seconds_in_previous=_seconds(before.state.since, self.pool.now),
+            seconds_in_previous=seconds(before.state.since, self.pool.now),
         )
         self.release(agent.id)
-
-    def defer(self, agent: Agent, then: Then) -> None:
-        """Note what the agent wants after the call that they are in. No event: nothing has happened yet."""
-        if isinstance(agent.state, Busy | AfterCall) and agent.state.then != then:
-            self.pool.put_agent(replace(agent, state=replace(agent.state, then=then)))
-
-    # telling it
-
-    def queue_of(self, call: Call) -> Queue:
-        """The rules of the queue that the call is in."""
-        queue = self.pool.queue(call.queue_id)
-        if queue is None:
-            raise AssertionError(f"call {call.id} is in queue {call.queue_id}, which pool {self.pool.id} does not know")
-        return queue
-
-    def put(self, call: Call, state: CallState) -> Call:
-        """The call has a new state, with one event to come."""
-        call = replace(call, sequence=call.sequence + 1, state=state)
-        self.pool.put_call(call)
-        return call
-
-    def publish(self, event: Event, traceparent: str | None) -> None:
-        """Add an event as it is."""
-        self.facts.append(Fact(event, traceparent))
-
-    def tell(self, kind: type[CallEvent], call: Call, **more: Any) -> None:
-        """Add an event of the call as it is now."""
-        queue = self.queue_of(call)
-        fields: dict[str, Any] = {
-            "tenant_id": call.tenant_id,
-            "call_id": call.id,
-            "sequence": call.sequence,
-            "pool_id": self.pool.id,
-            "queue_id": call.queue_id,
-            "entry": call.entry,
-            "channel": call.channel,
-            "direction": call.direction,
-            "contact_phone": call.contact_phone,
-            "service_level_seconds": queue.service_level_seconds,
-            "short_abandon_seconds": queue.short_abandon_seconds,
-            "time_zone": queue.time_zone,
-            "occurred_at": self.pool.now,
-            "offered_at": call.offered_at,
-            "queued_at": call.queued_at if call.entry else None,
-            "campaign_id": call.campaign_id,
-            "lead_id": call.lead_id,
-            "attempt_id": call.attempt_id,
-            "external_id": call.external_id,
-        }
-        fields.update(more)
-        self.publish(kind(**fields), call.traceparent)
-
-    def tell_agent(self, kind: type[AgentEvent], agent: Agent, traceparent: str | None, **more: Any) -> None:
-        """Add an event of the agent as they are now."""
-        event = kind(
-            tenant_id=FLOOR,
-            agent_id=agent.id,
-            sequence=agent.sequence,
-            pool_id=self.pool.id,
-            queue_ids=self.pool.queue_ids_of(agent.id),
-            occurred_at=self.pool.now,
-            **more,
-        )
-        self.publish(event, traceparent)
-
-
-def _seconds(start: datetime, end: datetime) -> float:
-    return (end - start).total_seconds()

@@ -1,0 +1,84 @@
+"""Pools, agents and positions of a floor file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from plateau.floor.document import SLUG, Fields, Place, Wrong
+from plateau.floor.draft import ID_RULE, Draft
+from plateau.floor.model import Agent, Pool
+
+MOST_POSITIONS: Final = 20_000
+
+
+def read_pool(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path) -> None:
+    draft.new_id("pool", name, node, path)
+    fields = draft.document.fields(node, path)
+    skills = fields.texts("skills", ())
+    for skill, place in skills:
+        if not SLUG.fullmatch(skill):
+            draft.document.wrong.append(Wrong(place, fields.path_of("skills"), ID_RULE, skill))
+    pool = Pool(
+        id=name,
+        name=fields.text("name"),
+        skills=tuple(skill for skill, _ in skills),
+        place=fields.place,
+        places=fields.places,
+    )
+    draft.pools.append(pool)
+    for section, reader in (("agents", _agent), ("positions", _positions)):
+        inner = fields.node_of(section)
+        if inner is not None:
+            for item, item_path in draft.document.items(inner, fields.path_of(section)):
+                reader(draft, name, draft.document.fields(item, item_path))
+    fields.done()
+
+
+def _agent(draft: Draft, pool_id: str, fields: Fields) -> None:
+    name = fields.text("id")
+    draft.new_id("agent", name, fields.node_of("id") or fields.node, fields.path_of("id"))
+    shown = fields.text("name")
+    _add_agent(draft, pool_id, fields, name, shown, _levels(draft, fields))
+    fields.done()
+
+
+def _positions(draft: Draft, pool_id: str, fields: Fields) -> None:
+    """`{prefix: alma, count: 6, skills: …}`: alma-001 … alma-006. A larger count later keeps the first ones."""
+    prefix = fields.text("prefix")
+    count = fields.integer("count", low=0, high=MOST_POSITIONS)
+    skills = _levels(draft, fields)
+    fields.done()
+    for number in range(1, count + 1):
+        name = f"{prefix}-{number:03d}"
+        known = len(draft.document.wrong)
+        draft.new_id("agent", name, fields.node_of("prefix") or fields.node, fields.path_of("prefix"))
+        if len(draft.document.wrong) > known:
+            return
+        _add_agent(draft, pool_id, fields, name, f"{prefix.capitalize()} {number:03d}", skills)
+
+
+def _add_agent(
+    draft: Draft, pool_id: str, fields: Fields, name: str, shown: str, skills: dict[str, tuple[int, Place]]
+) -> None:
+    for skill, (_, place) in skills.items():
+        draft.skill_places["agent", name, skill] = place
+    levels = {skill: level for skill, (level, _) in skills.items()}
+    places = fields.places
+    draft.agents.append(Agent(id=name, name=shown, pool_id=pool_id, skills=levels, place=fields.place, places=places))
+
+
+def _levels(draft: Draft, fields: Fields) -> dict[str, tuple[int, Place]]:
+    """Skills with their level: a mapping {french: 8}, or a list, where each is at level 5."""
+    node = fields.node_of("skills")
+    if node is None:
+        return {}
+    if isinstance(node, yaml.SequenceNode):
+        return {skill: (5, place) for skill, place in fields.texts("skills", ())}
+    inner = draft.document.fields(node, fields.path_of("skills"))
+    return {
+        skill: (inner.integer(skill, low=1, high=10), draft.document.place(inner.key(skill)))
+        for skill, _, _ in inner.entries()
+    }

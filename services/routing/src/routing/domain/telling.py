@@ -1,0 +1,122 @@
+"""One decision under way: the pool that it changes, and the events that tell it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from common.events import AgentStateChanged, CallEvent, Event
+from common.events.routing import AgentEvent
+from common.ids import FLOOR
+from msgspec.structs import replace
+
+from routing.domain.agents import AfterCall, Agent, Available, Busy, OnBreak, Ringing, Then
+from routing.domain.calls import Call, CallState
+from routing.domain.configuration import Queue
+from routing.domain.pool import Pool
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """An event to publish, and the trace that it belongs to: a call's events all carry the trace of its offer."""
+
+    event: Event
+    traceparent: str | None
+
+
+class Telling:
+    """The pool, and the facts so far: who changes a call or an agent here says so."""
+
+    def __init__(self, pool: Pool, traceparent: str | None) -> None:
+        self.pool = pool
+        self.traceparent = traceparent
+        self.facts: list[Fact] = []
+
+    def move(
+        self, agent: Agent, state: Available | OnBreak | Ringing | Busy | AfterCall, traceparent: str | None
+    ) -> Agent:
+        """The agent changes state within their shift."""
+        before = agent
+        agent = replace(agent, sequence=agent.sequence + 1, state=state)
+        self.pool.put_agent(agent)
+        busy_with = state if isinstance(state, Ringing | Busy | AfterCall) else None
+        self.tell_agent(
+            AgentStateChanged,
+            agent,
+            traceparent,
+            state=agent.state_name,
+            previous_state=before.state_name,
+            since_previous=before.state.since,
+            seconds_in_previous=seconds(before.state.since, self.pool.now),
+            reason=state.reason if isinstance(state, OnBreak) else None,
+            call_id=busy_with.call_id if busy_with else None,
+            call_tenant_id=busy_with.call_tenant_id if busy_with else None,
+        )
+        return agent
+
+    def defer(self, agent: Agent, then: Then) -> None:
+        """Note what the agent wants after the call that they are in. No event: nothing has happened yet."""
+        if isinstance(agent.state, Busy | AfterCall) and agent.state.then != then:
+            self.pool.put_agent(replace(agent, state=replace(agent.state, then=then)))
+
+    def queue_of(self, call: Call) -> Queue:
+        """The rules of the queue that the call is in."""
+        queue = self.pool.queue(call.queue_id)
+        if queue is None:
+            raise AssertionError(f"call {call.id} is in queue {call.queue_id}, which pool {self.pool.id} does not know")
+        return queue
+
+    def put(self, call: Call, state: CallState) -> Call:
+        """The call has a new state, with one event to come."""
+        call = replace(call, sequence=call.sequence + 1, state=state)
+        self.pool.put_call(call)
+        return call
+
+    def publish(self, event: Event, traceparent: str | None) -> None:
+        """Add an event as it is."""
+        self.facts.append(Fact(event, traceparent))
+
+    def tell(self, kind: type[CallEvent], call: Call, **more: Any) -> None:
+        """Add an event of the call as it is now."""
+        queue = self.queue_of(call)
+        fields: dict[str, Any] = {
+            "tenant_id": call.tenant_id,
+            "call_id": call.id,
+            "sequence": call.sequence,
+            "pool_id": self.pool.id,
+            "queue_id": call.queue_id,
+            "entry": call.entry,
+            "channel": call.channel,
+            "direction": call.direction,
+            "contact_phone": call.contact_phone,
+            "service_level_seconds": queue.service_level_seconds,
+            "short_abandon_seconds": queue.short_abandon_seconds,
+            "time_zone": queue.time_zone,
+            "occurred_at": self.pool.now,
+            "offered_at": call.offered_at,
+            "queued_at": call.queued_at if call.entry else None,
+            "campaign_id": call.campaign_id,
+            "lead_id": call.lead_id,
+            "attempt_id": call.attempt_id,
+            "external_id": call.external_id,
+        }
+        fields.update(more)
+        self.publish(kind(**fields), call.traceparent)
+
+    def tell_agent(self, kind: type[AgentEvent], agent: Agent, traceparent: str | None, **more: Any) -> None:
+        """Add an event of the agent as they are now."""
+        event = kind(
+            tenant_id=FLOOR,
+            agent_id=agent.id,
+            sequence=agent.sequence,
+            pool_id=self.pool.id,
+            queue_ids=self.pool.queue_ids_of(agent.id),
+            occurred_at=self.pool.now,
+            **more,
+        )
+        self.publish(event, traceparent)
+
+
+def seconds(start: datetime, end: datetime) -> float:
+    """From `start` to `end`."""
+    return (end - start).total_seconds()
