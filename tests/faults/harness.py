@@ -238,12 +238,16 @@ class Floor:
             for service, keeper in self.keepers.items():
                 group.create_task(of(service, keeper))
 
-    async def busy(self, simulator: Simulator, *, answered: int, settled: int, timeout: float = 120) -> None:
+    async def busy(self, simulator: Simulator, *, answered: int, settled: int, timeout: float = 240) -> None:
         """Returns once this load has come to so many answered calls and settled matters."""
         counters = simulator.counters
-        async with asyncio.timeout(timeout):
-            while counters.answered < answered or counters.settled < settled:
-                await asyncio.sleep(0.1)
+        try:
+            async with asyncio.timeout(timeout):
+                while counters.answered < answered or counters.settled < settled:
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            standing = "\n".join([await keeper.standing() for keeper in self.keepers.values()])
+            raise AssertionError(f"after {timeout} s only {counters}\n{standing}") from None
 
     async def rest(self, timeout: float = 60) -> Outcome:
         """The outcome once everything has come through."""

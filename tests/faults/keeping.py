@@ -141,9 +141,15 @@ class Keeper:
                 while not (self.process.running and await self.process._answers()):
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            async with Kafka(self._bootstrap_servers).admin() as admin:
-                groups = await admin.describe_consumer_groups(list(self.groups))
-            raise AssertionError(f"{self.process.service} is not ready: {groups}\n{self.process.log_tail()}") from None
+            raise AssertionError(await self.standing()) from None
+
+    async def standing(self) -> str:
+        """What the process, its consumer groups and its log say: for the message of a test that waits in vain."""
+        async with Kafka(self._bootstrap_servers).admin() as admin:
+            groups = await admin.describe_consumer_groups(list(self.groups))
+        answers = self.process.running and await self.process._answers()
+        kept = f"killed {self.kills} times, failed {len(self.not_started)} starts, died {self.died}"
+        return f"{self.process.service} (answers: {answers}; {kept}): {groups}\n{self.process.log_tail()}"
 
     def log(self) -> str:
         """What it has written since its first start."""
