@@ -149,15 +149,7 @@ async def test_a_known_contact_is_raised_by_their_own_priority_too(routing: Rout
         },
     }
     await routing.put("entry-points/main-line", {**BODY, "flow": flow})
-    now = datetime.now(UTC)
-    known = ContactCreated(tenant_id="kettle", contact_id="a", phone="+33639980001", priority=4, occurred_at=now)
-    other = ContactCreated(tenant_id="other", contact_id="b", phone="+33639980002", priority=4, occurred_at=now)
-    async with routing.stack.kafka.producer() as producer:
-        for contact in (known, other):
-            headers, value = envelope.encode(
-                contact, event_id=new_id(), source="crm-bridge", time=now, traceparent=None
-            )
-            await producer.send_and_wait("contacts", value, key=contact.key.encode(), headers=headers)
+    await tell_contacts(routing)
 
     async def priority_of(phone: str) -> int:
         (call_id,) = await facts(routing, arrived(contact_phone=phone))
@@ -169,3 +161,42 @@ async def test_a_known_contact_is_raised_by_their_own_priority_too(routing: Rout
 
     await eventually(raised, timeout=20)
     assert await priority_of("+33639980002") == 0
+
+
+async def test_a_call_offered_to_its_queue_is_raised_by_its_callers_own_priority(routing: Routing) -> None:
+    """Given a contact of the tenant at priority 4, and one of another tenant; when each is offered to the queue, as a
+    call or a fact; then the first is ahead of all others, and `explain` says why."""
+    await routing.floor()
+    await tell_contacts(routing)
+
+    async def offered(phone: str | None) -> dict[str, Any]:
+        body = {"queue_id": "help", "contact_phone": phone}
+        return await routing.call_is((await routing.post("calls", body))["call_id"], "queued")
+
+    others = [await offered("+33639980002"), await offered(None)]
+
+    async def raised() -> bool:
+        return bool((await offered("+33639980001"))["priority"] == 4)
+
+    await eventually(raised, timeout=20)
+    (fact,) = await facts(routing, {"type": "offered", "queue_id": "help", "contact_phone": "+33639980001"})
+    assert (await routing.call_is(fact, "queued"))["priority"] == 4
+    assert [call["priority"] for call in others] == [0, 0]
+    assert (await routing.call_is(others[0]["call_id"], "queued"))["position"] >= 3
+    words = (await routing.operator.get(f"/v1/calls/{fact}/explain")).json()["words"]
+    assert words[0] == "Its caller is a contact of priority 4, which counts beside the queue's."
+    words = (await routing.operator.get(f"/v1/calls/{others[0]['call_id']}/explain")).json()["words"]
+    assert "contact" not in words[0]
+
+
+async def tell_contacts(routing: Routing) -> None:
+    """crm-bridge tells of a contact of the tenant at priority 4, and of one of another tenant."""
+    now = datetime.now(UTC)
+    known = ContactCreated(tenant_id="kettle", contact_id="a", phone="+33639980001", priority=4, occurred_at=now)
+    other = ContactCreated(tenant_id="other", contact_id="b", phone="+33639980002", priority=4, occurred_at=now)
+    async with routing.stack.kafka.producer() as producer:
+        for contact in (known, other):
+            headers, value = envelope.encode(
+                contact, event_id=new_id(), source="crm-bridge", time=now, traceparent=None
+            )
+            await producer.send_and_wait("contacts", value, key=contact.key.encode(), headers=headers)

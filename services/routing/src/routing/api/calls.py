@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -129,6 +130,7 @@ class CallView(Model):
     flow_step: str | None
     """Where its flow waits for digits or a message."""
     priority: int
+    """Steps beside its queue's: as its flow has found, or the contact's own for a call that had no flow."""
     skills: list[str]
     """Beside those of its queue, as its flow has found."""
 
@@ -149,8 +151,11 @@ def phone_of(contact_phone: str | None) -> str:
         raise Invalid(str(wrong), field="contact_phone") from None
 
 
-def offer_of(offer: CallOffer, call_id: str, home: QueueHome, now: datetime) -> inputs.OfferCall:
-    """The input for an offered call. Raises Invalid for a phone number or channel that does not fit."""
+def offer_of(
+    offer: CallOffer, call_id: str, home: QueueHome, now: datetime, priorities: Mapping[tuple[str, str], int]
+) -> inputs.OfferCall:
+    """The input for an offered call. `priorities`: of known contacts, by tenant and phone. Raises Invalid for a phone
+    number or channel that does not fit."""
     if offer.channel != home.channel:
         raise Invalid(f"queue {offer.queue_id} is for {home.channel}, not {offer.channel}", field="channel")
     phone = phone_of(offer.contact_phone)
@@ -169,15 +174,18 @@ def offer_of(offer: CallOffer, call_id: str, home: QueueHome, now: datetime) -> 
         lead_id=offer.lead_id,
         attempt_id=offer.attempt_id,
         preferred_agent_id=offer.preferred_agent_id,
+        contact_priority=priorities.get((home.tenant_id, phone)),
     )
 
 
 @router.post("/calls", status_code=202, dependencies=[Floor])
 async def offer_call(offer: CallOffer, caller: Caller, here: Here, key: IdempotencyKey = None) -> CallAccepted:
-    """Offer a call to a queue. The same Idempotency-Key gives the same call."""
+    """Offer a call to a queue. The same Idempotency-Key gives the same call. The priority of a caller who is a contact
+    of the tenant counts beside the queue's."""
     home = await here.directory.queue(offer.queue_id, caller)
     made = new_id() if key is None else derived_id("call", caller.tenant_id or "", caller.subject, key)
-    given = offer_of(offer, f"{made}.{offer.queue_id}", home, here.sender.clock.now())
+    priorities = await here.directory.contact_priorities([(home.tenant_id, phone_of(offer.contact_phone))])
+    given = offer_of(offer, f"{made}.{offer.queue_id}", home, here.sender.clock.now(), priorities)
     sent = derived_id("offer", given.call_id)
     await here.sender.send([(sent, given)])
     return CallAccepted(command_id=sent, call_id=given.call_id)

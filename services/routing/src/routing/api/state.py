@@ -98,7 +98,11 @@ class Directory:
         }
 
     async def contact_priorities(self, callers: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """Priority by (tenant, phone) of those callers who are contacts, as crm-bridge has told until now."""
+        """Priority by (tenant, phone) of those callers who are contacts, as crm-bridge has told until now. A withheld
+        number is nobody's."""
+        callers = [caller for caller in callers if caller[1]]
+        if not callers:
+            return {}
         async with self._database.transaction() as session:
             return await contacts.priorities(session, callers)
 

@@ -151,7 +151,7 @@ async def post_facts(body: Facts, caller: Caller, here: Here) -> FactsAccepted:
     agents = await here.directory.agents({fact.agent_id for fact in body.facts if isinstance(fact, AgentState)})
     arrived = {fact.number for fact in body.facts if isinstance(fact, Arrived)}
     entries = await here.directory.dialled(arrived) if arrived else {}
-    priorities = await _contact_priorities(body.facts, entries, here)
+    priorities = await _contact_priorities(body.facts, queues, entries, here)
     now = here.sender.clock.now()
     commands: list[tuple[UUID, inputs.Input]] = []
     wrong: list[dict[str, Any]] = []
@@ -169,15 +169,17 @@ async def post_facts(body: Facts, caller: Caller, here: Here) -> FactsAccepted:
 
 
 async def _contact_priorities(
-    facts: list[AnyFact], entries: dict[str, Entry], here: Here
+    facts: list[AnyFact], queues: dict[str, QueueHome], entries: dict[str, Entry], here: Here
 ) -> dict[tuple[str, str], int]:
-    """Of the callers of flows that ask for known contacts."""
+    """Of the callers who are offered to a queue, or come to a flow that asks for known contacts."""
     callers: list[tuple[str, str]] = []
     for fact in facts:
-        if isinstance(fact, Arrived) and fact.number in entries and asks_for_contacts(entries[fact.number].flow):
-            with suppress(Invalid):  # it is told with its place when the fact becomes a command
+        with suppress(Invalid):  # it is told with its place when the fact becomes a command
+            if isinstance(fact, Arrived) and fact.number in entries and asks_for_contacts(entries[fact.number].flow):
                 callers.append((entries[fact.number].home.tenant_id, phone_of(fact.contact_phone)))
-    return await here.directory.contact_priorities(callers) if callers else {}
+            elif isinstance(fact, Offered) and fact.queue_id in queues:
+                callers.append((queues[fact.queue_id].tenant_id, phone_of(fact.contact_phone)))
+    return await here.directory.contact_priorities(callers)
 
 
 def _queue_of(fact: AnyFact) -> str:
@@ -251,7 +253,7 @@ def _command(
         call_id = fact.call_id or f"{named('call')}.{queue_id}"
         if entry_queue(call_id) != queue_id:
             raise Invalid("the call's id does not end in its queue's", field="call_id")
-        return derived_id("offer", call_id), offer_of(fact, call_id, home, now)
+        return derived_id("offer", call_id), offer_of(fact, call_id, home, now, priorities)
     place: dict[str, Any] = {"tenant_id": home.tenant_id, "pool_id": home.pool_id, "occurred_at": now}
     match fact:
         case Digits(call_id=call_id, digits=digits):

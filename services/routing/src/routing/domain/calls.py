@@ -193,7 +193,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     contact_priority: int | None = None
     """Of the caller as a contact of the tenant, when the call arrived; None: nobody known."""
     priority: int = 0
-    """Steps beside its queue's, as its flow has found."""
+    """Steps beside its queue's: as its flow has found, or the contact's own if it was offered to its queue directly."""
     skills: tuple[str, ...] = ()
     """What it asks for beside its queue's skills: its language."""
 

@@ -148,6 +148,8 @@ def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:
         state=Queued(None, None),
         transferred_from=given.transferred_from,
         preferred_agent_id=given.preferred_agent_id,
+        contact_priority=given.contact_priority,
+        priority=given.contact_priority or 0,
     )
     turn.tell(CallOffered, call, transferred_from=given.transferred_from)
     turn.take_in(call, queue)

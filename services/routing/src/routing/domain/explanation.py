@@ -113,8 +113,10 @@ def words(call: Call, standing: Waiting | None) -> list[str]:
 
 
 def _flow(call: Call) -> Iterator[str]:
-    """How the call came by an entry point, and what its flow has found."""
+    """How the call came by an entry point, and what its flow has found; of a call without one, who calls."""
     if call.entry_point_id is None:
+        if call.priority:
+            yield f"Its caller is a contact of priority {call.priority}, which counts beside the queue's."
         return
     yield f"It came by {call.dialled}, entry point {call.entry_point_id}."
     if call.skills:

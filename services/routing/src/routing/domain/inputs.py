@@ -33,7 +33,9 @@ class Input(Event, frozen=True, kw_only=True):
 
 class OfferCall(Input, frozen=True, kw_only=True):
     """A call for a queue. `max_wait_seconds` (outbound: 2) is the longest that it waits for an agent to be found;
-    `preferred_agent_id` is who should take it if they may and can, such as the one the caller spoke with last."""
+    `preferred_agent_id` is who should take it if they may and can, such as the one the caller spoke with last;
+    `contact_priority` is the caller's own as a contact of the tenant (None: nobody known), which counts beside the
+    queue's."""
 
     TYPE: ClassVar[str] = "routing.offer_call.v1"
 
@@ -49,6 +51,7 @@ class OfferCall(Input, frozen=True, kw_only=True):
     attempt_id: str | None = None
     transferred_from: str | None = None
     preferred_agent_id: str | None = None
+    contact_priority: int | None = None
 
 
 class ArriveCall(Input, frozen=True, kw_only=True):
