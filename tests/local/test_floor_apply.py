@@ -44,6 +44,7 @@ tenants:
         relaxations: [{after_seconds: 30, requirement: french}]
         agent_order: fastest
         sticky_seconds: 12
+        missed_offers_before_break: 2
         weights: {lost_call_cost: 3, calls_per_hour: 12.5}
       last: {pool: room}
     entry_points:

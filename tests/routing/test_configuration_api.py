@@ -27,6 +27,7 @@ async def test_saying_the_same_again_changes_nothing(routing: Routing) -> None:
                 "relaxations": [{"after_seconds": 30, "requirement": "french"}],
                 "agent_order": "fastest",
                 "sticky_seconds": 10,
+                "missed_offers_before_break": 3,
                 "weights": {
                     "lost_call_cost": 3.0,
                     "calls_per_hour": 120.0,

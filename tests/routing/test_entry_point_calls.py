@@ -65,8 +65,19 @@ async def test_a_caller_hangs_up_in_the_flow_and_another_leaves_a_message(routin
     assert again == [gone]
     await facts(routing, {"type": "hung_up", "call_id": gone})
     assert (await routing.call_is(gone, "left_in_flow"))["queue_id"] is None
-    for digits in ("1", "2"):
-        await facts(routing, {"type": "digits", "call_id": stays, "digits": digits})
+    async with stream(routing.operator, "/v1/telephony/stream") as told:
+        snapshot = {call["call_id"]: call for call in (await anext(told))[1]["calls"]}
+        awaited = snapshot[stays]["awaits"]
+        assert (awaited["action"], awaited["prompt"], awaited["longest"]) == ("collect", "which-language", 1)
+        assert awaited["due_at"] is not None
+        await facts(routing, {"type": "digits", "call_id": stays, "digits": "1"})
+        await anext(told)
+        await facts(routing, {"type": "digits", "call_id": stays, "digits": "2"})
+        assert (await anext(told))[0] == "record_message"
+    async with stream(routing.operator, "/v1/telephony/stream") as told:
+        (view,) = (await anext(told))[1]["calls"]
+        assert view["awaits"]["action"] == "record_message"
+        assert view["awaits"]["seconds"] > 0
     await facts(
         routing,
         {"type": "hung_up", "call_id": stays},

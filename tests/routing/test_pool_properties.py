@@ -82,6 +82,7 @@ def queues(draw: st.DrawFn, queue_id: str, version: int = 1) -> Queue:
         *(sorted(draw(skills)) if requirement is None else ()),
         requirement=requirement,
         relaxations=draw(relaxations()),
+        missed_offers_before_break=draw(st.sampled_from([1, 1, 2, 3])),
         sticky_seconds=draw(st.sampled_from([0.0, 10.0, 25.0])),
         agent_order=draw(st.sampled_from(["longest_idle", "best_level", "least_flexible", "fastest"])),
         priority=draw(st.integers(0, 9)),

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from common.tables import system_tables
-from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Float, ForeignKey, Index, MetaData, String, text
+from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Float, ForeignKey, Index, Integer, MetaData, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -93,6 +93,7 @@ class QueueRow(Base, table=True):
     override_reason: str | None
     sticky_seconds: float = Field(sa_column=Column(Float, nullable=False, server_default="0"))
     weights: dict[str, float] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    missed_offers_before_break: int = Field(sa_column=Column(Integer, nullable=False, server_default="1"))
     version: int
     updated_at: datetime = _moment()
 

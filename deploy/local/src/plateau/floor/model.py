@@ -108,6 +108,7 @@ class Queue(Item):
     sticky_seconds: float = 0
     weights: Mapping[str, float] | None = None
     """As the API takes them; None: none."""
+    missed_offers_before_break: int = 1
 
     def requirements(self) -> list[Requirement]:
         """Who may serve at first, and who else later."""

@@ -47,6 +47,7 @@ def read_queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue
         overflows=read_overflows(fields),
         sticky_seconds=fields.number("sticky_seconds", 0, low=0, high=DAY_SECONDS),
         weights=_weights(fields),
+        missed_offers_before_break=fields.integer("missed_offers_before_break", 1, low=1, high=20),
         place=fields.place,
         places=renamed(fields.places, {"pool": "pool_id"}),
     )

@@ -122,6 +122,7 @@ def queue_body(queue: Queue) -> dict[str, Any]:
         "overflows": [dict(rule) for rule in queue.overflows],
         "sticky_seconds": queue.sticky_seconds,
         "weights": None if queue.weights is None else dict(queue.weights),
+        "missed_offers_before_break": queue.missed_offers_before_break,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, assert_never
 
 from common.auth import Principal, Role
 from common.database import Session
@@ -42,6 +42,7 @@ from routing.api.state import (
 from routing.domain import inputs
 from routing.domain.calls import Abandoned, Call, CallStateName, InFlow, Queued, Talking, WrappedUp, WrappingUp
 from routing.domain.estimates import ahead_of, learn
+from routing.domain.flows import Collect, Record, awaited
 from routing.store import reading as store
 from routing.store.configuration import queue as queue_row
 from routing.store.states import queue_of
@@ -91,6 +92,19 @@ class WrapUpBody(ByAgent):
     disposition: Line | None = Field(None, examples=["sold"])
 
 
+class AwaitedView(Model):
+    """What a call in its flow waits for; as the command of the same name on the telephony stream."""
+
+    action: Literal["collect", "record_message"]
+    prompt: str
+    longest: int | None
+    """Digits; null for a message."""
+    seconds: float | None
+    """At most so long; null for digits."""
+    due_at: datetime | None
+    """Digits that come later are too late; null for a message."""
+
+
 class CallView(Model):
     """A call as it is now. Times that have not come are null."""
 
@@ -129,6 +143,8 @@ class CallView(Model):
     """At its entry point."""
     flow_step: str | None
     """Where its flow waits for digits or a message."""
+    awaits: AwaitedView | None
+    """What it waits for there."""
     priority: int
     """Steps beside its queue's: as its flow has found, or the contact's own for a call that had no flow."""
     skills: list[str]
@@ -300,6 +316,23 @@ async def list_calls(
     return page([view_of(pool_id, call) for pool_id, call in found], limit, lambda last: (last.call_id,))
 
 
+def _awaited(state: InFlow) -> AwaitedView | None:
+    asked = awaited(state.flow, state.at)
+    match asked:
+        case Collect():
+            return AwaitedView(
+                action="collect", prompt=asked.prompt, longest=asked.longest, seconds=None, due_at=asked.due_at
+            )
+        case Record():
+            return AwaitedView(
+                action="record_message", prompt=asked.prompt, longest=None, seconds=asked.max_seconds, due_at=None
+            )
+        case None:
+            return None
+        case _:
+            assert_never(asked)
+
+
 def view_of(pool_id: str, call: Call) -> CallView:
     """The call as the API shows it."""
     state = call.state
@@ -337,6 +370,7 @@ def view_of(pool_id: str, call: Call) -> CallView:
         dialled=call.dialled,
         arrived_at=call.arrived_at,
         flow_step=state.step if isinstance(state, InFlow) else None,
+        awaits=_awaited(state) if isinstance(state, InFlow) else None,
         priority=call.priority,
         skills=list(call.skills),
     )

@@ -136,6 +136,9 @@ class QueueBody(Model):
     """How long a call waits for its preferred agent alone, while they are logged in but not available."""
     weights: WeightsBody | None = None
     """Null: no weights. A pool of which no queue has any goes by priority, ageing and waiting time."""
+    missed_offers_before_break: int = Field(1, ge=1, le=20)
+    """At the so manieth offer in a row that an agent lets time out or declines, they go on a break; until then they stay
+    available, behind all others."""
 
 
 class QueueView(QueueBody):

@@ -272,7 +272,8 @@ def _command(
 
 @router.get("/telephony/stream", response_class=StreamingResponse, responses=STREAM)
 async def stream_commands(caller: Caller, here: Here, request: Request) -> StreamingResponse:
-    """What a PBX has to do: `snapshot` (every live call, as `GET /v1/calls/{id}`), then `ring`, `stop_ringing`,
+    """What a PBX has to do: `snapshot` (every live call, as `GET /v1/calls/{id}`; `awaits`: digits or a message that it
+    should be collecting), then `ring`, `stop_ringing`,
     `bridge`, `hold`, `resume`, `record` (`recording`: on, paused, off), `supervise` (`supervisor_id`; `mode`: listen,
     whisper, barge, off), `play` (`what`: queue, no_agent, the name of an announcement, such as closed, or prompt with
     the name of the `prompt`), `release` and `transfer` (instead of release: the caller goes on as `to_call_id` or to

@@ -1,7 +1,7 @@
 """An agent and their states.
 
-LoggedOut ⇄ Available ⇄ OnBreak        an offer missed by time-out or declined ends on a break, with that reason
-               │  ▲        ▲
+LoggedOut ⇄ Available ⇄ OnBreak        an offer missed by time-out or declined, the last one of as many in a row as its
+               │  ▲        ▲           queue bears, ends on a break, with that reason; one before it: available
                ▼  │        │
             Ringing ───────┤
                │           │
@@ -94,6 +94,9 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     state: AgentState
     handling_seconds: float | None = None
     """Mean of talk and wrap-up over their calls, the newest counting most; None before the first."""
+    missed_offers: int = 0
+    """In a row, in this shift: since the last one that they accepted, or the break that the last ones came to. With any,
+    they come behind all other available agents."""
 
     def learnt(self, seconds: float) -> Agent:
         """The agent with one more call handled: the exponential average with weight HANDLING_WEIGHT."""

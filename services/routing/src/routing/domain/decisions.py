@@ -14,7 +14,8 @@ Rules of the match
 - In a pool whose queues declare weights, queues are served by what a lost call costs instead, and an agent may be kept
   for dearer calls: see `policy`.
 - A missed offer returns the call to its queue at its place. The agent who let it time out or declined it goes on a
-  break.
+  break once they have missed as many in a row as the queue bears; until then they come behind all others available, so
+  that the call rings at them again at once only when nobody else can take it.
 - A call still waiting when its wait limit comes is abandoned; an offer that rings at that moment may still be accepted.
 - A call overflows by the first of its queue's rules that holds and can be followed: to another queue, with its waiting
   time counted and never back, or to a message that ends it.
@@ -30,12 +31,12 @@ from typing import assert_never
 
 import msgspec
 from common.events import CallAnswered, CallOffered
+from msgspec.structs import replace
 
 from routing.domain import conversation, flow_calls, inputs, shifts
 from routing.domain.agents import (
     Available,
     Busy,
-    OnBreak,
     ThenAvailable,
 )
 from routing.domain.calls import Abandoned, Call, InFlow, LeftInFlow, Offered, Queued, Talking, WrappedUp, WrappingUp
@@ -197,7 +198,7 @@ def _accept(turn: Turn, given: inputs.Accept) -> str | None:
                 wait_seconds=(now - call.queued_at).total_seconds(),
                 total_wait_seconds=(now - call.first_queued_at).total_seconds(),
             )
-            agent = turn.pool.agents[agent_id]
+            agent = replace(turn.pool.agents[agent_id], missed_offers=0)
             turn.move(agent, Busy(now, call.id, call.tenant_id, ThenAvailable()), call.traceparent)
             conversation.begin(turn, call)
             return None
@@ -213,7 +214,7 @@ def _decline(turn: Turn, given: inputs.Decline) -> str | None:
         return "no_live_call"
     match call.state:
         case Offered(agent_id=agent_id) as offered if agent_id == given.agent_id:
-            turn.miss(call, offered, "declined", OnBreak(turn.pool.now, "declined"))
+            turn.miss(call, offered, "declined")
             return None
         case _:
             return "not_offered_to_the_agent"

@@ -316,8 +316,7 @@ def _go(
                     name = step.otherwise
                     continue
                 due_at = now + timedelta(seconds=step.timeout_seconds)
-                longest = max(len(choice.digits) for choice in step.choices)
-                commands.append(Collect(name, step.prompt, longest, due_at))
+                commands.append(_collect(name, step, due_at))
                 counted = {**state.presented, name: presented + 1}
                 return replace(state, position=Collecting(name, due_at), presented=counted), commands
             case Hours():
@@ -337,6 +336,23 @@ def _go(
                 return replace(state, position=Recording(name, due_at)), commands
             case _:
                 assert_never(step)
+
+
+def _collect(name: str, step: Menu | Language, due_at: datetime) -> Collect:
+    return Collect(name, step.prompt, max(len(choice.digits) for choice in step.choices), due_at)
+
+
+def awaited(flow: Flow, state: FlowState) -> Collect | Record | None:
+    """The command whose outcome a call in its flow waits for."""
+    match state.position:
+        case Collecting(step=name, due_at=due_at):
+            step = flow.steps[name]
+            return _collect(name, step, due_at) if isinstance(step, Menu | Language) else None
+        case Recording(step=name):
+            step = flow.steps[name]
+            return Record(name, step.prompt, step.max_seconds) if isinstance(step, Voicemail) else None
+        case _:
+            return None
 
 
 def _raise(step: Priority, caller: Caller) -> int:

@@ -8,6 +8,7 @@ later of the two appears; a decision only combines bit sets.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import TypeAlias
 
 from common.requirements import HIGHEST, Requirement, is_met, skills_of, text_of
@@ -18,7 +19,7 @@ from routing.domain.configuration import AgentOrder
 from routing.domain.matching import Bins, numbers_in
 
 IdleKey: TypeAlias = tuple[float, int, float, str]
-"""What is ordered by, number of skills, idle since, id."""
+"""What is ordered by (inf: behind all others), number of skills, idle since, id."""
 
 
 class Rule:
@@ -63,6 +64,8 @@ class Groups:
         """(skill, level) -> the groups that have it at this level."""
         self._by_flexibility: SortedDict[int, int] = SortedDict()
         """Number of skills -> the groups that have so many."""
+        self._behind = 0
+        """Available agents who missed their last offer."""
 
     # requirements
 
@@ -116,6 +119,7 @@ class Groups:
         """Count the agent if they are logged in; index them if they are available."""
         group.on_duty += not isinstance(agent.state, LoggedOut)
         if isinstance(agent.state, Available):
+            self._behind += agent.missed_offers > 0
             self._idle.add(group.number, _idle_key(agent, group, agent.state))
             if self._speed is not None:
                 self._speed.add(group.number, _speed_key(agent, group, agent.state))
@@ -124,6 +128,7 @@ class Groups:
         """Undo `add` of the same agent in the same state."""
         group.on_duty -= not isinstance(agent.state, LoggedOut)
         if isinstance(agent.state, Available):
+            self._behind -= agent.missed_offers > 0
             self._idle.remove(group.number, _idle_key(agent, group, agent.state))
             if self._speed is not None:
                 self._speed.remove(group.number, _speed_key(agent, group, agent.state))
@@ -145,6 +150,8 @@ class Groups:
         candidates = self._idle.filled & rule.groups & only
         if not candidates:
             return None
+        if self._behind:
+            candidates = self._in_front(candidates) or candidates
         bins = self._idle
         match order:
             case "longest_idle":
@@ -174,6 +181,14 @@ class Groups:
         """Every group by its number."""
         return self._numbered
 
+    def _in_front(self, candidates: int) -> int:
+        """The groups with an available agent who did not miss their last offer."""
+        found = 0
+        for number in numbers_in(candidates):
+            if self._idle.head(number)[0] < inf:
+                found |= 1 << number
+        return found
+
     def _at_best_level(self, candidates: int, rule: Rule) -> int:
         for level in range(HIGHEST, 0, -1):
             found = 0
@@ -192,8 +207,9 @@ class Groups:
 
 def _idle_key(agent: Agent, group: Group, state: Available) -> IdleKey:
     since = state.since.timestamp()
-    return (since, len(group.levels), since, agent.id)
+    return (inf if agent.missed_offers else since, len(group.levels), since, agent.id)
 
 
 def _speed_key(agent: Agent, group: Group, state: Available) -> IdleKey:
-    return (agent.handling_seconds or 0.0, len(group.levels), state.since.timestamp(), agent.id)
+    speed = inf if agent.missed_offers else agent.handling_seconds or 0.0
+    return (speed, len(group.levels), state.since.timestamp(), agent.id)

@@ -31,7 +31,7 @@ def log_in(turn: Turn, given: inputs.LogIn) -> str | None:
         case LoggedOut():
             now = turn.pool.now
             state: AgentState = Available(now) if given.state == "available" else OnBreak(now, None)
-            agent = replace(agent, sequence=agent.sequence + 1, state=state)
+            agent = replace(agent, sequence=agent.sequence + 1, state=state, missed_offers=0)
             turn.pool.put_agent(agent)
             turn.tell_agent(AgentLoggedIn, agent, turn.traceparent, state=agent.state_name)
             if given.state == "available":

@@ -68,7 +68,7 @@ class Turn(Telling):
             call = self.pool.calls[item_id]
             match timer, call.state:
                 case Timer.OFFER_TIMEOUT, Offered() as offered:
-                    self.miss(call, offered, "timeout", OnBreak(self.pool.now, "missed_offer"))
+                    self.miss(call, offered, "timeout")
                 case Timer.WIDEN, Queued() as waiting:
                     self._place(call, waiting)
                 case Timer.ALONE_LIMIT, Queued() as waiting:
@@ -187,18 +187,32 @@ class Turn(Telling):
         )
         self.move(agent, Ringing(now, call.id, call.tenant_id), call.traceparent)
 
-    def miss(self, call: Call, offered: Offered, reason: Missed, then: OnBreak | LoggedOut) -> None:
-        """The offer is over without an answer: the agent goes where `then` says, the call back to its place."""
+    def miss(self, call: Call, offered: Offered, reason: Missed, then: OnBreak | LoggedOut | None = None) -> None:
+        """The offer is over without an answer: the call goes back to its place, the agent where `then` says, or as the
+        queue's number of missed offers says: on a break, or available, behind all others."""
         now = self.pool.now
         offered = replace(offered, waiting=replace(offered.waiting, alone_until=None))
         call = self.put(call, offered.waiting)
         self.tell(CallOfferMissed, call, agent_id=offered.agent_id, offer=call.offers, reason=reason)
         agent = self.pool.agents[offered.agent_id]
+        if then is None:
+            missed = agent.missed_offers + 1
+            if missed >= self.queue_of(call).missed_offers_before_break:
+                then, missed = OnBreak(now, "missed_offer" if reason == "timeout" else reason), 0
+            agent = replace(agent, missed_offers=missed)
+            self.pool.put_agent(agent)
         if isinstance(then, LoggedOut):
             self.leave(agent, call.traceparent)
-        else:
+        elif then is not None:
             self.move(agent, then, call.traceparent)
-        waiting = offered.waiting
+        self._miss_on(call, offered.waiting)
+        if then is None:
+            # Only now: whoever else can take the call has got it.
+            self.serve(self.move(agent, Available(now), call.traceparent))
+
+    def _miss_on(self, call: Call, waiting: Queued) -> None:
+        """The call goes on where it would be, had nobody been asked."""
+        now = self.pool.now
         if waiting.limit_at is not None and waiting.limit_at <= now:
             self.abandon(call, "wait_limit")
         elif waiting.overflow_at is not None and waiting.overflow_at <= now:

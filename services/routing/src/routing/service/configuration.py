@@ -54,6 +54,7 @@ class QueueDeclaration:
     overflows: tuple[OverflowRule, ...]
     sticky_seconds: float
     weights: Weights | None
+    missed_offers_before_break: int
 
 
 async def put_tenant(
@@ -220,6 +221,7 @@ def _columns(wanted: QueueDeclaration) -> dict[str, Any]:
         "overflows": msgspec.to_builtins(list(wanted.overflows)),
         "sticky_seconds": wanted.sticky_seconds,
         "weights": None if wanted.weights is None else msgspec.to_builtins(wanted.weights),
+        "missed_offers_before_break": wanted.missed_offers_before_break,
     }
 
 

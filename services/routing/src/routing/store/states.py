@@ -200,6 +200,7 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
         override=row["override"],
         sticky_seconds=row["sticky_seconds"],
         weights=None if row["weights"] is None else msgspec.convert(row["weights"], Weights),
+        missed_offers_before_break=row["missed_offers_before_break"],
     )
 
 
