@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
-from common.events import AgentStateChanged, CallAssigned
+from common.events import AgentStateChanged, CallAssigned, Event
 from hypothesis import given
 from hypothesis import strategies as st
 from routing.domain.agents import Available, OnBreak
@@ -11,7 +13,7 @@ from routing.domain.agents import Available, OnBreak
 from .floors import Floor, names, only, profile, queue
 
 
-def asked(events: list[object]) -> list[str]:
+def asked(events: Sequence[Event]) -> list[str]:
     """Who was offered the call, in order."""
     return [event.agent_id for event in events if isinstance(event, CallAssigned)]
 

@@ -137,7 +137,7 @@ class QueueBody(Model):
     weights: WeightsBody | None = None
     """Null: no weights. A pool of which no queue has any goes by priority, ageing and waiting time."""
     missed_offers_before_break: int = Field(1, ge=1, le=20)
-    """At the so manieth offer in a row that an agent lets time out or declines, they go on a break; until then they stay
+    """An agent who lets so many offers in a row time out, or declines them, goes on a break; until then they stay
     available, behind all others."""
 
 

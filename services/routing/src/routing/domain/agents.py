@@ -95,8 +95,8 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     handling_seconds: float | None = None
     """Mean of talk and wrap-up over their calls, the newest counting most; None before the first."""
     missed_offers: int = 0
-    """In a row, in this shift: since the last one that they accepted, or the break that the last ones came to. With any,
-    they come behind all other available agents."""
+    """In a row, in this shift: since the last one that they accepted, or the break that the last ones came to. With
+    any, they come behind all other available agents."""
 
     def learnt(self, seconds: float) -> Agent:
         """The agent with one more call handled: the exponential average with weight HANDLING_WEIGHT."""

@@ -125,7 +125,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     """Said by an operator, against the hours; closed: to calls that the floor dials, too."""
     weights: Weights | None = None
     missed_offers_before_break: int = 1
-    """At the so manieth offer in a row that an agent misses, the last one of this queue, they go on a break."""
+    """An agent who misses so many offers in a row, the last of them of this queue, goes on a break."""
 
     @property
     def rules(self) -> tuple[OverflowRule, ...]:
