@@ -45,8 +45,8 @@ bench: $(VENV)/installed ## the figures: exactly-once events/s, call to agent, m
 bench-routing: $(VENV)/installed ## routing against the exact optimum, and the engine at 15,000 agents
 	$(BIN)/python tests/bench/bench_optimality.py
 
-replay: $(VENV)/installed ## play a call-by-call file: FILE=calls.csv SPEED=120
-	@$(BIN)/plateau replay $(if $(FILE),"$(FILE)",$(error name a file: make replay FILE=calls.csv SPEED=120)) --speed $(or $(SPEED),120) $(if $(DATE),--date $(DATE))
+replay: $(VENV)/installed ## play a call-by-call file: FILE=calls.csv SPEED=120 POLICIES="privileged weights"
+	@$(BIN)/plateau replay $(if $(FILE),"$(FILE)",$(error name a file: make replay FILE=calls.csv SPEED=120)) --speed $(or $(SPEED),120) $(if $(DATE),--date $(DATE)) $(addprefix --policy ,$(POLICIES))
 
 migrate: $(VENV)/installed ## migrate one service's database: SERVICE=billing, with DATABASE_URL set
 	$(BIN)/python -m common.migrations upgrade $(or $(SERVICE),$(error name a service: make migrate SERVICE=billing))

@@ -12,6 +12,7 @@ import typer
 from common.errors import PlateauError
 from rich.console import Console
 
+from plateau.replay.policies import DEFAULT, POLICIES
 from plateau.replay.run import Options
 from plateau.replay.run import replay as play
 
@@ -30,6 +31,10 @@ def replay(
     time_zone: Annotated[str, typer.Option(help="Of the file's times.")] = "Asia/Jerusalem",
     seed: Annotated[str, typer.Option(help="The same seed draws the same patience.")] = "replay",
     directory: Annotated[Path, typer.Option("--state", help="Where the replay's own stack lives.")] = Path(".local"),
+    policies: Annotated[
+        list[str],
+        typer.Option("--policy", help=f"{', '.join(POLICIES)}; several are played in turn and compared."),
+    ] = [DEFAULT],  # noqa: B006 - Typer reads it, nobody changes it
     keep: Annotated[bool, typer.Option("--keep", help="Keep its data and logs.")] = False,
 ) -> None:
     """Play a real day again through the five services, and compare KPI with the event log and with the file.
@@ -41,13 +46,18 @@ def replay(
         ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError):
         raise typer.BadParameter(f"{time_zone!r} is no IANA time zone", param_hint="--time-zone") from None
+    if unknown := [name for name in policies if name not in POLICIES]:
+        known = ", ".join(POLICIES)
+        raise typer.BadParameter(f"{unknown[0]!r} is none of {known}", param_hint="--policy")
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH)
-    options = Options(file, speed, None if day is None else day.date(), limit, time_zone, seed, directory, keep)
+    options = Options(
+        file, speed, None if day is None else day.date(), limit, time_zone, seed, directory, keep, tuple(policies)
+    )
     try:
-        result = asyncio.run(play(options, console))
+        results = asyncio.run(play(options, console))
     except PlateauError as failure:
         Console(stderr=True).print(str(failure), style="red", markup=False)
         raise typer.Exit(1) from None
-    raise typer.Exit(0 if result.right else 1)
+    raise typer.Exit(0 if all(result.right for result in results) else 1)

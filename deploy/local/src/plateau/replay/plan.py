@@ -131,7 +131,7 @@ def plan(
             number=row.number,
             day=row.day,
             service_type=row.service_type,
-            queue_id=_queue_id(row),
+            queue_id=queue_id_of(row),
             arrival=row.arrival,
             phone=phones[row.customer or row.number],
             patience_seconds=patience_of(row, survival, seed),
@@ -147,11 +147,12 @@ def plan(
         past=offered,
         in_menu=sum(row.outcome == "HANG" and not row.queued for row in chosen),
         phantoms=sum(row.outcome == "PHANTOM" for row in chosen),
-        queue_types={_queue_id(row): row.service_type for row in offered},
+        queue_types={queue_id_of(row): row.service_type for row in offered},
     )
 
 
-def _queue_id(row: PastCall) -> str:
+def queue_id_of(row: PastCall) -> str:
+    """The queue that its caller waits in."""
     return row.service_type.lower() + ("-privileged" if row.priority == PRIVILEGED else "")
 
 
@@ -208,7 +209,7 @@ def _floor(rows: Sequence[PastCall], time_zone: str, speed: float) -> Floor:
                 wrap_up_seconds=slack,
             )
             for queue_id, service_type, privileged in sorted(
-                {(_queue_id(row), row.service_type, row.priority == PRIVILEGED) for row in rows}
+                {(queue_id_of(row), row.service_type, row.priority == PRIVILEGED) for row in rows}
             )
         ),
     )

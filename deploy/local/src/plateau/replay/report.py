@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,8 @@ from plateau.replay.plan import SERVICE_LEVEL_SECONDS, SHORT_ABANDON_SECONDS
 Cell = tuple[date, str]
 """Day in the tenant's time zone, service type."""
 ALL: Final = "all"
+KINDS: Final = (ALL, "privileged", "others")
+"""Of callers, where policies differ."""
 
 
 @dataclass(slots=True)
@@ -48,6 +51,11 @@ class Figures:
     def asa_seconds(self) -> float | None:
         """Average speed of answer."""
         return self.wait_seconds / self.answered if self.answered else None
+
+    @property
+    def abandonment(self) -> float | None:
+        """Abandoned of offered, short ones too."""
+        return self.abandoned / self.offered if self.offered else None
 
     def cells(self) -> list[str]:
         """As shown: offered, answered, abandoned, service level, ASA."""
@@ -102,7 +110,7 @@ def of_recount(recount: Recount, queue_types: Mapping[str, str], zone: ZoneInfo)
     return grid
 
 
-def of_file(calls: Iterable[PastCall]) -> Grid:
+def of_file(calls: Iterable[PastCall], kind_of: Callable[[PastCall], str] = attrgetter("service_type")) -> Grid:
     """What happened then, by the same definitions."""
     grid: Grid = {}
     for call in calls:
@@ -114,7 +122,7 @@ def of_file(calls: Iterable[PastCall]) -> Grid:
             within=int(call.answered and call.wait_seconds <= SERVICE_LEVEL_SECONDS),
             wait_seconds=call.wait_seconds if call.answered else 0.0,
         )
-        _add(grid, (call.arrival.date(), call.service_type), figures)
+        _add(grid, (call.arrival.date(), kind_of(call)), figures)
     return grid
 
 
@@ -145,4 +153,24 @@ def table(kpi: Grid, recounted: Grid, past: Grid) -> Table:
             end_section=service_type == ALL,
         )
         last = day
+    return shown
+
+
+def policies(played: Mapping[str, Grid], past: Grid) -> Table:
+    """Policy by policy beside the file: all callers, privileged ones, the others; over all days."""
+    shown = Table(title="abandoned of offered / answered within 20 s / average speed of answer (s), policy by policy")
+    shown.add_column("policy")
+    for kind in KINDS:
+        for figure in ("off", "abn", "SL", "ASA"):
+            shown.add_column(f"{kind}\n{figure}", justify="right")
+    for name, grid in {**played, "the file": past}.items():
+        cells = []
+        for kind in KINDS:
+            figures = Figures()
+            for (_, of), found in grid.items():
+                if of == kind:
+                    figures.add(found)
+            offered, _, _, level, asa = figures.cells()
+            cells += [offered, "–" if figures.abandonment is None else f"{figures.abandonment:.1%}", level, asa]
+        shown.add_row(name, *cells, style="bold" if name == "the file" else None)
     return shown

@@ -10,7 +10,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -30,7 +30,8 @@ from plateau.floor.apply import plan as plan_of
 from plateau.replay import report
 from plateau.replay.calls import read_calls
 from plateau.replay.driver import EXTERNAL, Driver, Progress
-from plateau.replay.plan import NothingToPlay, Plan, plan
+from plateau.replay.plan import NothingToPlay, Plan, plan, queue_id_of
+from plateau.replay.policies import DEFAULT, under
 from plateau.stack import Stack, running_stack
 from plateau.state import State, Times
 
@@ -55,20 +56,25 @@ class Options:
     seed: str = "replay"
     directory: Path = Path(".local")
     keep: bool = False
+    policies: tuple[str, ...] = (DEFAULT,)
+    """Of POLICIES: the same callers and agents are played under each in turn."""
     lead_in_seconds: float = 30.0
     """Real seconds for the services to start before the first thing of the plan is due."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a replay came to."""
+    """What a replay under one policy came to."""
 
+    policy: str
     plan: Plan
     outcome: Outcome
     progress: Progress
     refusals: list[str]
     billing: dict[str, Any]
     summary: dict[str, Any]
+    days: list[dict[str, Any]]
+    """KPI's figures of each queue and day."""
 
     @property
     def right(self) -> bool:
@@ -94,8 +100,11 @@ class _ReplayState(State):
         return Times(speed, self._start, datetime.now(UTC) + self._lead_in)
 
 
-async def replay(options: Options, console: Console) -> Result:
-    """Play the file; every figure is printed to `console`. Raises NotReplayed, InvalidCallFile or ServerFailed."""
+async def replay(options: Options, console: Console) -> list[Result]:
+    """Play the file, once for each policy; every figure is printed to `console`, the last line is one line of JSON.
+
+    Raises NotReplayed, InvalidCallFile or ServerFailed.
+    """
     zone = ZoneInfo(options.time_zone)
     rows = await asyncio.to_thread(lambda: list(read_calls(options.file, zone)))
     try:
@@ -109,7 +118,7 @@ async def replay(options: Options, console: Console) -> Result:
         )
     except NothingToPlay as nothing:
         raise NotReplayed(f"{options.file}: {nothing}") from None
-    real = timedelta(seconds=(made.end - made.start).total_seconds() / options.speed)
+    real = timedelta(seconds=len(options.policies) * (made.end - made.start).total_seconds() / options.speed)
     console.print(
         f"{options.file.name}: {len(made.callers)} calls offered to {len(made.floor.queues)} queues and "
         f"{len(made.floor.agents)} agents, from {made.start:%Y-%m-%d %H:%M} to {made.end:%Y-%m-%d %H:%M}; "
@@ -117,6 +126,20 @@ async def replay(options: Options, console: Console) -> Result:
         f"At speed {options.speed:g} it takes about {str(real).partition('.')[0]}.",
         highlight=False,
     )
+    results = []
+    for policy in options.policies:
+        if len(options.policies) > 1:
+            console.rule(policy)
+        results.append(await _replay_under(policy, under(made, policy), options, console))
+    if len(results) > 1:
+        _compare(results, made, console)
+        console.print(json.dumps(_together(results)), highlight=False, soft_wrap=True, markup=False)
+    else:
+        console.print(json.dumps(results[0].summary), highlight=False, soft_wrap=True, markup=False)
+    return results
+
+
+async def _replay_under(policy: str, made: Plan, options: Options, console: Console) -> Result:
     async with _directory(options) as directory:
         state = _ReplayState(directory, made.start.astimezone(UTC), options.lead_in_seconds)
         async with (
@@ -124,7 +147,7 @@ async def replay(options: Options, console: Console) -> Result:
             Client(stack.urls, stack.token, patience=None) as client,
         ):
             watch = asyncio.create_task(stack.watch())
-            playing = asyncio.create_task(_play(stack, client, made, options, console))
+            playing = asyncio.create_task(_play(stack, client, policy, made, options, console))
             try:
                 await asyncio.wait([watch, playing], return_when=asyncio.FIRST_COMPLETED)
                 if not playing.done():
@@ -134,6 +157,26 @@ async def replay(options: Options, console: Console) -> Result:
                 watch.cancel()
                 playing.cancel()
                 await asyncio.gather(watch, playing, return_exceptions=True)
+
+
+def _compare(results: Sequence[Result], made: Plan, console: Console) -> None:
+    """The table of policies."""
+    kinds = {queue.id: "privileged" if queue.priority else "others" for queue in made.floor.queues}
+    console.print(
+        report.policies(
+            {result.policy: report.of_kpi(result.days, kinds) for result in results},
+            report.of_file(made.past, lambda call: kinds[queue_id_of(call)]),
+        )
+    )
+
+
+def _together(results: Sequence[Result]) -> dict[str, Any]:
+    """What holds for all policies, and each one's own summary."""
+    return {
+        "kpi_equals_recount": all(result.summary["kpi_equals_recount"] for result in results),
+        "violations": sum(result.summary["violations"] for result in results),
+        "policies": {result.policy: result.summary for result in results},
+    }
 
 
 @contextlib.asynccontextmanager
@@ -148,7 +191,7 @@ async def _directory(options: Options) -> AsyncIterator[Path]:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-async def _play(stack: Stack, client: Client, made: Plan, options: Options, console: Console) -> Result:
+async def _play(stack: Stack, client: Client, policy: str, made: Plan, options: Options, console: Console) -> Result:
     await apply(client, await plan_of(client, made.floor))
     clock = stack.clock
     driver = Driver(client, made, clock, options.seed)
@@ -160,10 +203,18 @@ async def _play(stack: Stack, client: Client, made: Plan, options: Options, cons
     console.print("all calls are over; waiting for everything to come through")
     outcome = await settled(stack.bootstrap_servers, client, timeout=SETTLE_SECONDS)
     billing = await client.post("billing", "/v1/replay-checks")
+    window = {"from": made.start.isoformat(), "to": (made.end + timedelta(days=1)).isoformat()}
     result = Result(
-        made, outcome, driver.progress, driver.refusals, billing, _summary(made, outcome, driver, billing, options)
+        policy=policy,
+        plan=made,
+        outcome=outcome,
+        progress=driver.progress,
+        refusals=driver.refusals,
+        billing=billing,
+        summary={"policy": policy, **_summary(made, outcome, driver, billing, options)},
+        days=[row async for row in client.pages("kpi", "/v1/intervals", step="1d", level="queue", **window)],
     )
-    await _print(result, client, options, console)
+    _print(result, options, console)
     return result
 
 
@@ -228,14 +279,12 @@ def _delays(made: Plan, outcome: Outcome) -> dict[str, float]:
     }
 
 
-async def _print(result: Result, client: Client, options: Options, console: Console) -> None:
+def _print(result: Result, options: Options, console: Console) -> None:
     made, outcome = result.plan, result.outcome
-    window = {"from": made.start.isoformat(), "to": (made.end + timedelta(days=1)).isoformat()}
-    days = [row async for row in client.pages("kpi", "/v1/intervals", step="1d", level="queue", **window)]
     zone = ZoneInfo(options.time_zone)
     console.print(
         report.table(
-            report.of_kpi(days, made.queue_types),
+            report.of_kpi(result.days, made.queue_types),
             report.of_recount(outcome.recount, made.queue_types, zone),
             report.of_file(made.past),
         )
@@ -268,4 +317,3 @@ async def _print(result: Result, client: Client, options: Options, console: Cons
             console.print(f"{name}: {text}", style="red", markup=False)
         if len(found) > SHOWN:
             console.print(f"{name}: and {len(found) - SHOWN} more", style="red")
-    console.print(json.dumps(result.summary), highlight=False, soft_wrap=True, markup=False)
