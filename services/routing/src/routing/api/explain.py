@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from common.auth import Role
+from common.database import Session
 from common.http import Caller, Db, Model, Router, require
 from fastapi import Request
 from pydantic import Field
@@ -14,16 +16,36 @@ from pydantic import Field
 from routing.api.calls import call_seen_by
 from routing.api.state import CallPath
 from routing.domain import explanation
-from routing.domain.calls import CallStateName, Queued
+from routing.domain.bidding import Bidding
+from routing.domain.calls import Call, CallStateName, Queued
 from routing.domain.configuration import AgentOrder
 from routing.store import reading as store
 from routing.store.configuration import queue as queue_row
-from routing.store.states import queue_of
+from routing.store.states import load, queue_of, queues_of
 
 router = Router(tags=["calls"])
 
 Requirement = Annotated[str, Field(examples=["french >= 5 and billing"])]
 """What was asked of agents; empty: nothing."""
+
+
+class RivalView(Model):
+    """Another queue that the same agents may serve. Bid and price in lost-call cost per hour of an agent's time."""
+
+    queue_id: str | None
+    """Null: another client's, which is not for a tenant to know, nor is its bid."""
+    bid: float | None
+    price: float
+    """Cost for it of one available agent fewer."""
+    waits: bool
+    """A call of it was waiting."""
+
+
+class BiddingView(Model):
+    """By declared weights: the bid of the call's queue and the rivals that mattered most, the highest bid first."""
+
+    bid: float = Field(examples=[45.0])
+    rivals: list[RivalView]
 
 
 class AssignmentView(Model):
@@ -37,7 +59,7 @@ class AssignmentView(Model):
     requirement: Requirement
     order: AgentOrder
     came_free: bool
-    """True: the agent came free and took the first call that they may serve; false: the call took the first agent."""
+    """True: the agent came free and took a call; false: the call took an agent."""
     agents: int
     """Available agents who met the requirement."""
     groups: int
@@ -47,6 +69,8 @@ class AssignmentView(Model):
     waited_seconds: float
     preferred: bool
     """The agent is the one that the call was to go to."""
+    bidding: BiddingView | None
+    """Null: the pool does not go by declared weights."""
 
 
 class WaitingView(Model):
@@ -67,6 +91,8 @@ class WaitingView(Model):
     alone_until: datetime | None
     """Until then the call waits for its preferred agent alone."""
     preferred_agent_id: str | None
+    keeping: BiddingView | None
+    """The queues for which available agents are kept from this call. Null: nobody is kept from it."""
 
 
 class ExplanationView(Model):
@@ -95,11 +121,39 @@ async def explain_call(call_id: CallPath, session: Db, caller: Caller, request: 
         others = await store.waiting_calls(session, pool_id, call.queue_id)
         staff = None if caller.tenant_id is not None else await store.staff(session, pool_id)
         now = request.app.state.runtime.clock.now()
-        standing = explanation.waiting(call, queue_of(row), others, staff, now)
+        keeping = await _keeping(session, pool_id, call)
+        standing = explanation.waiting(call, queue_of(row), others, staff, now, keeping)
     return ExplanationView(
         call_id=call.id,
         state=call.state_name,
-        words=explanation.words(call, standing),
-        assignments=[AssignmentView(**msgspec.structs.asdict(one)) for one in call.assignments],
-        waiting=None if standing is None else WaitingView(**msgspec.structs.asdict(standing)),
+        words=explanation.words(call, standing, caller.tenant_id),
+        assignments=[
+            AssignmentView(**{**msgspec.structs.asdict(one), "bidding": _bidding(one.bidding, caller.tenant_id)})
+            for one in call.assignments
+        ],
+        waiting=None
+        if standing is None
+        else WaitingView(
+            **{**msgspec.structs.asdict(standing), "keeping": _bidding(standing.keeping, caller.tenant_id)}
+        ),
     )
+
+
+async def _keeping(session: Session, pool_id: str, call: Call) -> Bidding | None:
+    """For whom agents are kept from the waiting call: asked of the pool as it was last saved. What it knows is worked
+    out in a thread: a large pool's policy takes a second."""
+    if all(queue.weights is None for queue in await queues_of(session, pool_id)):
+        return None
+    pool = (await load(session, [pool_id]))[pool_id]
+    return await asyncio.to_thread(pool.keeping, call)
+
+
+def _bidding(bidding: Bidding | None, tenant_id: str | None) -> BiddingView | None:
+    if bidding is None:
+        return None
+    rivals = []
+    for rival in bidding.rivals:
+        known = tenant_id in (None, rival.tenant_id)
+        queue_id, bid = (rival.queue_id, rival.bid) if known else (None, None)
+        rivals.append(RivalView(queue_id=queue_id, bid=bid, price=rival.price, waits=rival.waits))
+    return BiddingView(bid=bidding.bid, rivals=rivals)

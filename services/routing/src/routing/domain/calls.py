@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from common.events.routing import AbandonReason, Channel, Direction, Recording
 
+from routing.domain.bidding import Bidding
 from routing.domain.configuration import AgentOrder, Queue
 from routing.domain.flows import Collecting, Flow, FlowState
 from routing.domain.flows import Recording as FlowRecording
@@ -73,7 +74,8 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     """What the ring asked of agents; empty: nothing."""
     order: AgentOrder
     came_free: bool
-    """The agent came free and took the first call that they may serve; otherwise the call took the first agent."""
+    """The agent came free and took the first call that they may serve, by weights that of the highest bid; otherwise
+    the call took the first agent."""
     agents: int
     """How many agents who meet the requirement were available."""
     groups: int
@@ -84,6 +86,8 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     """In this queue."""
     preferred: bool = False
     """The agent is the one that the call was to go to."""
+    bidding: Bidding | None = None
+    """By declared weights: the queue's bid, and the other queues that wanted the agent or might have."""
 
 
 class Talking(msgspec.Struct, frozen=True, tag="talking"):

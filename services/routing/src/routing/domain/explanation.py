@@ -10,6 +10,7 @@ import msgspec
 from common.requirements import is_met, text_of
 
 from routing.domain.agents import Agent, Available, LoggedOut
+from routing.domain.bidding import Bidding, Rival
 from routing.domain.calls import Abandoned, Assignment, Call, InFlow, LeftInFlow, Offered, Queued
 from routing.domain.configuration import AgentProfile, Queue, ToQueue
 from routing.domain.estimates import ahead_of
@@ -50,13 +51,20 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     alone_until: datetime | None
     """It waits for its preferred agent alone until then."""
     preferred_agent_id: str | None
+    keeping: Bidding | None = None
+    """The queues for which agents who may serve it are kept available; None: nobody is kept from it."""
 
 
 def waiting(
-    call: Call, queue: Queue, others: Iterable[Call], staff: Sequence[tuple[AgentProfile, Agent]] | None, now: datetime
+    call: Call,
+    queue: Queue,
+    others: Iterable[Call],
+    staff: Sequence[tuple[AgentProfile, Agent]] | None,
+    now: datetime,
+    keeping: Bidding | None = None,
 ) -> Waiting | None:
     """How the call stands; None unless it waits. `others`: the calls that wait in its queue, itself or not; `staff`:
-    the pool's agents who have had a shift, None when they are not to be told."""
+    the pool's agents who have had a shift, None when they are not to be told; `keeping`: what the pool says of it."""
     state = call.state
     if not isinstance(state, Queued):
         return None
@@ -82,6 +90,7 @@ def waiting(
         limit_at=state.limit_at,
         alone_until=state.alone_until,
         preferred_agent_id=call.preferred_agent_id,
+        keeping=keeping,
     )
 
 
@@ -96,9 +105,9 @@ def _overflow_queue(call: Call, queue: Queue, overflow_at: datetime | None) -> s
     return None
 
 
-def words(call: Call, standing: Waiting | None) -> list[str]:
-    """The same in sentences, oldest first."""
-    said = [*_flow(call), *(_assigned(one) for one in call.assignments)]
+def words(call: Call, standing: Waiting | None, tenant_id: str | None = None) -> list[str]:
+    """The same in sentences, oldest first. `tenant_id`: whose people read it, if not the floor's."""
+    said = [*_flow(call), *(_assigned(one, tenant_id) for one in call.assignments)]
     last = call.assignments[-1] if call.assignments else None
     state = call.state
     if isinstance(state, Offered):
@@ -108,7 +117,7 @@ def words(call: Call, standing: Waiting | None) -> list[str]:
         offered = "while it rang or waited" if last else "before it was offered to an agent"
         said.append(f"{told} at {_time(state.abandoned_at)}, {offered}.")
     elif standing is not None:
-        said += _stands(standing)
+        said += _stands(standing, tenant_id)
     return said
 
 
@@ -136,27 +145,73 @@ def _flow(call: Call) -> Iterator[str]:
             pass
 
 
-def _assigned(one: Assignment) -> str:
+def _assigned(one: Assignment, tenant_id: str | None) -> str:
     asked = f"{one.requirement!r}" if one.requirement else "nothing in particular"
     ring = f" (relaxation {one.ring})" if one.ring else ""
     before = f"After {one.waited_seconds:.0f} s in queue {one.queue_id}, which asked for {asked}{ring}, "
     if one.preferred:
         return f"{before}{one.agent_id} was offered the call: the agent whom it was to go to."
+    if one.bidding is not None:
+        return f"{before}{_by_weights(one, one.bidding, tenant_id)}"
     if one.came_free:
         return f"{before}{one.agent_id} came free, and this was the first of the calls that they may serve."
+    return f"{before}{one.agent_id} was offered the call: {_chosen(one)}."
+
+
+def _chosen(one: Assignment) -> str:
     if one.agents == 1:
-        return f"{before}{one.agent_id} was offered the call: the only available agent who may serve it."
-    chosen = f"first of {one.agents} available agents by {_ORDERS[one.order]}"
-    return f"{before}{one.agent_id} was offered the call: {chosen}."
+        return "the only available agent who may serve it"
+    return f"first of {one.agents} available agents by {_ORDERS[one.order]}"
 
 
-def _stands(standing: Waiting) -> Iterator[str]:
+def _by_weights(one: Assignment, bidding: Bidding, tenant_id: str | None) -> str:
+    """What was weighed. The highest of the rivals is named; all are in the data."""
+    rivals = [rival for rival in bidding.rivals if rival.waits]
+    if one.came_free and rivals:
+        equal = "as much as" if rivals[0].bid >= bidding.bid * (1 - 1e-6) else "more than"
+        first = ", and its call was first in the order of service" if equal == "as much as" else ""
+        beaten = _rival(rivals[0], tenant_id)
+        said = f"{one.agent_id} came free and took it: its queue bid {_money(bidding.bid)}, {equal} {beaten}{first}."
+    elif one.came_free:
+        alone = "no other queue that they may serve had a call waiting"
+        said = f"{one.agent_id} came free, and {alone}; its queue bid {_money(bidding.bid)}."
+    else:
+        groups = f", of {one.groups} groups the one that other queues need least," if one.groups > 1 else ""
+        said = f"{one.agent_id} was offered the call{groups}: {_chosen(one)}; its queue bid {_money(bidding.bid)}."
+    kept_for = next((rival for rival in bidding.rivals if not rival.waits and rival.bid > bidding.bid), None)
+    if kept_for is not None:
+        cost = f"one available agent fewer costs {_money(kept_for.price)}, less than this bid"
+        said += f" The agent was not kept for {_name(kept_for, tenant_id)}: {cost}."
+    return said
+
+
+def _name(rival: Rival, tenant_id: str | None) -> str:
+    return f"queue {rival.queue_id}" if tenant_id in (None, rival.tenant_id) else "another client's calls"
+
+
+def _rival(rival: Rival, tenant_id: str | None) -> str:
+    """With its bid, unless that is another client's."""
+    name = _name(rival, tenant_id)
+    return f"the {_money(rival.bid)} of {name}" if tenant_id in (None, rival.tenant_id) else name
+
+
+def _money(per_hour: float) -> str:
+    """Bids and prices: lost-call cost per hour of an agent's time."""
+    return f"{per_hour:.4g} an agent hour"
+
+
+def _stands(standing: Waiting, tenant_id: str | None) -> Iterator[str]:
     asked = f"{standing.requirement!r}" if standing.requirement else "nothing in particular"
     waits = f"It has waited {standing.waited_seconds:.0f} s in queue {standing.queue_id}"
     yield f"{waits}, at position {standing.position}; the queue asks for {asked}."
     if standing.agents_logged_in is not None:
         counted = f"{standing.agents_logged_in} logged in, {standing.agents_available} available"
         yield f"Agents who may serve it: {counted}."
+    if standing.keeping is not None:
+        for rival in standing.keeping.rivals:
+            cost = f"one available agent fewer would cost {_money(rival.price)}"
+            bid = f"this queue bids {_money(standing.keeping.bid)}"
+            yield f"Those available are kept for {_name(rival, tenant_id)}: {cost}, and {bid}."
     if standing.alone_until is not None:
         yield f"Until {_time(standing.alone_until)} it waits for {standing.preferred_agent_id} alone."
     if standing.widens_at is not None and standing.next_requirement is not None:

@@ -77,12 +77,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def may_take(self, queue: int, serves: Sequence[int], idle: Idle) -> bool:
         """Whether a call of `queue` may take an idle agent who `serves` these queues. `idle[q]`: idle agents who may
         serve q, this one included."""
-        bid = self.bids[queue]
-        return all(
-            self.bids[other] <= bid * _EQUAL or self.price(other, idle[other]) < bid
-            for other in serves
-            if other != queue
-        )
+        return all(other == queue or self.yields(other, queue, idle) for other in serves)
+
+    def is_higher(self, queue: int, than: int) -> bool:
+        """Whether the queue bids more than the other."""
+        return self.bids[queue] > self.bids[than] * _EQUAL
+
+    def yields(self, queue: int, to: int, idle: Idle) -> bool:
+        """Whether the queue leaves an agent whom it may need to a call of the other one: that bids as much, or more
+        than the agent is worth to it."""
+        return not self.is_higher(queue, to) or self.price(queue, idle[queue]) < self.bids[to]
 
     def next_queue(self, waiting: Sequence[int], serves: Sequence[int], idle: Idle) -> int | None:
         """The queue whose first call an idle agent who `serves` these queues takes, or None: they stay idle.
@@ -91,8 +95,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         """
         best: int | None = None
         for queue in waiting:
-            better = best is None or self.bids[queue] > self.bids[best] * _EQUAL
-            if better and self.may_take(queue, serves, idle):
+            if (best is None or self.is_higher(queue, best)) and self.may_take(queue, serves, idle):
                 best = queue
         return best
 

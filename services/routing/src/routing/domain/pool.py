@@ -14,6 +14,7 @@ from typing import TypeAlias
 from common.hours import next_change
 
 from routing.domain.agents import Agent, LoggedOut
+from routing.domain.bidding import Bidding
 from routing.domain.calls import Call, Queued, order_of_service
 from routing.domain.configuration import AgentProfile, Queue
 from routing.domain.groups import Group, Groups, Rule
@@ -266,6 +267,17 @@ class Pool:
         rule, key = self._ring(slot, ring, call.skills).rule, slot.key(call)
         ahead = sum(self._waiting.rank(number, key) for number in slot.bins)
         return rule.text, *self._groups.available(rule), ahead
+
+    def bidding(self, call: Call, agent_id: str) -> Bidding | None:
+        """By weights: how the call's queue stands against the others that the available agent may serve."""
+        return self._weighing.bidding(call.queue_id, self._group_of[agent_id]) if self._weighed else None
+
+    def keeping(self, call: Call) -> Bidding | None:
+        """By weights: the queues for which available agents are kept from the call; None if nobody is."""
+        if not self._weighed or not isinstance(call.state, Queued) or call.state.alone_until is not None:
+            return None
+        slot = self._queues[call.queue_id]
+        return self._weighing.keeping(call.queue_id, self._ring(slot, call.state.ring, call.skills).rule)
 
     def releasable(self) -> Call | None:
         """A waiting call for which no available agent needs to be kept any more. Only by weights is there ever one."""

@@ -167,6 +167,7 @@ class Turn(Telling):
             ahead=ahead,
             waited_seconds=seconds(call.queued_at, now),
             preferred=agent.id == call.preferred_agent_id,
+            bidding=self.pool.bidding(call, agent.id),
         )
         expires_at = now + timedelta(seconds=self.queue_of(call).offer_timeout_seconds)
         call = replace(

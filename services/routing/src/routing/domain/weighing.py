@@ -8,9 +8,11 @@ that was loaded decides as if it had never left memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
+from routing.domain.bidding import HOUR, MOST_RIVALS, Bidding, Rival
 from routing.domain.configuration import Queue, Weights
 from routing.domain.groups import Group, Groups, Rule
 from routing.domain.matching import Bins, numbers_in
@@ -95,6 +97,45 @@ class Weighing:
             if self.next_group(weighed.queue.id, rule) is not None:
                 return head[-1]
         return None
+
+    def bidding(self, queue_id: str, group: Group) -> Bidding:
+        """How the queue stands against the others that an available agent of the group may serve: those in which a
+        call waits, and those with a higher bid, for which the agent might have been kept."""
+        policy = self._current()
+        own = self._number_of[queue_id]
+        waiting = {self._queue_of_bin[number] for number in numbers_in(self._waiting.filled & group.fitting)}
+        others = waiting | {other for other in self._serves[group.number] if policy.is_higher(other, own)}
+        return self._bidding(own, others - {own}, waiting)
+
+    def keeping(self, queue_id: str, rule: Rule) -> Bidding | None:
+        """The queues for which the available agents who meet the rule are kept from a call of this one; None if one of
+        them may take it, or if there are none."""
+        candidates = self._groups.with_available(rule)
+        if not candidates or self.next_group(queue_id, rule) is not None:
+            return None
+        policy, own, idle = self._current(), self._number_of[queue_id], _Idle(self._groups, self._queues)
+        others = {
+            other
+            for group in candidates
+            for other in self._serves[group]
+            if other != own and not policy.yields(other, own, idle)
+        }
+        waiting = {self._queue_of_bin[number] for number in numbers_in(self._waiting.filled)}
+        return self._bidding(own, others, waiting)
+
+    def _bidding(self, own: int, others: AbstractSet[int], waiting: AbstractSet[int]) -> Bidding:
+        policy, idle = self._current(), _Idle(self._groups, self._queues)
+        rivals = [
+            Rival(
+                queue_id=self._queues[other].queue.id,
+                tenant_id=self._queues[other].queue.tenant_id,
+                bid=policy.bids[other] * HOUR,
+                price=policy.price(other, max(1, idle[other])) * HOUR,
+                waits=other in waiting,
+            )
+            for other in sorted(others, key=lambda other: (-policy.bids[other], other))[:MOST_RIVALS]
+        ]
+        return Bidding(policy.bids[own] * HOUR, tuple(rivals))
 
     def _current(self) -> Policy:
         if not self._queues:
