@@ -10,9 +10,9 @@ import pytest
 from common.events import CallAssigned
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from routing.domain import inputs
+from routing.domain import explanation, inputs
 from routing.domain.agents import Available
-from routing.domain.calls import Queued
+from routing.domain.calls import Call, Queued
 from routing.domain.configuration import AgentProfile, Queue, Weights
 from routing.domain.decisions import decide
 from routing.domain.pool import Pool
@@ -196,3 +196,66 @@ def test_a_queue_saved_before_there_were_weights_still_loads(version: str) -> No
         del saved["weights"]
     loaded = msgspec.convert(saved, Queue)
     assert (loaded.weights is None) == (version == "old")
+
+
+def test_the_agent_taken_and_the_agents_kept_are_noted_with_their_bids() -> None:
+    """Given B three times as dear, ten flexible agents busy and an A waiting. When one of them becomes free, then what
+    keeps them is told; when a fourth does, then the A notes that they were not kept; when a B comes, that it was
+    first."""
+    floor = n_design(1, 3)
+    occupy(floor, 1, "a", 10)
+    agents = occupy(floor, 2, "b", 10)
+    floor.call(3, "w1", "a")
+    floor.call(3, "w2", "a")
+    assert floor.pool.keeping(floor.pool.calls["w1"]) is None, "nobody is available"
+    for number in range(3):
+        release(floor, 4 + number, agents[number])
+        keeping = floor.pool.keeping(floor.pool.calls["w1"])
+        assert keeping is not None
+        ((queue_id, price),) = [(rival.queue_id, rival.price) for rival in keeping.rivals]
+        assert queue_id == "b"
+        assert price >= keeping.bid
+    assert keeping is not None
+    release(floor, 7, agents[3])
+    taken = floor.pool.calls["w1"]
+    noted = taken.assignments[-1].bidding
+    assert noted is not None
+    assert noted.bid == keeping.bid
+    ((queue_id, bid, price, waits),) = [(one.queue_id, one.bid, one.price, one.waits) for one in noted.rivals]
+    assert (queue_id, waits) == ("b", False)
+    assert price < noted.bid < bid
+    (said,) = explanation.words(taken, None)[:1]
+    assert (
+        f"came free, and no other queue that they may serve had a call waiting; its queue bid {noted.bid:.4g}" in said
+    )
+    assert said.endswith(
+        f"The agent was not kept for queue b: one available agent fewer costs {price:.4g} an agent hour, less than "
+        "this bid."
+    )
+    other = explanation.words(taken, None, tenant_id="other")[0]
+    assert "not kept for another client's calls" in other
+    floor.call(8, "b1", "b")
+    dear = floor.pool.calls["b1"].assignments[-1]
+    assert dear.bidding is not None
+    assert [(one.queue_id, one.waits) for one in dear.bidding.rivals] == [("a", True)]
+    assert dear.bidding.bid == bid
+
+
+def test_equal_bids_are_told_as_equal() -> None:
+    floor = Floor(queue("a", weights=weights(1, 1)), queue("b", weights=weights(1, 1)), profile("ann"), profile("ben"))
+    floor.log_in(0, "ann")
+    occupy(floor, 1, "a", 1)
+    floor.call(2, "w1", "b")
+    floor.call(3, "w2", "a")
+    release(floor, 4, "ann")
+    said = explanation.words(floor.pool.calls["w1"], None)[0]
+    assert "as much as" in said
+    assert said.endswith("of queue a, and its call was first in the order of service.")
+
+
+def test_an_assignment_saved_before_bids_were_noted_still_loads() -> None:
+    floor = n_design(1, 3)
+    occupy(floor, 1, "a", 1)
+    saved = msgspec.to_builtins(floor.pool.calls["a-1-0"])
+    saved["assignments"] = [one[:-1] for one in saved["assignments"]]
+    assert msgspec.convert(saved, Call).assignments[-1].bidding is None

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from common.auth import Role
 from common.database import Session
-from common.http import Caller, Db, Model, Router, require
+from common.http import Caller, Model, PlainRouter, require
 from fastapi import Request
 from pydantic import Field
 
@@ -17,13 +17,14 @@ from routing.api.calls import call_seen_by
 from routing.api.state import CallPath
 from routing.domain import explanation
 from routing.domain.bidding import Bidding
-from routing.domain.calls import Call, CallStateName, Queued
+from routing.domain.calls import CallStateName, Queued
 from routing.domain.configuration import AgentOrder
+from routing.domain.pool import Pool
 from routing.store import reading as store
 from routing.store.configuration import queue as queue_row
 from routing.store.states import load, queue_of, queues_of
 
-router = Router(tags=["calls"])
+router = PlainRouter(tags=["calls"])
 
 Requirement = Annotated[str, Field(examples=["french >= 5 and billing"])]
 """What was asked of agents; empty: nothing."""
@@ -112,17 +113,23 @@ class ExplanationView(Model):
     "/calls/{call_id}/explain",
     dependencies=[require(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT, Role.AGENT)],
 )
-async def explain_call(call_id: CallPath, session: Db, caller: Caller, request: Request) -> ExplanationView:
+async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> ExplanationView:
     """Why this agent, why this wait, which rules applied. Seen by those who see the call."""
-    pool_id, call = await call_seen_by(caller, call_id, session)
+    runtime = request.app.state.runtime
     standing = None
-    row = await queue_row(session, call.queue_id) if isinstance(call.state, Queued) else None
-    if row is not None:
-        others = await store.waiting_calls(session, pool_id, call.queue_id)
-        staff = None if caller.tenant_id is not None else await store.staff(session, pool_id)
-        now = request.app.state.runtime.clock.now()
-        keeping = await _keeping(session, pool_id, call)
-        standing = explanation.waiting(call, queue_of(row), others, staff, now, keeping)
+    async with runtime.database.transaction(caller.scope) as session:
+        pool_id, call = await call_seen_by(caller, call_id, session)
+    if isinstance(call.state, Queued):
+        # What it waits for is the whole pool's matter, of which each is told their part.
+        async with runtime.database.transaction() as session:
+            row = await queue_row(session, call.queue_id)
+            others = await store.waiting_calls(session, pool_id, call.queue_id)
+            staff = None if caller.tenant_id is not None else await store.staff(session, pool_id)
+            pool = await _weighed_pool(session, pool_id)
+        # In a thread: a large pool's policy takes a second.
+        keeping = None if pool is None else await asyncio.to_thread(pool.keeping, call)
+        if row is not None:
+            standing = explanation.waiting(call, queue_of(row), others, staff, runtime.clock.now(), keeping)
     return ExplanationView(
         call_id=call.id,
         state=call.state_name,
@@ -139,13 +146,11 @@ async def explain_call(call_id: CallPath, session: Db, caller: Caller, request: 
     )
 
 
-async def _keeping(session: Session, pool_id: str, call: Call) -> Bidding | None:
-    """For whom agents are kept from the waiting call: asked of the pool as it was last saved. What it knows is worked
-    out in a thread: a large pool's policy takes a second."""
+async def _weighed_pool(session: Session, pool_id: str) -> Pool | None:
+    """The pool as it was last saved, if it goes by declared weights."""
     if all(queue.weights is None for queue in await queues_of(session, pool_id)):
         return None
-    pool = (await load(session, [pool_id]))[pool_id]
-    return await asyncio.to_thread(pool.keeping, call)
+    return (await load(session, [pool_id])).get(pool_id)
 
 
 def _bidding(bidding: Bidding | None, tenant_id: str | None) -> BiddingView | None:

@@ -1,0 +1,134 @@
+"""Declared weights, from the floor file to `explain`: who is served first, for whom an agent is kept, and why."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from common.service import Running, started
+from common.testing import eventually
+from plateau.client import Client
+from plateau.floor import parse
+from plateau.floor.resources import resources
+from routing.config import Settings
+from routing.main import wire
+from support import Stack
+
+FLOOR = """\
+pools:
+  main:
+    name: Main
+    skills: [orders, crisis]
+    agents: [{id: ada, name: Ada, skills: [orders, crisis]}]
+tenants:
+  kettle:
+    name: Kettle & Quill (invented)
+    time_zone: Europe/Paris
+    queues:
+      orders:
+        pool: main
+        required_skills: [orders]
+        weights: {lost_call_cost: 1, calls_per_hour: 30, handling_seconds: 240, patience_seconds: 120}
+  boats:
+    name: Paper Boats (invented)
+    time_zone: Europe/Paris
+    queues:
+      crisis:
+        pool: main
+        required_skills: [crisis]
+        weights: {lost_call_cost: 9, calls_per_hour: 30, handling_seconds: 240, patience_seconds: 120}
+"""
+
+
+@dataclass
+class Floor:
+    """The floor of the file, as the operator and the switch speak to it."""
+
+    stack: Stack
+    running: Running
+    operator: httpx.AsyncClient
+    exits: AsyncExitStack
+
+    async def tell(self, **fact: Any) -> str:
+        answer = await self.operator.post("/v1/telephony/facts", json={"facts": [fact]})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["accepted"][0]["call_id"])
+
+    async def call(self, queue_id: str, state: str) -> str:
+        call_id = await self.tell(type="offered", queue_id=queue_id)
+        await self.is_in(call_id, state)
+        return call_id
+
+    async def is_in(self, call_id: str, state: str) -> None:
+        async def reached() -> bool:
+            answer = await self.operator.get(f"/v1/calls/{call_id}")
+            return answer.status_code == 200 and bool(answer.json()["state"] == state)
+
+        await eventually(reached)
+
+    async def explain(self, call_id: str, tenant: str | None = None) -> dict[str, Any]:
+        if tenant is None:
+            return dict((await self.operator.get(f"/v1/calls/{call_id}/explain")).json())
+        token = self.stack.token("tenant", tenant=tenant)
+        client = await self.exits.enter_async_context(self.running.client(token))
+        return dict((await client.get(f"/v1/calls/{call_id}/explain")).json())
+
+
+@pytest.fixture
+async def floor(stack: Stack) -> AsyncIterator[Floor]:
+    """A routing process to which the file's queues and agents were put."""
+    async with started("routing", stack.settings(Settings, "routing"), wire) as running, AsyncExitStack() as exits:
+        operator = await exits.enter_async_context(running.client(stack.token("operator")))
+        await running.wiring.consumers[0].assigned.wait()
+        async with Client({"routing": running.base_url}, stack.token("operator")) as client:
+            for one in resources(parse(FLOOR)):
+                if one.service == "routing":
+                    await client.put("routing", one.path, one.body)
+        yield Floor(stack, running, operator, exits)
+
+
+async def test_an_agent_is_kept_for_dearer_calls_and_explain_says_for_whose_and_at_what_price(floor: Floor) -> None:
+    """Given two clients who share an agent, one of whose lost calls costs nine times the other's; when the cheap
+    client's call comes first, it waits though the agent is available; the dear one's takes the agent at once, and is
+    first again when they come free; and each is told why, in words and data, without the other's name."""
+    await floor.operator.post("/v1/agents/ada/log-in")
+
+    cheap = await floor.call("orders", "queued")
+    waits = await floor.explain(cheap)
+    keeping = waits["waiting"]["keeping"]
+    (crisis,) = keeping["rivals"]
+    assert (crisis["queue_id"], crisis["waits"], waits["waiting"]["agents_available"]) == ("crisis", False, 1)
+    assert crisis["price"] >= keeping["bid"]
+    assert crisis["bid"] > keeping["bid"]
+    (said,) = [sentence for sentence in waits["words"] if "kept" in sentence]
+    assert said.startswith("Those available are kept for queue crisis: one available agent fewer would cost ")
+    assert said.endswith(f"and this queue bids {keeping['bid']:.4g} an agent hour.")
+    seen = await floor.explain(cheap, tenant="kettle")
+    assert seen["waiting"]["keeping"]["rivals"] == [{**crisis, "queue_id": None, "bid": None}]
+    assert any("kept for another client's calls" in sentence for sentence in seen["words"])
+    assert "crisis" not in str(seen)
+
+    first = await floor.call("crisis", "offered")
+    (assignment,) = (await floor.explain(first))["assignments"]
+    assert assignment["came_free"] is False
+    assert assignment["bidding"]["bid"] == pytest.approx(crisis["bid"])
+    assert [rival["queue_id"] for rival in assignment["bidding"]["rivals"]] == ["orders"]
+
+    await floor.tell(type="accepted", call_id=first, agent_id="ada")
+    second = await floor.call("crisis", "queued")
+    await floor.tell(type="hung_up", call_id=first)
+    await floor.tell(type="wrapped_up", call_id=first, agent_id="ada", disposition="solved")
+    await floor.is_in(second, "offered")
+    rings = await floor.explain(second)
+    (assignment,) = rings["assignments"]
+    (orders,) = assignment["bidding"]["rivals"]
+    assert (assignment["came_free"], orders["queue_id"], orders["waits"]) == (True, "orders", True)
+    assert "ada came free and took it: its queue bid " in rings["words"][0]
+    assert rings["words"][0].endswith(f", more than the {orders['bid']:.4g} an agent hour of queue orders.")
+    seen = await floor.explain(second, tenant="boats")
+    assert seen["words"][0].endswith(", more than another client's calls.")
+    await floor.is_in(cheap, "queued")
