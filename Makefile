@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := libs/common services/routing services/dialer services/crm-bridge services/billing services/kpi deploy/local
 SOURCES := libs services deploy tests
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-kafka contracts bench bench-routing replay migrate fmt lock dlq clean
+.PHONY: help run test check test-kafka contracts bench bench-routing bench-scale replay migrate fmt lock dlq clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ bench: $(VENV)/installed ## the figures: exactly-once events/s, call to agent, m
 
 bench-routing: $(VENV)/installed ## routing against the exact optimum, and the engine at 15,000 agents
 	$(BIN)/python tests/bench/bench_optimality.py
+
+bench-scale: $(VENV)/installed ## five minutes at 200 calls/s, eight pools on two processes, an owner killed ten times
+	$(BIN)/python tests/bench/bench_routing.py 300 200
+	$(BIN)/python tests/bench/bench_pools.py
+	$(BIN)/python tests/bench/bench_recovery.py
 
 replay: $(VENV)/installed ## play a call-by-call file: FILE=calls.csv SPEED=120 POLICIES="privileged weights"
 	@$(BIN)/plateau replay $(if $(FILE),"$(FILE)",$(error name a file: make replay FILE=calls.csv SPEED=120)) --speed $(or $(SPEED),120) $(if $(DATE),--date $(DATE)) $(addprefix --policy ,$(POLICIES))

@@ -1,6 +1,6 @@
 """From a call offered to an agent assigned: through HTTP, Kafka and PostgreSQL, at 50, 200 and 500 calls a second.
 
-    python tests/bench/bench_routing.py [seconds per rate]
+    python tests/bench/bench_routing.py [seconds per rate [calls a second …]]
 
 One routing process (API, pool owner, relay), one pool of 2,000 agents and 200 queues, a local broker and PostgreSQL
 with its default durability; the load comes from this process, on the same machine. Calls arrive evenly, are accepted
@@ -21,6 +21,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,7 @@ def environment(state: State, kafka: Kafka, url: str) -> dict[str, str]:
     }
 
 
-async def main(directory: Path, seconds: float) -> None:
+async def main(directory: Path, seconds: float, rates: Sequence[int]) -> None:
     state = State(directory)
     figures: dict[str, float] = {}
     async with postgres(state.directory / "postgres") as server, broker(state.directory / "kafka") as kafka:
@@ -204,7 +205,7 @@ async def main(directory: Path, seconds: float) -> None:
                 await ready.wait()
                 print(f"{AGENTS:,} agents, {QUEUES} queues, one routing process; first to warm up:", flush=True)
                 await measure(http, current, 200, WARM_UP_SECONDS)
-                for rate in RATES:
+                for rate in rates:
                     p50, p99 = await measure(http, current, rate, seconds)
                     figures[f"assign_p50_ms_{rate}"] = round(p50, 1)
                     figures[f"assign_p99_ms_{rate}"] = round(p99, 1)
@@ -215,5 +216,6 @@ async def main(directory: Path, seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    given = [float(argument) for argument in sys.argv[1:]]
     with tempfile.TemporaryDirectory() as name:
-        uvloop.run(main(Path(name), float(sys.argv[1]) if len(sys.argv) > 1 else 20.0))
+        uvloop.run(main(Path(name), given[0] if given else 20.0, [int(rate) for rate in given[1:]] or RATES))
