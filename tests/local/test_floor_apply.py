@@ -37,6 +37,7 @@ tenants:
         priority: 2
         overflows:
           - {when: {type: queue_length, calls: 9}, to: {type: queue, queue_id: last}}
+          - {when: {type: estimated_wait, seconds: 90}, to: {type: queue, queue_id: last}}
           - {when: {type: closed}, to: {type: message, message: call-tomorrow}}
         recording: with_consent
         hours: {week: {mon: [["08:00", "12:00"]]}, holidays: FR, exceptions: {2026-12-24: []}}

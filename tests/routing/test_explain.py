@@ -6,7 +6,7 @@ from common.ids import new_id
 from routing.domain import explanation
 from routing.domain.agents import Agent
 from routing.domain.calls import Call
-from routing.domain.configuration import AgentProfile, Queue, Relaxation
+from routing.domain.configuration import AgentProfile, Queue, Relaxation, ToQueue
 
 from .conftest import Routing
 from .floors import Floor, at, profile, queue
@@ -77,6 +77,7 @@ def test_a_waiting_call_is_told_its_position_and_what_comes_next() -> None:
         next_requirement="french >= 5 or french",
         overflow_at=at(62),
         overflow_queue_id="other",
+        overflow_to=ToQueue("other"),
         limit_at=at(92),
         alone_until=None,
         preferred_agent_id=None,

@@ -124,7 +124,7 @@ def test_the_explanation_names_where_a_rule_leads() -> None:
     floor = Floor(said)
     floor.call(0, "c1", "help")
     standing = explanation.waiting(floor.pool.calls["c1"], said, [], None, at(1))
-    assert any("overflows to a message" in one for one in explanation.words(floor.pool.calls["c1"], standing))
+    assert any("overflows to message m" in one for one in explanation.words(floor.pool.calls["c1"], standing))
     call = floor.pool.calls["c1"]
     floor.tick(90)
     over = floor.pool.changed_calls[call.id]

@@ -18,6 +18,7 @@ from routing.domain.agents import AfterCall, Agent, Available, Busy, Ringing
 from routing.domain.calls import Call, Offered, Queued, Talking, WrappingUp
 from routing.domain.configuration import (
     Closed,
+    EstimatedWait,
     OverflowRule,
     Queue,
     QueueLength,
@@ -27,6 +28,7 @@ from routing.domain.configuration import (
     Waited,
 )
 from routing.domain.decisions import decide
+from routing.domain.memory import Memory
 from routing.domain.pool import Pool
 
 from .floors import START, Floor, profile, queue
@@ -50,7 +52,9 @@ OPEN_IN_TURNS = parse(
 
 OVERFLOWS = st.builds(
     OverflowRule,
-    st.sampled_from([Waited(10), Waited(25), QueueLength(1), QueueLength(2), Closed(), Closed(waiting=True)]),
+    st.sampled_from(
+        [Waited(10), Waited(25), QueueLength(1), QueueLength(2), EstimatedWait(5), Closed(), Closed(waiting=True)]
+    ),
     st.sampled_from([ToQueue("q0"), ToQueue("q3"), ToMessage("sorry")]),
 )
 """Also in circles: rules change one by one, and the pool has to bear what they come to together."""
@@ -244,6 +248,14 @@ class PoolMachine(RuleBasedStateMachine):
         due = self.pool.next_due()
         assert due is None or due > self.pool.now
 
+    @invariant()
+    def what_is_remembered_is_what_waits(self) -> None:
+        """An estimator counts the calls that wait for their first agent, and only queues whose rules ask have one."""
+        for memory in self.pool.memories.all():
+            assert memory.estimator is not None
+            waiting = [call for call in self.pool.waiting_in(memory.queue_id) if call.offers == 0]
+            assert memory.estimator.waiting == len(waiting)
+
     def teardown(self) -> None:
         """Left alone and hung up on, every call ends, in exactly one way; and the same inputs give the same events."""
         for call_id in sorted(self.pool.calls):
@@ -262,7 +274,10 @@ def reloaded(pool: Pool) -> Pool:
     agents = msgspec.json.decode(msgspec.json.encode(list(pool.agents.values())), type=list[Agent])
     assert calls == list(pool.calls.values())
     assert agents == list(pool.agents.values())
-    return Pool.load(pool.id, pool.now, pool.queues, pool.profiles, agents, calls)
+    memories = msgspec.json.decode(msgspec.json.encode(pool.memories.all()), type=list[Memory])
+    again = Pool.load(pool.id, pool.now, pool.queues, pool.profiles, agents, calls, memories)
+    assert again.memories.all() == memories
+    return again
 
 
 def test_the_best_call_and_agent_are_those_that_a_full_scan_would_find() -> None:

@@ -163,6 +163,18 @@ class AgentStateRow(Base, table=True):
     data: dict[str, Any] = _json()
 
 
+class QueueMemoryRow(Base, table=True):
+    """What the pool's owner remembers of a queue. `data` is the whole `domain.memory.Memory`."""
+
+    __tablename__ = "queue_memories"
+    __table_args__ = (Index("queue_memories_of_pool", "pool_id"),)
+
+    queue_id: str = Field(primary_key=True)
+    tenant_id: str
+    pool_id: str
+    data: dict[str, Any] = _json()
+
+
 class CallRow(Base, table=True):
     """A call as the pool's owner saved it. `data` is the whole `domain.calls.Call`; what is over stays readable."""
 

@@ -60,10 +60,12 @@ def _when(fields: Fields) -> dict[str, Any]:
             return {"type": kind, "seconds": fields.number("seconds", low=0, high=_DAY_SECONDS)}
         case "queue_length":
             return {"type": kind, "calls": fields.integer("calls", low=1, high=1_000_000)}
+        case "estimated_wait":
+            return {"type": kind, "seconds": fields.number("seconds", low=0, high=_DAY_SECONDS)}
         case "closed":
             return {"type": kind, "waiting": fields.boolean("waiting", False)}
         case _:
-            fields.refuse("type", "must be waited, queue_length or closed", kind)
+            fields.refuse("type", "must be waited, queue_length, estimated_wait or closed", kind)
             return {}
 
 

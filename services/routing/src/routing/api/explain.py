@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from common.auth import Role
@@ -17,7 +17,7 @@ from routing.api.calls import call_seen_by
 from routing.api.state import CallPath
 from routing.domain import explanation
 from routing.domain.bidding import Bidding
-from routing.domain.calls import CallStateName, Queued
+from routing.domain.calls import CallStateName, Move, Queued
 from routing.domain.configuration import AgentOrder
 from routing.domain.pool import Pool
 from routing.store import reading as store
@@ -74,6 +74,19 @@ class AssignmentView(Model):
     """Null: the pool does not go by declared weights."""
 
 
+class MoveView(Model):
+    """One overflow rule that moved the call."""
+
+    moved_at: datetime
+    queue_id: str
+    """Whose rule it is."""
+    when: dict[str, Any] = Field(examples=[{"type": "estimated_wait", "seconds": 60}])
+    to: dict[str, Any] = Field(examples=[{"type": "queue", "queue_id": "late"}])
+    """Both as the queue's `overflows` say them."""
+    measured: float | None = Field(examples=[74.5])
+    """Seconds waited or estimated, calls waiting; null: nothing to measure."""
+
+
 class WaitingView(Model):
     """How a waiting call stands now. The numbers of agents are null for a tenant: agents are the floor's."""
 
@@ -88,6 +101,8 @@ class WaitingView(Model):
     next_requirement: str | None
     overflow_at: datetime | None
     overflow_queue_id: str | None
+    overflow_to: dict[str, Any] | None = Field(examples=[{"type": "queue", "queue_id": "late"}])
+    """Where the rule leads, as the queue's `overflows` say it."""
     limit_at: datetime | None
     alone_until: datetime | None
     """Until then the call waits for its preferred agent alone."""
@@ -106,6 +121,8 @@ class ExplanationView(Model):
     )
     assignments: list[AssignmentView]
     """The newest ones, at most 20, oldest first."""
+    moves: list[MoveView]
+    """Oldest first."""
     waiting: WaitingView | None
 
 
@@ -138,12 +155,19 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
             AssignmentView(**{**msgspec.structs.asdict(one), "bidding": _bidding(one.bidding, caller.tenant_id)})
             for one in call.assignments
         ],
-        waiting=None
-        if standing is None
-        else WaitingView(
-            **{**msgspec.structs.asdict(standing), "keeping": _bidding(standing.keeping, caller.tenant_id)}
-        ),
+        moves=[_move_view(one) for one in call.moves],
+        waiting=None if standing is None else _waiting_view(standing, caller.tenant_id),
     )
+
+
+def _move_view(one: Move) -> MoveView:
+    when, to = msgspec.to_builtins(one.why), msgspec.to_builtins(one.to)
+    return MoveView(moved_at=one.moved_at, queue_id=one.queue_id, when=when, to=to, measured=one.measured)
+
+
+def _waiting_view(standing: explanation.Waiting, tenant_id: str | None) -> WaitingView:
+    to, keeping = msgspec.to_builtins(standing.overflow_to), _bidding(standing.keeping, tenant_id)
+    return WaitingView(**{**msgspec.structs.asdict(standing), "overflow_to": to, "keeping": keeping})
 
 
 async def _weighed_pool(session: Session, pool_id: str) -> Pool | None:

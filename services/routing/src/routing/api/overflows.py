@@ -28,6 +28,14 @@ class QueueLengthBody(Model):
     calls: int = Field(ge=1, le=1_000_000)
 
 
+class EstimatedWaitBody(Model):
+    """A call that enters and that no agent can take at once would wait this long, as the queue's last waits tell. The
+    first of a queue always stays, and so does everybody while too few have waited there to tell."""
+
+    type: Literal["estimated_wait"]
+    seconds: Seconds
+
+
 class ClosedBody(Model):
     """The call comes to the closed queue; with `waiting` also those that wait when it closes."""
 
@@ -52,7 +60,7 @@ class ToMessageBody(Model):
 class OverflowRuleBody(Model):
     """Of the rules that hold at a moment, the first one listed that can be followed is."""
 
-    when: Annotated[WaitedBody | QueueLengthBody | ClosedBody, Field(discriminator="type")] = Field(
+    when: Annotated[WaitedBody | QueueLengthBody | EstimatedWaitBody | ClosedBody, Field(discriminator="type")] = Field(
         examples=[{"type": "waited", "seconds": 45}]
     )
     to: Annotated[ToQueueBody | ToMessageBody, Field(discriminator="type")] = Field(

@@ -17,7 +17,7 @@ import msgspec
 from common.events.routing import AbandonReason, Channel, Direction, Recording
 
 from routing.domain.bidding import Bidding
-from routing.domain.configuration import AgentOrder, Queue
+from routing.domain.configuration import AgentOrder, Closed, Queue, To, When
 from routing.domain.flows import Collecting, Flow, FlowState
 from routing.domain.flows import Recording as FlowRecording
 
@@ -88,6 +88,23 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     """The agent is the one that the call was to go to."""
     bidding: Bidding | None = None
     """By declared weights: the queue's bid, and the other queues that wanted the agent or might have."""
+
+
+class Move(msgspec.Struct, frozen=True, array_like=True):
+    """One rule that moved the call, and what was measured when it held."""
+
+    moved_at: datetime
+    queue_id: str
+    """Where the rule is from. The call may not have entered it."""
+    why: When
+    to: To
+    measured: float | None = None
+    """Seconds waited or estimated, calls waiting; None: nothing to measure."""
+
+    @property
+    def reason(self) -> Literal["closed", "overflow"]:
+        """In the event of a call that is over by it."""
+        return "closed" if isinstance(self.why, Closed) else "overflow"
 
 
 class Talking(msgspec.Struct, frozen=True, tag="talking"):
@@ -190,6 +207,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Who should take it if they may and can; once it was offered to anybody it is a call as all others."""
     assignments: tuple[Assignment, ...] = ()
     """The newest MOST_ASSIGNMENTS; a call that was saved before they were noted has none."""
+    moves: tuple[Move, ...] = ()
+    """The rules that moved it, oldest first; a call that was saved before they were noted has none."""
     entry_point_id: str | None = None
     dialled: str | None = None
     """The number that it came in by; None: it was offered to its queue directly."""

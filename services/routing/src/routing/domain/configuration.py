@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 from common.events.routing import Channel
@@ -51,6 +51,13 @@ class QueueLength(msgspec.Struct, frozen=True, tag="queue_length"):
     calls: int
 
 
+class EstimatedWait(msgspec.Struct, frozen=True, tag="estimated_wait"):
+    """A call that enters and finds no agent would wait this long, as far as the queue's last waits tell. While too few
+    have waited there to tell, the rule does not hold."""
+
+    seconds: float
+
+
 class Closed(msgspec.Struct, frozen=True, tag="closed"):
     """The call comes to the closed queue; with `waiting` also those that wait when it closes."""
 
@@ -69,11 +76,15 @@ class ToMessage(msgspec.Struct, frozen=True, tag="message"):
     message: str
 
 
+When: TypeAlias = Waited | QueueLength | EstimatedWait | Closed
+To: TypeAlias = ToQueue | ToMessage
+
+
 class OverflowRule(msgspec.Struct, frozen=True):
     """Of the rules that hold at a moment, the first one listed that can be followed is."""
 
-    when: Waited | QueueLength | Closed
-    to: ToQueue | ToMessage
+    when: When
+    to: To
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):

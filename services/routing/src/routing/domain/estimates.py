@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+import msgspec
+
 from routing.domain.calls import Abandoned, Call, Offered, Queued, order_of_service
 from routing.domain.configuration import Queue
 
@@ -20,17 +22,17 @@ FEWEST: float = 3
 """Departures to an agent without which nothing is foretold."""
 
 
-class Estimator:
+class Estimator(msgspec.Struct):
     """One queue, as its waiting calls come and go in order of time. A call that an agent takes at once never waits."""
 
-    def __init__(self, memory: float = MEMORY) -> None:
-        self._keep = 1 - 1 / memory
-        self._at: datetime | None = None
-        self.waiting = 0
-        self._served = 0.0
-        self._abandoned = 0.0
-        self._busy_seconds = 0.0
-        self._waiting_seconds = 0.0
+    memory: float = MEMORY
+    waiting: int = 0
+    at: datetime | None = None
+    """Of what happened last."""
+    served: float = 0.0
+    abandoned: float = 0.0
+    busy_seconds: float = 0.0
+    waiting_seconds: float = 0.0
 
     def enter(self, at: datetime) -> None:
         """A call begins to wait."""
@@ -40,34 +42,40 @@ class Estimator:
     def serve(self, at: datetime) -> None:
         """A waiting call reaches an agent."""
         self._leave(at)
-        self._served += 1
+        self.served += 1
 
     def abandon(self, at: datetime) -> None:
         """A waiting caller gives up."""
         self._leave(at)
-        self._abandoned += 1
+        self.abandoned += 1
+
+    def move_on(self, at: datetime) -> None:
+        """A waiting call goes elsewhere: nothing is learnt of agents or patience but the time it was here."""
+        self._pass_time(at)
+        self.waiting -= 1
 
     def _leave(self, at: datetime) -> None:
         self._pass_time(at)
         self.waiting -= 1
-        self._served *= self._keep
-        self._abandoned *= self._keep
-        self._busy_seconds *= self._keep
-        self._waiting_seconds *= self._keep
+        keep = 1 - 1 / self.memory
+        self.served *= keep
+        self.abandoned *= keep
+        self.busy_seconds *= keep
+        self.waiting_seconds *= keep
 
     def _pass_time(self, at: datetime) -> None:
-        if self._at is not None and self.waiting > 0:
-            seconds = (at - self._at).total_seconds()
-            self._busy_seconds += seconds
-            self._waiting_seconds += self.waiting * seconds
-        self._at = at
+        if self.at is not None and self.waiting > 0:
+            seconds = (at - self.at).total_seconds()
+            self.busy_seconds += seconds
+            self.waiting_seconds += self.waiting * seconds
+        self.at = at
 
     def seconds(self, ahead: int) -> float | None:
         """Expected wait, from now on, of a caller who stays, with `ahead` others before them; None: not known yet."""
-        if self._served < FEWEST or self._busy_seconds <= 0:
+        if self.served < FEWEST or self.busy_seconds <= 0:
             return None
-        rate = self._served / self._busy_seconds
-        patience = self._abandoned / self._waiting_seconds
+        rate = self.served / self.busy_seconds
+        patience = self.abandoned / self.waiting_seconds
         return sum(1 / (rate + others * patience) for others in range(ahead + 1))
 
 

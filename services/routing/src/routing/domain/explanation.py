@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -11,10 +11,11 @@ from common.requirements import is_met, text_of
 
 from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.bidding import Bidding, Rival
-from routing.domain.calls import Abandoned, Assignment, Call, InFlow, LeftInFlow, Offered, Queued
-from routing.domain.configuration import AgentProfile, Queue, ToQueue
+from routing.domain.calls import Abandoned, Assignment, Call, InFlow, LeftInFlow, Move, Offered, Queued
+from routing.domain.configuration import AgentProfile, Queue, To, ToQueue
 from routing.domain.estimates import ahead_of
-from routing.domain.overflows import ways_when_waited
+from routing.domain.overflow_words import place_of, said_of
+from routing.domain.overflows import rules_due
 
 _ORDERS: Final = {
     "longest_idle": "the longest idle",
@@ -47,6 +48,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     next_requirement: str | None
     overflow_at: datetime | None
     overflow_queue_id: str | None
+    overflow_to: To | None
+    """Where the first rule that comes to hold then leads, if it can be followed."""
     limit_at: datetime | None
     alone_until: datetime | None
     """It waits for its preferred agent alone until then."""
@@ -68,6 +71,8 @@ def waiting(
     state = call.state
     if not isinstance(state, Queued):
         return None
+    due = [] if state.overflow_at is None else rules_due(queue, call.queued_at, state.overflow_at)
+    to = due[0].to if due else None
     rings = queue.rings(call.skills)
     ring = min(state.ring, len(rings) - 1)
     serving = None
@@ -86,7 +91,8 @@ def waiting(
         widens_at=state.widens_at,
         next_requirement=text_of(rings[ring + 1]) if state.widens_at and ring + 1 < len(rings) else None,
         overflow_at=state.overflow_at,
-        overflow_queue_id=_overflow_queue(call, queue, state.overflow_at),
+        overflow_queue_id=to.queue_id if isinstance(to, ToQueue) else None,
+        overflow_to=to,
         limit_at=state.limit_at,
         alone_until=state.alone_until,
         preferred_agent_id=call.preferred_agent_id,
@@ -94,20 +100,10 @@ def waiting(
     )
 
 
-def _overflow_queue(call: Call, queue: Queue, overflow_at: datetime | None) -> str | None:
-    """The queue that the next rule about waiting leads to; None if there is none, or it leads to a message."""
-    if overflow_at is None:
-        return None
-    earlier = ways_when_waited(queue, call.queued_at, overflow_at - timedelta(microseconds=1))
-    for way in ways_when_waited(queue, call.queued_at, overflow_at):
-        if way not in earlier:
-            return way.queue_id if isinstance(way, ToQueue) else None
-    return None
-
-
 def words(call: Call, standing: Waiting | None, tenant_id: str | None = None) -> list[str]:
     """The same in sentences, oldest first. `tenant_id`: whose people read it, if not the floor's."""
-    said = [*_flow(call), *(_assigned(one, tenant_id) for one in call.assignments)]
+    steps: list[Move | Assignment] = sorted([*call.moves, *call.assignments], key=_happened_at)
+    said = [*_flow(call), *(said_of(one) if isinstance(one, Move) else _assigned(one, tenant_id) for one in steps)]
     last = call.assignments[-1] if call.assignments else None
     state = call.state
     if isinstance(state, Offered):
@@ -143,6 +139,10 @@ def _flow(call: Call) -> Iterator[str]:
             yield f"Its flow ended the call at {_time(at)}."
         case _:
             pass
+
+
+def _happened_at(step: Move | Assignment) -> datetime:
+    return step.moved_at if isinstance(step, Move) else step.assigned_at
 
 
 def _assigned(one: Assignment, tenant_id: str | None) -> str:
@@ -217,8 +217,8 @@ def _stands(standing: Waiting, tenant_id: str | None) -> Iterator[str]:
     if standing.widens_at is not None and standing.next_requirement is not None:
         yield f"From {_time(standing.widens_at)} on it may be served by agents with {standing.next_requirement!r}."
     if standing.overflow_at is not None:
-        to = f"to queue {standing.overflow_queue_id}" if standing.overflow_queue_id else "to a message"
-        yield f"At {_time(standing.overflow_at)} it overflows {to}."
+        to = f" to {place_of(standing.overflow_to)}" if standing.overflow_to else ""
+        yield f"At {_time(standing.overflow_at)} it overflows{to}."
     if standing.limit_at is not None:
         yield f"It is given up at {_time(standing.limit_at)}."
 

@@ -2,42 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from routing.domain.calls import Call
-from routing.domain.configuration import Closed, Queue, QueueLength, ToMessage, ToQueue, Waited
+from routing.domain.calls import Call, Move
+from routing.domain.configuration import (
+    Closed,
+    EstimatedWait,
+    OverflowRule,
+    Queue,
+    QueueLength,
+    ToMessage,
+    ToQueue,
+    Waited,
+)
 from routing.domain.pool import Pool
 
-Way = ToQueue | ToMessage
 
-
-def way_possible(pool: Pool, call: Call, ways: Iterable[Way]) -> Way | None:
-    """The first of these ways that the call can go: not to where it has been, nor to a queue that is closed to it."""
-    for to in ways:
-        match to:
+def move_possible(pool: Pool, call: Call, moves: Iterable[Move]) -> Move | None:
+    """The first of these that the call can follow: not to where it has been, nor to a queue that is closed to it."""
+    for move in moves:
+        match move.to:
             case ToMessage():
-                return to
+                return move
             case ToQueue(queue_id=queue_id):
                 been = queue_id == call.queue_id or queue_id in call.left_queues
                 if not been and pool.queue(queue_id) is not None and pool.takes(call, queue_id):
-                    return to
+                    return move
     return None
 
 
-def ways_when_closed(queue: Queue, *, waiting: bool = False) -> list[Way]:
+def moves_when_closed(pool: Pool, queue: Queue, *, waiting: bool = False) -> list[Move]:
     """For calls that come to the closed queue; `waiting`: for those that wait in it when it closes."""
-    return [rule.to for rule in queue.rules if isinstance(rule.when, Closed) and (rule.when.waiting or not waiting)]
+    return [
+        Move(pool.now, queue.id, rule.when, rule.to)
+        for rule in queue.rules
+        if isinstance(rule.when, Closed) and (rule.when.waiting or not waiting)
+    ]
 
 
-def ways_when_long(queue: Queue, length: int) -> list[Way]:
-    """For a call that enters when so many wait."""
-    return [rule.to for rule in queue.rules if isinstance(rule.when, QueueLength) and length >= rule.when.calls]
+def moves_on_entry(pool: Pool, queue: Queue, call: Call) -> Iterator[Move]:
+    """For a call that enters and that no agent can take at once."""
+    for rule in queue.overflows:
+        match rule.when:
+            case QueueLength(calls=calls):
+                length = pool.length(queue.id)
+                if length >= calls:
+                    yield Move(pool.now, queue.id, rule.when, rule.to, length)
+            case EstimatedWait(seconds=seconds):
+                estimate = pool.estimated_wait(call)
+                if estimate is not None and estimate >= seconds:
+                    yield Move(pool.now, queue.id, rule.when, rule.to, estimate)
+            case _:
+                pass
 
 
-def ways_when_waited(queue: Queue, queued_at: datetime, now: datetime) -> list[Way]:
+def moves_when_waited(queue: Queue, queued_at: datetime, now: datetime) -> list[Move]:
     """For a call that has waited since then."""
-    return [to for at, to in _waited(queue, queued_at) if at <= now]
+    waited = (now - queued_at).total_seconds()
+    return [Move(now, queue.id, rule.when, rule.to, waited) for at, rule in _waited(queue, queued_at) if at <= now]
 
 
 def next_overflow(queue: Queue, queued_at: datetime, after: datetime | None = None) -> datetime | None:
@@ -45,9 +68,14 @@ def next_overflow(queue: Queue, queued_at: datetime, after: datetime | None = No
     return min((at for at, _ in _waited(queue, queued_at) if after is None or at > after), default=None)
 
 
-def _waited(queue: Queue, queued_at: datetime) -> list[tuple[datetime, Way]]:
+def rules_due(queue: Queue, queued_at: datetime, at: datetime) -> list[OverflowRule]:
+    """The rules about waiting that come to hold at that very time."""
+    return [rule for due, rule in _waited(queue, queued_at) if due == at]
+
+
+def _waited(queue: Queue, queued_at: datetime) -> list[tuple[datetime, OverflowRule]]:
     return [
-        (queued_at + timedelta(seconds=rule.when.seconds), rule.to)
+        (queued_at + timedelta(seconds=rule.when.seconds), rule)
         for rule in queue.rules
         if isinstance(rule.when, Waited)
     ]

@@ -19,6 +19,7 @@ from routing.domain.calls import Call, Queued, order_of_service
 from routing.domain.configuration import AgentProfile, Queue
 from routing.domain.groups import Group, Groups, Rule
 from routing.domain.matching import Bins, numbers_in
+from routing.domain.memory import Memories, Memory
 from routing.domain.timers import Timer, Timers
 from routing.domain.weighing import WeighedQueue, Weighing
 
@@ -94,6 +95,7 @@ class Pool:
         self._weighed: set[str] = set()
         """The queues that have weights: if there are any, all are served by the policy by declared weights."""
         self._timers = Timers()
+        self.memories = Memories()
 
     @classmethod
     def load(
@@ -104,6 +106,7 @@ class Pool:
         profiles: Iterable[AgentProfile],
         agents: Iterable[Agent],
         calls: Iterable[Call],
+        memories: Iterable[Memory] = (),
     ) -> Pool:
         """The pool as it was saved: the same inputs then give the same events as if it had never left memory."""
         pool = cls(pool_id, now)
@@ -115,6 +118,7 @@ class Pool:
             pool.put_agent(agent)
         for call in calls:
             pool.put_call(call)
+        pool.memories.load(memories)
         pool.drain()
         return pool
 
@@ -184,6 +188,7 @@ class Pool:
         self._weigh(slot)
         for call in waiting:
             self._index_call(call)
+        self.memories.configure(queue, waiting, self.now)
         self.follow_hours(queue.id, self.now)
         return True
 
@@ -263,10 +268,19 @@ class Pool:
     def standing(self, call: Call, ring: int) -> tuple[str, int, int, int]:
         """What the ring asks for, how many agents who meet it are available and in how many groups, how many calls of
         the queue are before this one."""
+        rule = self._ring(self._queues[call.queue_id], ring, call.skills).rule
+        return rule.text, *self._groups.available(rule), self._ahead(call)
+
+    def _ahead(self, call: Call) -> int:
         slot = self._queues[call.queue_id]
-        rule, key = self._ring(slot, ring, call.skills).rule, slot.key(call)
-        ahead = sum(self._waiting.rank(number, key) for number in slot.bins)
-        return rule.text, *self._groups.available(rule), ahead
+        key = slot.key(call)
+        return sum(self._waiting.rank(number, key) for number in slot.bins)
+
+    def estimated_wait(self, call: Call) -> float | None:
+        """Expected seconds for a call that enters its queue, if a rule asks for it, enough is known, and others wait
+        before it: the first of a queue always stays, or the queue would learn no more of how long it takes."""
+        ahead = self._ahead(call)
+        return self.memories.wait(call.queue_id, ahead) if ahead else None
 
     def bidding(self, call: Call, agent_id: str) -> Bidding | None:
         """By weights: how the call's queue stands against the others that the available agent may serve."""
@@ -318,6 +332,8 @@ class Pool:
         if before is not None:
             self._unindex_call(before)
         self.changed_calls[call.id] = call
+        if self.memories:
+            self.memories.follow(before, call, self.now)
         if call.is_over:
             self.calls.pop(call.id, None)
             return

@@ -38,14 +38,21 @@ from routing.domain.calls import (
     Assignment,
     Call,
     InFlow,
+    Move,
     Offered,
     Queued,
     Talking,
     WrappedUp,
     WrappingUp,
 )
-from routing.domain.configuration import Queue, ToMessage, ToQueue
-from routing.domain.overflows import next_overflow, way_possible, ways_when_closed, ways_when_long, ways_when_waited
+from routing.domain.configuration import Closed, Queue, ToMessage, ToQueue
+from routing.domain.overflows import (
+    move_possible,
+    moves_on_entry,
+    moves_when_closed,
+    moves_when_waited,
+    next_overflow,
+)
 from routing.domain.telling import Telling, seconds
 from routing.domain.timers import Timer
 
@@ -92,19 +99,19 @@ class Turn(Telling):
         if self.pool.takes(call, queue.id):
             self.enter(call, queue)
             return
-        to = way_possible(self.pool, call, ways_when_closed(queue))
-        self.move_on(call, to or ToMessage("closed"), "closed")
+        move = move_possible(self.pool, call, moves_when_closed(self.pool, queue))
+        self.move_on(call, move or Move(self.pool.now, queue.id, Closed(), ToMessage("closed")))
 
     def empty_if_closed(self, queue_id: str) -> None:
         """The queue may just have closed: calls that wait in it go where a rule says so; others keep their place."""
         queue = self.pool.queue(queue_id)
         if queue is None or self.pool.is_open(queue_id):
             return
-        ways = ways_when_closed(queue, waiting=True)
-        for call in self.pool.waiting_in(queue_id) if ways else ():
-            to = way_possible(self.pool, call, ways)
-            if to is not None:
-                self.move_on(call, to, "closed")
+        moves = moves_when_closed(self.pool, queue, waiting=True)
+        for call in self.pool.waiting_in(queue_id) if moves else ():
+            move = move_possible(self.pool, call, moves)
+            if move is not None:
+                self.move_on(call, move)
 
     def enter(self, call: Call, queue: Queue) -> None:
         """The call enters a queue: its first, or the one it overflows to."""
@@ -127,10 +134,10 @@ class Turn(Telling):
             state=waiting,
         )
         self.tell(CallQueued, call)
-        if self.pool.best_agent(queue.id, queue.ring_at(now, now)[0], call.skills) is None:
-            to = way_possible(self.pool, call, ways_when_long(queue, self.pool.length(queue.id)))
-            if to is not None:
-                self.move_on(call, to, "overflow")
+        if queue.overflows and self.pool.best_agent(queue.id, queue.ring_at(now, now)[0], call.skills) is None:
+            move = move_possible(self.pool, call, moves_on_entry(self.pool, queue, call))
+            if move is not None:
+                self.move_on(call, move)
                 return
         self._place(call, waiting)
 
@@ -233,21 +240,28 @@ class Turn(Telling):
         if not isinstance(call.state, Queued):
             raise AssertionError(f"call {call.id} is {call.state_name} and cannot overflow")
         now, queue = self.pool.now, self.queue_of(call)
-        to = way_possible(self.pool, call, ways_when_waited(queue, call.queued_at, now))
-        if to is not None:
-            self.move_on(call, to, "overflow")
+        move = move_possible(self.pool, call, moves_when_waited(queue, call.queued_at, now))
+        if move is not None:
+            self.move_on(call, move)
             return
         # It stays until the next such rule, if there is one: where this one leads is closed, or it was taken away.
         self._place(call, replace(call.state, overflow_at=next_overflow(queue, call.queued_at, after=now)))
 
-    def move_on(self, call: Call, to: ToQueue | ToMessage, reason: Literal["closed", "overflow"]) -> None:
+    def move_on(self, call: Call, move: Move) -> None:
         """The call leaves its queue, which it may not even have entered."""
-        if isinstance(to, ToMessage):
-            self.abandon(call, reason, to.message)
-            return
-        target = self.pool.queue(to.queue_id)
+        call = replace(call, moves=(*call.moves, move))
+        match move.to:
+            case ToMessage(message=message):
+                self.abandon(call, move.reason, message)
+            case ToQueue(queue_id=queue_id):
+                self._go_to(call, queue_id)
+            case _:
+                assert_never(move.to)
+
+    def _go_to(self, call: Call, queue_id: str) -> None:
+        target = self.pool.queue(queue_id)
         if target is None:
-            raise AssertionError(f"call {call.id} cannot go to queue {to.queue_id}, which nobody knows")
+            raise AssertionError(f"call {call.id} cannot go to queue {queue_id}, which nobody knows")
         call = replace(call, sequence=call.sequence + 1)
         waited = seconds(call.queued_at, self.pool.now)
         self.tell(CallOverflowed, call, to_queue_id=target.id, wait_seconds=waited)

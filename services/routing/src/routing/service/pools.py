@@ -49,6 +49,9 @@ async def settle(session: Session, pools: MutableMapping[str, Pool], deliveries:
     if refusals:
         await states.refuse(session, refusals)
     await states.save(session, {pool_id: (pools[pool_id].now, *pools[pool_id].drain()) for pool_id in touched})
+    memories = [(pool_id, memory) for pool_id in touched for memory in pools[pool_id].memories.drain()]
+    if memories:
+        await states.remember(session, memories)
     return touched
 
 

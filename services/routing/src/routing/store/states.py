@@ -17,6 +17,7 @@ from common.ids import FLOOR
 from routing.domain.agents import Agent
 from routing.domain.calls import Call
 from routing.domain.configuration import AgentProfile, Overflow, OverflowRule, Queue, Relaxation, Weights
+from routing.domain.memory import Memory
 from routing.domain.pool import Pool
 
 _encode = msgspec.json.Encoder().encode
@@ -95,6 +96,22 @@ async def save(session: Session, changes: Mapping[str, tuple[datetime, Sequence[
     )
 
 
+async def remember(session: Session, memories: Sequence[tuple[str, Memory]]) -> None:
+    """Save what pools remember of their queues: (pool id, memory)."""
+    await session.execute(
+        """
+        INSERT INTO queue_memories (queue_id, tenant_id, pool_id, data)
+        SELECT queue_id, tenant_id, pool_id, data::jsonb
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS changed (queue_id, tenant_id, pool_id, data)
+        ON CONFLICT (queue_id) DO UPDATE SET data = excluded.data
+        """,
+        [memory.queue_id for _, memory in memories],
+        [memory.tenant_id for _, memory in memories],
+        [pool_id for pool_id, _ in memories],
+        [_encode(memory).decode() for _, memory in memories],
+    )
+
+
 async def refuse(session: Session, refusals: Sequence[tuple[UUID, str, str]]) -> None:
     """Note commands that changed nothing: (command id, tenant, reason)."""
     await session.execute(
@@ -131,6 +148,7 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
     profiles: dict[str, list[AgentProfile]] = {row["id"]: [] for row in known}
     agents: dict[str, list[Agent]] = {row["id"]: [] for row in known}
     calls: dict[str, list[Call]] = {row["id"]: [] for row in known}
+    memories: dict[str, list[Memory]] = {row["id"]: [] for row in known}
     for pool_id, queue in await _queues(session, list(queues)):
         queues[pool_id].append(queue)
     for row in await session.fetch(
@@ -147,9 +165,19 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
         "SELECT pool_id, data FROM calls WHERE live AND pool_id = ANY($1::text[]) ORDER BY id", list(queues)
     ):
         calls[row["pool_id"]].append(msgspec.convert(row["data"], Call))
+    for row in await session.fetch(
+        "SELECT pool_id, data FROM queue_memories WHERE pool_id = ANY($1::text[]) ORDER BY queue_id", list(queues)
+    ):
+        memories[row["pool_id"]].append(msgspec.convert(row["data"], Memory))
     return {
         pool_id: Pool.load(
-            pool_id, reached_at or NOT_STARTED, queues[pool_id], profiles[pool_id], agents[pool_id], calls[pool_id]
+            pool_id,
+            reached_at or NOT_STARTED,
+            queues[pool_id],
+            profiles[pool_id],
+            agents[pool_id],
+            calls[pool_id],
+            memories[pool_id],
         )
         for pool_id, reached_at in known
     }

@@ -1,0 +1,99 @@
+"""What a pool remembers of its queues beside the calls in them, for those whose rules need it; saved with the calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from routing.domain.calls import Abandoned, Call, Offered, Queued
+from routing.domain.configuration import EstimatedWait, Queue
+from routing.domain.estimates import Estimator
+
+
+class Memory(msgspec.Struct, kw_only=True):
+    """Of one queue. Nothing is kept that no rule of the queue asks for."""
+
+    queue_id: str
+    tenant_id: str
+    estimator: Estimator | None = None
+    """How its calls have waited. A call counts until it is first offered to an agent: one that comes back after a
+    missed offer was served as soon as somebody could."""
+
+
+class Memories:
+    """Those of one pool by queue. Empty, it costs nothing."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Memory] = {}
+        self._changed: dict[str, Memory] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
+    def load(self, saved: Iterable[Memory]) -> None:
+        """Take over what was saved, as far as the rules still ask for it. The rules and the calls are loaded before."""
+        for memory in saved:
+            known = self._of.get(memory.queue_id)
+            if known is not None and known.estimator is not None and memory.estimator is not None:
+                known.estimator = memory.estimator
+        self._changed.clear()
+
+    def drain(self) -> list[Memory]:
+        """Those changed since the last time."""
+        changed = list(self._changed.values())
+        self._changed.clear()
+        return changed
+
+    def all(self) -> list[Memory]:
+        """Every one."""
+        return list(self._of.values())
+
+    def configure(self, queue: Queue, waiting: Iterable[Call], now: datetime) -> None:
+        """The queue has these rules now; `waiting`: the calls in it."""
+        known = self._of.get(queue.id)
+        estimates = any(isinstance(rule.when, EstimatedWait) for rule in queue.overflows)
+        if not estimates:
+            if known is not None:
+                del self._of[queue.id]
+                self._changed[queue.id] = Memory(queue_id=queue.id, tenant_id=queue.tenant_id)
+            return
+        if known is None:
+            known = self._of[queue.id] = Memory(queue_id=queue.id, tenant_id=queue.tenant_id)
+        if known.estimator is None:
+            known.estimator = Estimator(waiting=sum(_counted_in(call) == queue.id for call in waiting), at=now)
+        self._changed[queue.id] = known
+
+    def follow(self, before: Call | None, call: Call, now: datetime) -> None:
+        """A call has a new state."""
+        was, stays = _counted_in(before), _counted_in(call)
+        if was == stays:
+            return
+        if (estimator := self._estimator(was)) is not None:
+            match call.state:
+                case Offered():
+                    estimator.serve(now)
+                case Abandoned(reason="hung_up" | "wait_limit" | "no_agent"):
+                    estimator.abandon(now)
+                case _:
+                    estimator.move_on(now)
+        if (estimator := self._estimator(stays)) is not None:
+            estimator.enter(now)
+
+    def wait(self, queue_id: str, ahead: int) -> float | None:
+        """Expected seconds of a call that enters with so many before it; None: not known."""
+        memory = self._of.get(queue_id)
+        return None if memory is None or memory.estimator is None else memory.estimator.seconds(ahead)
+
+    def _estimator(self, queue_id: str | None) -> Estimator | None:
+        memory = self._of.get(queue_id or "")
+        if memory is None or memory.estimator is None:
+            return None
+        self._changed[memory.queue_id] = memory
+        return memory.estimator
+
+
+def _counted_in(call: Call | None) -> str | None:
+    """The queue in which the call waits for its first agent."""
+    return call.queue_id if call is not None and isinstance(call.state, Queued) and call.offers == 0 else None

@@ -1,0 +1,40 @@
+"""How an overflow rule is said: where it leads, why it held."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from routing.domain.calls import Move
+from routing.domain.configuration import Closed, EstimatedWait, QueueLength, To, ToMessage, ToQueue, Waited
+
+
+def said_of(move: Move) -> str:
+    """One sentence on a rule that moved a call."""
+    moved_at = move.moved_at.isoformat(timespec="seconds")
+    return f"At {moved_at} a rule of queue {move.queue_id} sent it to {place_of(move.to)}: {_held(move)}."
+
+
+def place_of(to: To) -> str:
+    """Where a rule leads."""
+    match to:
+        case ToQueue(queue_id=queue_id):
+            return f"queue {queue_id}"
+        case ToMessage(message=message):
+            return f"message {message}"
+        case _:
+            assert_never(to)
+
+
+def _held(move: Move) -> str:
+    measured = move.measured or 0.0
+    match move.why:
+        case Waited(seconds=seconds):
+            return f"it had waited {measured:.0f} s, and the rule is for {seconds:g} s or more"
+        case QueueLength(calls=calls):
+            return f"{measured:.0f} calls were waiting, and the rule is for {calls} or more"
+        case EstimatedWait(seconds=seconds):
+            return f"the estimated wait was {measured:.0f} s, and the rule is for {seconds:g} s or more"
+        case Closed():
+            return "the queue was closed"
+        case _:
+            assert_never(move.why)
