@@ -150,16 +150,14 @@ class Groups:
         candidates = self._idle.filled & rule.groups & only
         if not candidates:
             return None
-        if self._behind:
-            candidates = self._in_front(candidates) or candidates
         bins = self._idle
         match order:
             case "longest_idle":
                 pass
             case "best_level":
-                candidates = self._least_flexible(self._at_best_level(candidates, rule))
+                candidates = self._least_flexible(self._at_best_level(self._in_front(candidates), rule))
             case "least_flexible":
-                candidates = self._least_flexible(candidates)
+                candidates = self._least_flexible(self._in_front(candidates))
             case "fastest":
                 bins = self._speed or bins
         key = bins.best(candidates)
@@ -182,12 +180,14 @@ class Groups:
         return self._numbered
 
     def _in_front(self, candidates: int) -> int:
-        """The groups with an available agent who did not miss their last offer."""
+        """Of these groups those with an available agent who did not miss their last offer; all if none has."""
+        if not self._behind:
+            return candidates
         found = 0
         for number in numbers_in(candidates):
             if self._idle.head(number)[0] < inf:
                 found |= 1 << number
-        return found
+        return found or candidates
 
     def _at_best_level(self, candidates: int, rule: Rule) -> int:
         for level in range(HIGHEST, 0, -1):
