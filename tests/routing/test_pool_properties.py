@@ -276,7 +276,7 @@ def reloaded(pool: Pool) -> Pool:
     assert agents == list(pool.agents.values())
     memories = msgspec.json.decode(msgspec.json.encode(pool.memories.all()), type=list[Memory])
     again = Pool.load(pool.id, pool.now, pool.queues, pool.profiles, agents, calls, memories)
-    assert again.memories.all() == memories
+    assert {one.queue_id: one for one in again.memories.all()} == {one.queue_id: one for one in memories}
     return again
 
 
