@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from routing.domain import inputs
-from routing.domain.agents import AfterCall, Agent, Available, Busy, Ringing
+from routing.domain.agents import AfterCall, Agent, Available, Busy, LoggedOut, Ringing
 from routing.domain.calls import Call, Offered, Queued, Talking, WrappingUp
 from routing.domain.configuration import (
     Closed,
@@ -96,7 +96,7 @@ def queues(draw: st.DrawFn, queue_id: str, version: int = 1) -> Queue:
         max_wait_seconds=draw(st.sampled_from([None, 30.0, 90.0])),
         overflow=draw(st.sampled_from([None, ("q1", 0.0), ("q1", 20.0), ("q2", 30.0)])),
         hours=draw(st.sampled_from([None, None, OPEN_IN_TURNS])),
-        override=draw(st.sampled_from([None, None, None, "open", "closed"])),
+        override=draw(st.sampled_from([None, None, None, None, "open", "closed", "draining"])),
         overflows=draw(st.lists(OVERFLOWS, max_size=2).map(tuple)),
         version=version,
     )
@@ -141,7 +141,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert rules is not None
         closed = rules.hours is not None and not is_open(rules.hours, rules.time_zone, self.pool.now)
         if rules.override is not None:
-            closed = rules.override == "closed"
+            closed = rules.override != "open"
         entered = [event.queue_id for event in events if isinstance(event, CallQueued) and event.call_id == call_id]
         assert (queue_id not in entered) is closed, "who comes to a closed queue does not enter it; all others do"
         assert all(self.pool.is_open(other) for other in entered)
@@ -180,11 +180,11 @@ class PoolMachine(RuleBasedStateMachine):
         self.let_time_pass()
         self.floor.give(inputs.ConfigureQueue, self.seconds, queue=data.draw(queues(queue_id, self.version)))
 
-    @rule(agent_id=agent_ids, held=levels)
-    def change_an_agent(self, agent_id: str, held: dict[str, int]) -> None:
+    @rule(agent_id=agent_ids, held=levels, drain=st.sampled_from([None, None, "fire drill"]))
+    def change_an_agent(self, agent_id: str, held: dict[str, int], drain: str | None) -> None:
         self.version += 1
         self.let_time_pass()
-        changed = profile(agent_id, version=self.version, **held)
+        changed = msgspec.structs.replace(profile(agent_id, version=self.version, **held), drain=drain)
         self.floor.give(inputs.ConfigureAgent, self.seconds, agent=changed)
 
     @rule()
@@ -205,6 +205,12 @@ class PoolMachine(RuleBasedStateMachine):
             if call.agent_id is not None:
                 expected = {Offered: "offered", Talking: "busy", WrappingUp: "wrap_up"}[type(call.state)]
                 assert self.pool.agents[call.agent_id].state_name == expected
+
+    @invariant()
+    def whoever_is_drained_finishes_their_call_and_is_gone(self) -> None:
+        for agent in self.pool.agents.values():
+            if self.pool.drained(agent.id) is not None:
+                assert isinstance(agent.state, LoggedOut | Busy | AfterCall)
 
     @invariant()
     def nobody_idle_may_take_a_waiting_call(self) -> None:

@@ -109,6 +109,10 @@ class AgentRow(Base, table=True):
     pool_id: str = Field(sa_column=Column(String, ForeignKey("pools.id"), nullable=False))
     name: str
     skills: dict[str, int] = _json()
+    drained_by: str | None
+    drained_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
+    """Null: not drained."""
+    drain_reason: str | None
     version: int
     updated_at: datetime = _moment()
 
@@ -229,3 +233,5 @@ class Refusal(Base, table=True):
 
 
 system_tables(Base.metadata)
+_audit = Base.metadata.tables["audit"]
+Index("audit_of_subject", _audit.c.subject, _audit.c.id)

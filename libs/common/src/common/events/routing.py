@@ -314,3 +314,5 @@ class AgentLoggedOut(AgentEvent, frozen=True, kw_only=True):
     previous_state: AgentState
     since_previous: Moment
     seconds_in_previous: float
+    reason: str | None = None
+    """Why an operator ended the shift; None: the agent did."""

@@ -10,15 +10,19 @@ from routing.api import (
     conversation,
     entry_points,
     explain,
+    history,
     hours,
     live,
+    operating,
     streams,
     telephony,
 )
 
 ROUTERS = [
     configuration.router,
+    operating.router,
     entry_points.router,
+    history.router,
     hours.router,
     live.router,
     calls.reading,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import asyncpg
 from common.auth import Role
@@ -11,7 +11,6 @@ from common.errors import Invalid, NotFound
 from common.events.routing import AgentState, Channel
 from common.fields import SLUG, Line, PhoneNumber, Slug, TenantFilter, TenantPath, TimeZone
 from common.http import (
-    Caller,
     Db,
     Model,
     Page,
@@ -19,7 +18,6 @@ from common.http import (
     PageLimit,
     Router,
     answer_put,
-    check_if_match,
     creates,
     decode_key,
     etag,
@@ -28,13 +26,14 @@ from common.http import (
 )
 from common.ids import FLOOR
 from common.requirements import LONGEST
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Query, Response
 from pydantic import Field, StringConstraints
 
+from routing.api.history import Changing
 from routing.api.hours import HoursBody, hours_of
-from routing.api.overflows import Overflows, OverrideBody, OverrideView, rules_of
+from routing.api.overflows import Overflows, OverrideView, rules_of
 from routing.api.state import Seconds, SlugPath, check_floor
-from routing.domain.agents import AfterCall, Busy, OnBreak, Ringing
+from routing.domain.agents import AfterCall, Busy, LoggedOut, OnBreak, Ringing
 from routing.domain.configuration import AgentOrder, Overflow, RecordingRule, Relaxation, Weights
 from routing.service import configuration as service
 from routing.store import configuration as store
@@ -156,6 +155,14 @@ class AgentBody(Model):
     skills: dict[Slug, Annotated[int, Field(ge=1, le=10)]] | list[Slug] = Field(default={}, max_length=200)
 
 
+class DrainView(Model):
+    """An operator takes the agent out of service: they are logged out once their call is wrapped up."""
+
+    by: str
+    at: datetime
+    reason: str | None
+
+
 class AgentView(Model):
     """An agent with their state."""
 
@@ -168,26 +175,24 @@ class AgentView(Model):
     since: datetime | None
     """Null: never logged in."""
     reason: str | None
+    """Of the break; of the log-out, where an operator ended the shift."""
     call_id: str | None
-
-
-def _checker(request: Request) -> service.CheckVersion:
-    return lambda version: check_if_match(request, version)
+    drain: DrainView | None
+    """Null: not drained."""
 
 
 @router.put("/tenants/{tenant_id}", dependencies=OPERATOR, responses=creates(TenantView))
 async def put_tenant(
-    tenant_id: TenantPath, body: TenantBody, session: Db, request: Request, response: Response
+    tenant_id: TenantPath, body: TenantBody, session: Db, change: Changing, response: Response
 ) -> TenantView:
     """Create or replace a tenant."""
     if tenant_id == FLOOR:
         raise Invalid(f"{FLOOR!r} is the floor itself", field="tenant_id")
-    clock = request.app.state.runtime.clock
     row, created = await service.put_tenant(
-        session, tenant_id, body.name, body.time_zone, body.directory, clock, _checker(request)
+        session, tenant_id, body.name, body.time_zone, body.directory, change.clock, change.check
     )
     answer_put(response, row["version"], created=created)
-    return _tenant(row)
+    return await change.noted("tenant", _tenant(row), TenantBody, tenant_id=tenant_id)
 
 
 @router.get("/tenants/{tenant_id}")
@@ -208,12 +213,12 @@ async def list_tenants(session: Db, limit: PageLimit = 100, cursor: PageCursor =
 
 
 @router.put("/pools/{pool_id}", dependencies=OPERATOR, responses=creates(PoolView))
-async def put_pool(pool_id: SlugPath, body: PoolBody, session: Db, request: Request, response: Response) -> PoolView:
+async def put_pool(pool_id: SlugPath, body: PoolBody, session: Db, change: Changing, response: Response) -> PoolView:
     """Create or replace a pool. A skill that is still named cannot be taken away (409)."""
     skills = sorted(set(body.skills))
-    row, created = await service.put_pool(session, pool_id, body.name, skills, _checker(request))
+    row, created = await service.put_pool(session, pool_id, body.name, skills, change.check)
     answer_put(response, row["version"], created=created)
-    return _pool(row)
+    return await change.noted("pool", _pool(row), PoolBody)
 
 
 @router.get("/pools/{pool_id}")
@@ -235,7 +240,7 @@ async def list_pools(session: Db, limit: PageLimit = 100, cursor: PageCursor = N
 
 @router.put("/queues/{queue_id}", dependencies=OPERATOR, responses=creates(QueueView))
 async def put_queue(
-    queue_id: SlugPath, body: QueueBody, session: Db, request: Request, response: Response
+    queue_id: SlugPath, body: QueueBody, session: Db, change: Changing, response: Response
 ) -> QueueView:
     """Create or replace a queue; it takes effect at once, for waiting calls too. Pool, tenant and channel stay."""
     wanted = service.QueueDeclaration(
@@ -246,10 +251,9 @@ async def put_queue(
         overflows=rules_of(body.overflows),
         weights=Weights(**body.weights.model_dump()) if body.weights else None,
     )
-    clock = request.app.state.runtime.clock
-    row, created = await service.put_queue(session, queue_id, wanted, clock, _checker(request))
+    row, created = await service.put_queue(session, queue_id, wanted, change.clock, change.check)
     answer_put(response, row["version"], created=created)
-    return _queue(row)
+    return await change.noted("queue", queue_view(row), QueueBody, tenant_id=row["tenant_id"])
 
 
 @router.get("/queues/{queue_id}")
@@ -259,7 +263,7 @@ async def get_queue(queue_id: SlugPath, session: Db, response: Response) -> Queu
     if row is None:
         raise NotFound(f"there is no queue {queue_id}")
     response.headers["etag"] = etag(row["version"])
-    return _queue(row)
+    return queue_view(row)
 
 
 @router.get("/queues")
@@ -272,52 +276,20 @@ async def list_queues(
 ) -> Page[QueueView]:
     """By id."""
     rows = await store.queues(session, decode_key(cursor, str), limit, tenant_id=tenant_id, pool_id=pool_id)
-    return page([_queue(row) for row in rows], limit, lambda last: (last.id,))
-
-
-async def _override(
-    queue_id: str, state: Literal["open", "closed"] | None, body: OverrideBody | None, scope: tuple[Db, Caller, Request]
-) -> QueueView:
-    session, caller, request = scope
-    clock = request.app.state.runtime.clock
-    reason = body.reason if body else None
-    return _queue(await service.override_queue(session, queue_id, state, caller.subject, reason, clock))
-
-
-@router.post("/queues/{queue_id}/close", dependencies=OPERATOR)
-async def close_queue(
-    queue_id: SlugPath, session: Db, caller: Caller, request: Request, body: OverrideBody | None = None
-) -> QueueView:
-    """Close the queue now, whatever its hours say: no new call enters it, those that wait or are spoken with finish."""
-    return await _override(queue_id, "closed", body, (session, caller, request))
-
-
-@router.post("/queues/{queue_id}/open", dependencies=OPERATOR)
-async def open_queue(
-    queue_id: SlugPath, session: Db, caller: Caller, request: Request, body: OverrideBody | None = None
-) -> QueueView:
-    """Open the queue now, whatever its hours say."""
-    return await _override(queue_id, "open", body, (session, caller, request))
-
-
-@router.post("/queues/{queue_id}/follow-hours", dependencies=OPERATOR)
-async def follow_hours(
-    queue_id: SlugPath, session: Db, caller: Caller, request: Request, body: OverrideBody | None = None
-) -> QueueView:
-    """Let the queue's hours decide again."""
-    return await _override(queue_id, None, body, (session, caller, request))
+    return page([queue_view(row) for row in rows], limit, lambda last: (last.id,))
 
 
 @router.put("/agents/{agent_id}", dependencies=OPERATOR, responses=creates(AgentView))
 async def put_agent(
-    agent_id: SlugPath, body: AgentBody, session: Db, request: Request, response: Response
+    agent_id: SlugPath, body: AgentBody, session: Db, change: Changing, response: Response
 ) -> AgentView:
     """Create or replace an agent; new skills take effect at once. The pool stays."""
     skills = body.skills if isinstance(body.skills, dict) else dict.fromkeys(body.skills, 5)
-    clock = request.app.state.runtime.clock
-    row, created = await service.put_agent(session, agent_id, body.pool_id, body.name, skills, clock, _checker(request))
+    row, created = await service.put_agent(
+        session, agent_id, body.pool_id, body.name, skills, change.clock, change.check
+    )
     answer_put(response, row["version"], created=created)
-    return agent_view(row)
+    return await change.noted("agent", agent_view(row), AgentBody)
 
 
 @router.get("/agents/{agent_id}")
@@ -351,7 +323,8 @@ def _pool(row: asyncpg.Record) -> PoolView:
     return PoolView(id=row["id"], name=row["name"], skills=row["skills"], version=row["version"])
 
 
-def _queue(row: asyncpg.Record) -> QueueView:
+def queue_view(row: asyncpg.Record) -> QueueView:
+    """The queue as the API shows it."""
     overflow = None
     if row["overflow_queue_id"] is not None:
         overflow = OverflowBody(queue_id=row["overflow_queue_id"], after_seconds=row["overflow_after_seconds"])
@@ -375,6 +348,9 @@ def agent_view(row: asyncpg.Record) -> AgentView:
         version=row["version"],
         state=agent.state_name if agent else "logged_out",
         since=state.since if state else None,
-        reason=state.reason if isinstance(state, OnBreak) else None,
+        reason=state.reason if isinstance(state, OnBreak | LoggedOut) else None,
         call_id=state.call_id if isinstance(state, Ringing | Busy | AfterCall) else None,
+        drain=None
+        if row["drained_at"] is None
+        else DrainView(by=row["drained_by"], at=row["drained_at"], reason=row["drain_reason"]),
     )

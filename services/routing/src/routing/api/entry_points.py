@@ -17,7 +17,6 @@ from common.http import (
     PageLimit,
     Router,
     answer_put,
-    check_if_match,
     creates,
     decode_key,
     etag,
@@ -25,9 +24,10 @@ from common.http import (
     require,
 )
 from common.phone import InvalidPhone, normalise
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Query, Response
 from pydantic import Field
 
+from routing.api.history import Changing
 from routing.api.state import SlugPath, check_floor
 from routing.domain.flow_drawing import svg
 from routing.domain.flows import Flow
@@ -179,7 +179,7 @@ class EntryPointView(EntryPointBody):
     responses=creates(EntryPointView),
 )
 async def put_entry_point(
-    entry_point_id: SlugPath, body: EntryPointBody, session: Db, request: Request, response: Response
+    entry_point_id: SlugPath, body: EntryPointBody, session: Db, change: Changing, response: Response
 ) -> EntryPointView:
     """Create or replace an entry point, for calls that come from now on. Pool and tenant stay."""
     row, created = await service.put_entry_point(
@@ -189,10 +189,10 @@ async def put_entry_point(
         body.pool_id,
         _normalised(body.numbers),
         msgspec.convert(body.flow.model_dump(), Flow),
-        lambda version: check_if_match(request, version),
+        change.check,
     )
     answer_put(response, row["version"], created=created)
-    return _view(row)
+    return await change.noted("entry_point", _view(row), EntryPointBody, tenant_id=row["tenant_id"])
 
 
 @router.get("/entry-points/{entry_point_id}")

@@ -17,9 +17,10 @@ from routing.api.calls import call_seen_by
 from routing.api.state import CallPath
 from routing.domain import explanation
 from routing.domain.bidding import Bidding
-from routing.domain.calls import CallStateName, Move, Queued
+from routing.domain.calls import Abandoned, Call, CallStateName, Move, Queued
 from routing.domain.configuration import AgentOrder
 from routing.domain.pool import Pool
+from routing.store import history
 from routing.store import reading as store
 from routing.store.configuration import queue as queue_row
 from routing.store.states import load, queue_of, queues_of
@@ -111,6 +112,17 @@ class WaitingView(Model):
     """The queues for which available agents are kept from this call. Null: nobody is kept from it."""
 
 
+class OperatorsWordView(Model):
+    """What an operator had said of the queue, against its hours, when the call was turned away."""
+
+    queue_id: str
+    said: str = Field(examples=["draining"])
+    """`closed` or `draining`"""
+    by: str
+    at: datetime
+    reason: str | None
+
+
 class ExplanationView(Model):
     """`words` says the same as the rest, in sentences."""
 
@@ -124,6 +136,7 @@ class ExplanationView(Model):
     moves: list[MoveView]
     """Oldest first."""
     waiting: WaitingView | None
+    operators_word: OperatorsWordView | None
 
 
 @router.get(
@@ -136,6 +149,7 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
     standing = None
     async with runtime.database.transaction(caller.scope) as session:
         pool_id, call = await call_seen_by(caller, call_id, session)
+        word = await _operators_word(session, call)
     if isinstance(call.state, Queued):
         # What it waits for is the whole pool's matter, of which each is told their part.
         async with runtime.database.transaction() as session:
@@ -150,13 +164,30 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
     return ExplanationView(
         call_id=call.id,
         state=call.state_name,
-        words=explanation.words(call, standing, caller.tenant_id),
+        words=explanation.words(call, standing, caller.tenant_id, word),
         assignments=[
             AssignmentView(**{**msgspec.structs.asdict(one), "bidding": _bidding(one.bidding, caller.tenant_id)})
             for one in call.assignments
         ],
         moves=[_move_view(one) for one in call.moves],
         waiting=None if standing is None else _waiting_view(standing, caller.tenant_id),
+        operators_word=None if word is None else OperatorsWordView(**msgspec.structs.asdict(word)),
+    )
+
+
+async def _operators_word(session: Session, call: Call) -> explanation.OperatorsWord | None:
+    """Why the queue was closed to the call, where an operator had closed or drained it."""
+    if not isinstance(call.state, Abandoned) or call.state.reason != "closed":
+        return None
+    row = await history.last_word(session, call.queue_id, call.state.abandoned_at)
+    if row is None or row["action"] not in ("closed", "draining"):
+        return None
+    return explanation.OperatorsWord(
+        queue_id=call.queue_id,
+        said=row["action"],
+        by=row["actor"],
+        at=row["happened_at"],
+        reason=row["detail"]["reason"],
     )
 
 

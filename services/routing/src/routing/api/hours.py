@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 from common.auth import Role
 from common.errors import Invalid, NotFound
@@ -14,6 +13,7 @@ from fastapi import Request
 from pydantic import AwareDatetime, Field
 
 from routing.api.state import SlugPath
+from routing.domain.configuration import Override
 from routing.store import configuration as store
 from routing.store.states import queue_of
 
@@ -46,7 +46,7 @@ class OpeningView(Model):
     queue_id: str
     at: datetime
     is_open: bool
-    override: Literal["open", "closed"] | None
+    override: Override | None
     """What an operator said; it counts now, whatever the hours say."""
     next_opening: datetime | None
     """`at` itself while it is open; null: not within a year."""

@@ -11,7 +11,7 @@ from common.http import Model
 from pydantic import Field
 
 from routing.api.state import Seconds
-from routing.domain.configuration import OverflowRule
+from routing.domain.configuration import OverflowRule, Override
 
 
 class WaitedBody(Model):
@@ -83,7 +83,8 @@ class OverrideBody(Model):
 class OverrideView(Model):
     """What an operator said of the queue, against its hours."""
 
-    state: Literal["open", "closed"]
+    state: Override
+    """draining: no new call enters, those that wait are served out."""
     by: str
     at: datetime
     reason: str | None

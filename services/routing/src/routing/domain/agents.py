@@ -24,6 +24,8 @@ HANDLING_WEIGHT: Final = 0.1
 
 class LoggedOut(msgspec.Struct, frozen=True, tag="logged_out"):
     since: datetime
+    reason: str | None = None
+    """Why an operator ended the shift; None: the agent did."""
 
 
 class Available(msgspec.Struct, frozen=True, tag="available"):

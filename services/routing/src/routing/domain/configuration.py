@@ -35,6 +35,9 @@ class Overflow(msgspec.Struct, frozen=True):
     after_seconds: float
 
 
+Override = Literal["open", "closed", "draining"]
+"""draining: closed to new calls, while those that wait stay until they are answered."""
+
 RecordingRule = Literal["never", "with_consent", "always"]
 """always: from the answer on (the caller was told before); with_consent: once the caller has said yes."""
 
@@ -132,8 +135,8 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     sticky_seconds: float = 0.0
     """How long a call waits for its preferred agent alone, who is logged in but not available."""
     overflows: tuple[OverflowRule, ...] = ()
-    override: Literal["open", "closed"] | None = None
-    """Said by an operator, against the hours; closed: to calls that the floor dials, too."""
+    override: Override | None = None
+    """Said by an operator, against the hours; closed and draining: to calls that the floor dials, too."""
     weights: Weights | None = None
     missed_offers_before_break: int = 1
     """An agent who misses so many offers in a row, the last of them of this queue, goes on a break."""
@@ -175,3 +178,5 @@ class AgentProfile(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     skills: dict[str, int]
     version: int
+    drain: str | None = None
+    """Why an operator takes them out of service; None: they do not."""

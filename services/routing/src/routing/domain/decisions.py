@@ -22,7 +22,8 @@ Rules of the match
 - A call from outside that comes to a queue outside its opening hours does not enter it: it goes where
   the queue's rule for that says, otherwise the caller hears `closed`.
   Calls that wait when it closes keep their place and are answered.
-- Log-out, break and availability asked for during a call take effect after its wrap-up.
+- Log-out, break and availability asked for during a call take effect after its wrap-up. So does an operator's drain,
+  which keeps the agent logged out until it is cancelled.
 """
 
 from __future__ import annotations
@@ -107,9 +108,11 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
         case inputs.ConfigureAgent(agent=profile):
             if turn.pool.configure_agent(profile):
                 turn.release(profile.id)
-                agent = turn.pool.agents[profile.id]
-                if isinstance(agent.state, Available):
-                    turn.serve(agent)
+            agent, drain = turn.pool.agents[profile.id], turn.pool.drained(profile.id)
+            if drain is not None:
+                shifts.drain(turn, agent, drain)
+            elif isinstance(agent.state, Available):
+                turn.serve(agent)
             return None
         case inputs.Tick():
             return None

@@ -100,7 +100,26 @@ def waiting(
     )
 
 
-def words(call: Call, standing: Waiting | None, tenant_id: str | None = None) -> list[str]:
+class OperatorsWord(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator had last said of a queue against its hours when a call was turned away."""
+
+    queue_id: str
+    said: str
+    """opened, closed, draining or follows_hours"""
+    by: str
+    at: datetime
+    reason: str | None
+
+
+def _told(word: OperatorsWord) -> str:
+    why = f": {word.reason}" if word.reason else ""
+    did = "was draining the queue" if word.said == "draining" else "had closed the queue"
+    return f"Since {_time(word.at)} operator {word.by} {did}{why}."
+
+
+def words(
+    call: Call, standing: Waiting | None, tenant_id: str | None = None, word: OperatorsWord | None = None
+) -> list[str]:
     """The same in sentences, oldest first. `tenant_id`: whose people read it, if not the floor's."""
     steps: list[Move | Assignment] = sorted([*call.moves, *call.assignments], key=_happened_at)
     said = [*_flow(call), *(said_of(one) if isinstance(one, Move) else _assigned(one, tenant_id) for one in steps)]
@@ -112,6 +131,8 @@ def words(call: Call, standing: Waiting | None, tenant_id: str | None = None) ->
         told = _ENDINGS.get(state.reason, state.reason)
         offered = "while it rang or waited" if last else "before it was offered to an agent"
         said.append(f"{told} at {_time(state.abandoned_at)}, {offered}.")
+        if word is not None:
+            said.append(_told(word))
     elif standing is not None:
         said += _stands(standing, tenant_id)
     return said

@@ -156,6 +156,10 @@ class Pool:
     def profiles(self) -> list[AgentProfile]:
         return list(self._profiles.values())
 
+    def drained(self, agent_id: str) -> str | None:
+        """Why the agent is being taken out of service; None: they are not."""
+        return self._profiles[agent_id].drain
+
     def queue_ids_of(self, agent_id: str) -> list[str]:
         """Queues whose calls the agent may serve from the first moment on, by id."""
         group = self._group_of[agent_id]

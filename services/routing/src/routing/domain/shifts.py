@@ -1,4 +1,5 @@
-"""What an agent says of themselves: here, gone, ready, on a break. During a call it takes effect after the wrap-up."""
+"""What an agent says of themselves: here, gone, ready, on a break; or an operator of them. During a call it takes
+effect after the wrap-up."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from routing.domain import inputs
 from routing.domain.agents import (
     AfterCall,
+    Agent,
     AgentState,
     Available,
     Busy,
@@ -27,6 +29,8 @@ def log_in(turn: Turn, given: inputs.LogIn) -> str | None:
     agent = turn.pool.agents.get(given.agent_id)
     if agent is None:
         return "unknown_agent"
+    if turn.pool.drained(agent.id) is not None:
+        return "drained"
     match agent.state:
         case LoggedOut():
             now = turn.pool.now
@@ -85,3 +89,17 @@ def set_state(turn: Turn, given: inputs.SetState) -> str | None:
         case _:
             assert_never(agent.state)
     return None
+
+
+def drain(turn: Turn, agent: Agent, reason: str) -> None:
+    """An operator takes the agent out of service: no offer any more, what rings at them goes back to its place. A
+    conversation and its wrap-up finish; then `Turn.finish` logs the agent out. Again is nothing."""
+    match agent.state:
+        case Available() | OnBreak():
+            turn.leave(agent, turn.traceparent, reason)
+        case Ringing(call_id=call_id):
+            turn.let_go(call_id, LoggedOut(turn.pool.now, reason))
+        case LoggedOut() | Busy() | AfterCall():
+            pass
+        case _:
+            assert_never(agent.state)

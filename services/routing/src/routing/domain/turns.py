@@ -105,7 +105,7 @@ class Turn(Telling):
     def empty_if_closed(self, queue_id: str) -> None:
         """The queue may just have closed: calls that wait in it go where a rule says so; others keep their place."""
         queue = self.pool.queue(queue_id)
-        if queue is None or self.pool.is_open(queue_id):
+        if queue is None or self.pool.is_open(queue_id) or queue.override == "draining":
             return
         moves = moves_when_closed(self.pool, queue, waiting=True)
         for call in self.pool.waiting_in(queue_id) if moves else ():
@@ -210,7 +210,7 @@ class Turn(Telling):
             agent = replace(agent, missed_offers=missed)
             self.pool.put_agent(agent)
         if isinstance(then, LoggedOut):
-            self.leave(agent, call.traceparent)
+            self.leave(agent, call.traceparent, then.reason)
         elif then is not None:
             self.move(agent, then, call.traceparent)
         self._miss_on(call, offered.waiting)
@@ -327,6 +327,10 @@ class Turn(Telling):
             raise AssertionError(f"agent {agent.id} wraps up but is {agent.state_name}")
         then = agent.state.then
         agent = agent.learnt(seconds(done.answered_at, now))
+        drain = self.pool.drained(agent.id)
+        if drain is not None:
+            self.leave(agent, call.traceparent, drain)
+            return
         match then:
             case ThenAvailable():
                 self.serve(self.move(agent, Available(now), call.traceparent))
@@ -368,10 +372,10 @@ class Turn(Telling):
         """The caller has gone while the call rang at the agent."""
         self.serve(self.move(self.pool.agents[agent_id], Available(self.pool.now), traceparent))
 
-    def leave(self, agent: Agent, traceparent: str | None) -> None:
-        """The agent's shift ends."""
+    def leave(self, agent: Agent, traceparent: str | None, reason: str | None = None) -> None:
+        """The agent's shift ends; `reason` says why an operator ended it."""
         before = agent
-        agent = replace(agent, sequence=agent.sequence + 1, state=LoggedOut(self.pool.now))
+        agent = replace(agent, sequence=agent.sequence + 1, state=LoggedOut(self.pool.now, reason))
         self.pool.put_agent(agent)
         self.tell_agent(
             AgentLoggedOut,
@@ -380,5 +384,6 @@ class Turn(Telling):
             previous_state=before.state_name,
             since_previous=before.state.since,
             seconds_in_previous=seconds(before.state.since, self.pool.now),
+            reason=reason,
         )
         self.release(agent.id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -20,11 +20,11 @@ from common.hours import Hours
 from common.ids import FLOOR
 
 from routing.domain import inputs
-from routing.domain.configuration import AgentOrder, Overflow, OverflowRule, Relaxation, ToQueue, Weights
+from routing.domain.configuration import AgentOrder, Overflow, OverflowRule, Override, Relaxation, ToQueue, Weights
 from routing.domain.declarations import check_requirements, check_skills, check_unmoved, skills_named
 from routing.domain.overflows import circle
 from routing.store import configuration as store
-from routing.store.states import queue_of, queues_of
+from routing.store.states import agent_profile, queue_of, queues_of
 
 CheckVersion = Callable[[int | None], None]
 """Raises PreconditionFailed when the client wanted to change another version than the present one (None: absent)."""
@@ -175,12 +175,13 @@ async def _wrong_target(session: Session, queue_id: str, wanted: QueueDeclaratio
 async def override_queue(
     session: Session,
     queue_id: str,
-    state: Literal["open", "closed"] | None,
+    state: Override | None,
     actor: str,
     reason: str | None,
     clock: Clock,
+    check: CheckVersion,
 ) -> asyncpg.Record:
-    """Open or close the queue against its hours, or let them decide again (None); audited. Raises NotFound.
+    """Open, close or drain the queue against its hours, or let them decide again (None). Raises NotFound.
 
     Nothing happens when that is what was said before.
     """
@@ -188,6 +189,7 @@ async def override_queue(
     before = await store.queue(session, queue_id)
     if before is None:
         raise NotFound(f"there is no queue {queue_id}")
+    check(before["version"])
     if before["override"] == state and (before["override_reason"] == reason or state is None):
         return before
     now = clock.now()
@@ -247,9 +249,33 @@ async def put_agent(
     after = _saved(await store.save_agent(session, agent_id, pool_id, name, skills))
     outbox.add(
         session,
-        inputs.ConfigureAgent(tenant_id=FLOOR, pool_id=pool_id, occurred_at=clock.now(), agent=store.profile_of(after)),
+        inputs.ConfigureAgent(tenant_id=FLOOR, pool_id=pool_id, occurred_at=clock.now(), agent=agent_profile(after)),
     )
     return after, before is None
+
+
+async def drain_agent(
+    session: Session, agent_id: str, *, drained: bool, actor: str, reason: str | None, clock: Clock, check: CheckVersion
+) -> asyncpg.Record:
+    """Take the agent out of service once their call is done, or (`drained` false) let them come back. Raises NotFound.
+
+    Nothing happens when that is what was said before.
+    """
+    await store.lock(session, "agent", agent_id)
+    before = await store.agent(session, agent_id)
+    if before is None:
+        raise NotFound(f"there is no agent {agent_id}")
+    check(before["version"])
+    if (before["drained_at"] is not None) == drained and (before["drain_reason"] == reason or not drained):
+        return before
+    now = clock.now()
+    noted = (actor, now, reason) if drained else (None, None, None)
+    after = _saved(await store.drain_agent(session, agent_id, *noted))
+    outbox.add(
+        session,
+        inputs.ConfigureAgent(tenant_id=FLOOR, pool_id=after["pool_id"], occurred_at=now, agent=agent_profile(after)),
+    )
+    return after
 
 
 async def _pool(session: Session, pool_id: str) -> asyncpg.Record:

@@ -63,7 +63,7 @@ async def _learn(session: Session, pool: Pool, given: inputs.AnyInput) -> None:
             if any(pool.queue(queue_id) is None for queue_id in needed):
                 for queue in await states.queues_of(session, pool.id):
                     pool.configure_queue(queue)
-        case inputs.LogIn(agent_id=agent_id) if agent_id not in pool.agents:
+        case inputs.LogIn(agent_id=agent_id) if agent_id not in pool.agents or pool.drained(agent_id) is not None:
             profile = await states.profile_of(session, pool.id, agent_id)
             if profile is not None:
                 pool.configure_agent(profile)

@@ -10,7 +10,7 @@ import asyncpg
 from common.database import Session
 from common.ids import FLOOR
 
-from routing.domain.configuration import AgentProfile, Queue
+from routing.domain.configuration import Queue
 from routing.store.states import queue_of
 
 
@@ -120,7 +120,7 @@ async def save_queue(session: Session, queue_id: str, rules: dict[str, Any]) -> 
 async def override_queue(
     session: Session, queue_id: str, state: str | None, actor: str, at: datetime, reason: str | None
 ) -> asyncpg.Record | None:
-    """Note what an operator said of the queue (None: the hours decide again), with an audit line; the version grows."""
+    """Note what an operator said of the queue (None: the hours decide again); the version grows."""
     await session.execute(
         """
         UPDATE queues SET override = $2, override_by = $3, override_at = $4, override_reason = $5,
@@ -132,17 +132,6 @@ async def override_queue(
         actor if state else None,
         at if state else None,
         reason if state else None,
-    )
-    await session.execute(
-        """
-        INSERT INTO audit (tenant_id, actor, action, subject, detail, happened_at)
-        SELECT tenant_id, $2, $3, id, $4, $5 FROM queues WHERE id = $1
-        """,
-        queue_id,
-        actor,
-        {"open": "queue.opened", "closed": "queue.closed", None: "queue.follows_hours"}[state],
-        {"reason": reason},
-        at,
     )
     return await queue(session, queue_id)
 
@@ -207,6 +196,23 @@ async def save_agent(
     return await agent(session, agent_id)
 
 
+async def drain_agent(
+    session: Session, agent_id: str, actor: str | None, at: datetime | None, reason: str | None
+) -> asyncpg.Record | None:
+    """Note that the agent is drained, by whom and why (None: not drained any more); the version grows."""
+    await session.execute(
+        """
+        UPDATE agents SET drained_by = $2, drained_at = $3, drain_reason = $4, version = version + 1, updated_at = now()
+        WHERE id = $1
+        """,
+        agent_id,
+        actor,
+        at,
+        reason,
+    )
+    return await agent(session, agent_id)
+
+
 async def agents(session: Session, after: str | None, limit: int, *, pool_id: str | None) -> list[asyncpg.Record]:
     """By id, those after `after`, of a pool if one is named."""
     return await session.fetch(
@@ -218,11 +224,6 @@ async def agents(session: Session, after: str | None, limit: int, *, pool_id: st
         limit,
         pool_id,
     )
-
-
-def profile_of(row: asyncpg.Record) -> AgentProfile:
-    """The agent as their pool's owner knows them."""
-    return AgentProfile(id=row["id"], skills=row["skills"], version=row["version"])
 
 
 async def homes_of_queues(session: Session, queue_ids: Sequence[str]) -> list[asyncpg.Record]:

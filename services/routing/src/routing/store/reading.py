@@ -11,6 +11,7 @@ from common.database import Session
 from routing.domain.agents import Agent
 from routing.domain.calls import Call, CallStateName
 from routing.domain.configuration import AgentProfile
+from routing.store.states import agent_profile
 
 
 async def call(session: Session, call_id: str) -> tuple[str, Call] | None:
@@ -59,6 +60,14 @@ async def waiting_calls(session: Session, pool_id: str, queue_id: str) -> list[C
     return [msgspec.convert(row["data"], Call) for row in rows]
 
 
+async def with_agents(session: Session, queue_id: str) -> int:
+    """How many calls of one queue ring at agents, are spoken with or wrapped up."""
+    found: int = await session.fetchval(
+        "SELECT count(*) FROM calls WHERE live AND queue_id = $1 AND agent_id IS NOT NULL", queue_id
+    )
+    return found
+
+
 async def recent_calls(session: Session, queue_id: str) -> list[Call]:
     """The queue's newest calls, over or not."""
     rows = await session.fetch("SELECT data FROM calls WHERE queue_id = $1 ORDER BY id DESC LIMIT 300", queue_id)
@@ -69,15 +78,12 @@ async def staff(session: Session, pool_id: str) -> list[tuple[AgentProfile, Agen
     """The pool's agents who have had a shift, with what was declared about them."""
     rows = await session.fetch(
         """
-        SELECT a.id, a.skills, a.version, s.data FROM agents a JOIN agent_states s ON s.agent_id = a.id
-        WHERE a.pool_id = $1
+        SELECT a.id, a.skills, a.version, a.drained_at, a.drain_reason, s.data
+        FROM agents a JOIN agent_states s ON s.agent_id = a.id WHERE a.pool_id = $1
         """,
         pool_id,
     )
-    return [
-        (AgentProfile(id=row["id"], skills=row["skills"], version=row["version"]), msgspec.convert(row["data"], Agent))
-        for row in rows
-    ]
+    return [(agent_profile(row), msgspec.convert(row["data"], Agent)) for row in rows]
 
 
 def agent_of(saved: Any) -> Agent | None:

@@ -25,6 +25,9 @@ _encode = msgspec.json.Encoder().encode
 NOT_STARTED = datetime(1970, 1, 1, tzinfo=UTC)
 """Time of a pool that has had no input yet."""
 
+DRAINED = "drained"
+"""Reason of a drain for which the operator gave none."""
+
 
 async def claim(session: Session, partitions: Collection[int], owner: str) -> dict[int, int]:
     """Become the writer of these partitions; returns their new epochs. Whoever held them cannot commit any more."""
@@ -153,12 +156,12 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
         queues[pool_id].append(queue)
     for row in await session.fetch(
         """
-        SELECT a.pool_id, a.id, a.skills, a.version, s.data
+        SELECT a.pool_id, a.id, a.skills, a.version, a.drained_at, a.drain_reason, s.data
         FROM agents a LEFT JOIN agent_states s ON s.agent_id = a.id WHERE a.pool_id = ANY($1::text[]) ORDER BY a.id
         """,
         list(queues),
     ):
-        profiles[row["pool_id"]].append(_profile(row))
+        profiles[row["pool_id"]].append(agent_profile(row))
         if row["data"] is not None:
             agents[row["pool_id"]].append(msgspec.convert(row["data"], Agent))
     for row in await session.fetch(
@@ -234,11 +237,11 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
 
 async def profile_of(session: Session, pool_id: str, agent_id: str) -> AgentProfile | None:
     """An agent of the pool as declared; None if there is none."""
-    row = await session.fetchrow(
-        "SELECT id, skills, version FROM agents WHERE id = $1 AND pool_id = $2", agent_id, pool_id
-    )
-    return _profile(row) if row else None
+    row = await session.fetchrow("SELECT * FROM agents WHERE id = $1 AND pool_id = $2", agent_id, pool_id)
+    return agent_profile(row) if row else None
 
 
-def _profile(row: asyncpg.Record) -> AgentProfile:
-    return AgentProfile(id=row["id"], skills=row["skills"], version=row["version"])
+def agent_profile(row: asyncpg.Record) -> AgentProfile:
+    """An agent as declared."""
+    drain = None if row["drained_at"] is None else row["drain_reason"] or DRAINED
+    return AgentProfile(id=row["id"], skills=row["skills"], version=row["version"], drain=drain)
