@@ -54,12 +54,12 @@ async def declare(database: Database) -> None:
     }
     async with database.transaction() as session:
         await configuration.save_tenant(session, "kettle", "Kettle", "Europe/Paris", {})
-        await configuration.save_pool(session, "main", "Main", [])
+        await configuration.save_pool(session, "main", "Main", [], {})
         await configuration.save_queue(session, "back-up", rules)
         overflow = {"overflow_queue_id": "back-up", "overflow_after_seconds": 60.0}
         await configuration.save_queue(session, "help", {**rules, **overflow})
         for agent_id in ("ann", "ben"):
-            await configuration.save_agent(session, agent_id, "main", agent_id.title(), {})
+            await configuration.save_agent(session, agent_id, "main", agent_id.title(), {}, {})
 
 
 def deliveries() -> list[Delivery]:

@@ -7,16 +7,31 @@ from datetime import timedelta
 
 import msgspec
 from common.events import CallAbandoned, CallAssigned, CallEvent, CallOffered, CallQueued, CallWrappedUp, Event
+from common.events.routing import AgentEvent, Channel
 from common.hours import is_open, parse
 from common.requirements import all_of, is_met
 from common.requirements import parse as parse_requirement
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
+from plateau.checker.agents import check_agents, check_engagements
+from plateau.checker.calls import check_calls
 from routing.domain import inputs
-from routing.domain.agents import AfterCall, Agent, Available, Busy, LoggedOut, Ringing
+from routing.domain.agents import (
+    AfterCall,
+    Agent,
+    Available,
+    Busy,
+    LoggedOut,
+    Serving,
+    ThenAvailable,
+    ThenLogOut,
+)
 from routing.domain.calls import Call, Offered, Queued, Talking, WrappingUp
 from routing.domain.configuration import (
+    AgentProfile,
+    Capacity,
     Closed,
     EstimatedWait,
     OverflowRule,
@@ -72,6 +87,16 @@ texts = st.sampled_from(["french", "french >= 5", "dutch or billing >= 3", "fren
 levels = st.dictionaries(st.sampled_from(SKILLS), st.integers(1, 10), max_size=3)
 
 
+capacity = st.none() | st.builds(
+    Capacity,
+    st.fixed_dictionaries(
+        {"voice": st.integers(0, 1), "chat": st.integers(1, 3)}, optional={"email": st.integers(1, 2)}
+    ),
+    st.sampled_from([{}, {"voice": ("email",)}, {"voice": ("chat", "email"), "chat": ("email",)}]),
+)
+"""With several of a channel or not, with interruptions or not; most agents take one call at a time."""
+
+
 @st.composite
 def relaxations(draw: st.DrawFn) -> tuple[Relaxation, ...]:
     times = sorted(draw(st.sets(st.sampled_from([5.0, 20.0, 30.0, 45.0]), max_size=2)))
@@ -79,11 +104,12 @@ def relaxations(draw: st.DrawFn) -> tuple[Relaxation, ...]:
 
 
 @st.composite
-def queues(draw: st.DrawFn, queue_id: str, version: int = 1) -> Queue:
+def queues(draw: st.DrawFn, queue_id: str, channel: Channel, version: int = 1) -> Queue:
     requirement = draw(st.none() | texts)
     return queue(
         queue_id,
         *(sorted(draw(skills)) if requirement is None else ()),
+        channel=channel,
         requirement=requirement,
         relaxations=draw(relaxations()),
         missed_offers_before_break=draw(st.sampled_from([1, 1, 2, 3])),
@@ -120,11 +146,20 @@ class PoolMachine(RuleBasedStateMachine):
 
     @initialize(data=st.data())
     def open(self, data: st.DataObject) -> None:
+        several = data.draw(st.booleans())
+        self.capacity = capacity if several else st.none()
+        channels: st.SearchStrategy[Channel]
+        channels = st.sampled_from(["voice", "chat", "chat", "email"] if several else ["voice"])
+        self.channels: dict[str, Channel] = {queue_id: data.draw(channels) for queue_id in QUEUES}
         for queue_id in QUEUES:
-            self.floor.give(inputs.ConfigureQueue, 0, queue=data.draw(queues(queue_id)))
+            self.floor.give(inputs.ConfigureQueue, 0, queue=data.draw(queues(queue_id, self.channels[queue_id])))
         for agent_id in AGENTS:
-            self.floor.give(inputs.ConfigureAgent, 0, agent=profile(agent_id, **data.draw(levels)))
+            self.floor.give(inputs.ConfigureAgent, 0, agent=self.agent(data, agent_id))
         self.floor.log_in(0, *data.draw(st.sets(agent_ids)))
+
+    def agent(self, data: st.DataObject, agent_id: str) -> AgentProfile:
+        declared = profile(agent_id, version=self.version, **data.draw(levels))
+        return replace(declared, capacity=data.draw(self.capacity))
 
     @rule(seconds=st.floats(0, 40), tick=st.booleans())
     def pass_time(self, seconds: float, tick: bool) -> None:
@@ -136,7 +171,14 @@ class PoolMachine(RuleBasedStateMachine):
     def call(self, queue_id: str, limit: float | None, preferred: str | None) -> None:
         self.count += 1
         call_id = f"c{self.count}"
-        events = self.floor.call(self.seconds, call_id, queue_id, max_wait_seconds=limit, preferred_agent_id=preferred)
+        events = self.floor.call(
+            self.seconds,
+            call_id,
+            queue_id,
+            max_wait_seconds=limit,
+            preferred_agent_id=preferred,
+            channel=self.channels[queue_id],
+        )
         rules = self.pool.queue(queue_id)
         assert rules is not None
         closed = rules.hours is not None and not is_open(rules.hours, rules.time_zone, self.pool.now)
@@ -178,13 +220,17 @@ class PoolMachine(RuleBasedStateMachine):
     def change_a_queue(self, data: st.DataObject, queue_id: str) -> None:
         self.version += 1
         self.let_time_pass()
-        self.floor.give(inputs.ConfigureQueue, self.seconds, queue=data.draw(queues(queue_id, self.version)))
+        self.floor.give(
+            inputs.ConfigureQueue,
+            self.seconds,
+            queue=data.draw(queues(queue_id, self.channels[queue_id], self.version)),
+        )
 
-    @rule(agent_id=agent_ids, held=levels, drain=st.sampled_from([None, None, "fire drill"]))
-    def change_an_agent(self, agent_id: str, held: dict[str, int], drain: str | None) -> None:
+    @rule(data=st.data(), agent_id=agent_ids, drain=st.sampled_from([None, None, "fire drill"]))
+    def change_an_agent(self, data: st.DataObject, agent_id: str, drain: str | None) -> None:
         self.version += 1
         self.let_time_pass()
-        changed = msgspec.structs.replace(profile(agent_id, version=self.version, **held), drain=drain)
+        changed = replace(self.agent(data, agent_id), drain=drain)
         self.floor.give(inputs.ConfigureAgent, self.seconds, agent=changed)
 
     @rule()
@@ -193,38 +239,78 @@ class PoolMachine(RuleBasedStateMachine):
         self.floor.pool = reloaded(self.pool)
 
     @invariant()
-    def a_call_has_one_agent_and_an_agent_one_call(self) -> None:
-        of_agents = {
-            agent.state.call_id: agent.id
-            for agent in self.pool.agents.values()
-            if isinstance(agent.state, Ringing | Busy | AfterCall)
-        }
-        of_calls = {call.id: call.agent_id for call in self.pool.calls.values() if call.agent_id is not None}
-        assert of_agents == of_calls
-        for call in self.pool.calls.values():
-            if call.agent_id is not None:
-                expected = {Offered: "offered", Talking: "busy", WrappingUp: "wrap_up"}[type(call.state)]
-                assert self.pool.agents[call.agent_id].state_name == expected
+    def calls_and_agents_say_the_same(self) -> None:
+        of_agents = {one.call_id: (agent.id, one) for agent in self.pool.agents.values() for one in agent.calls}
+        assert len(of_agents) == sum(len(agent.calls) for agent in self.pool.agents.values()), "two agents for a call"
+        of_calls = {call.id: call for call in self.pool.calls.values() if call.agent_id is not None}
+        assert of_agents.keys() == of_calls.keys()
+        for call_id, (agent_id, one) in of_agents.items():
+            call = of_calls[call_id]
+            assert call.agent_id == agent_id
+            assert one.phase == {Offered: "offered", Talking: "busy", WrappingUp: "wrap_up"}[type(call.state)]
+            assert one.paused == call.is_paused
 
     @invariant()
-    def whoever_is_drained_finishes_their_call_and_is_gone(self) -> None:
+    def whoever_is_drained_finishes_their_calls_and_is_gone(self) -> None:
         for agent in self.pool.agents.values():
             if self.pool.drained(agent.id) is not None:
-                assert isinstance(agent.state, LoggedOut | Busy | AfterCall)
+                assert isinstance(agent.state, LoggedOut | Busy | AfterCall | Serving)
+                if isinstance(agent.state, Serving):
+                    assert agent.state.then == ThenLogOut()
+                    assert not any(one.phase == "offered" for one in agent.calls)
 
     @invariant()
-    def nobody_idle_may_take_a_waiting_call(self) -> None:
+    def nobody_has_more_than_goes_together(self) -> None:
+        for agent in self.pool.agents.values():
+            declared = self.declared(agent.id).capacity
+            assert [one.channel for one in agent.calls].count("voice") <= 1
+            if not isinstance(agent.state, Serving):
+                assert len(agent.calls) <= 1
+                continue
+            assert agent.calls
+            spoken = [one.channel for one in agent.calls if one.phase != "offered"]
+            halted = {other for one in spoken for other in (declared.interrupts.get(one, ()) if declared else ())}
+            for one in agent.calls:
+                assert one.paused == (one.phase != "offered" and one.channel in halted)
+                assert one.phase != "offered" or one.channel not in halted, "rings but would stand still at once"
+
+    @invariant()
+    def nobody_may_and_could_take_a_waiting_call(self) -> None:
         every = [(call, call.state) for call in self.pool.calls.values() if isinstance(call.state, Queued)]
         waiting = [call for call, state in every if state.alone_until is None]
         for agent in self.pool.agents.values():
-            if isinstance(agent.state, Available):
-                assert not [call.id for call in waiting if self.may_serve(agent.id, call)]
+            for call in waiting:
+                assert not (self.could_take(agent, call) and self.may_serve(agent.id, call)), (agent, call)
         for call, state in every:
             if state.alone_until is not None:
                 assert call.offers == 0
                 assert state.alone_until > self.pool.now
-                assert self.pool.agents[call.preferred_agent_id or ""].state_name not in ("available", "logged_out")
-                assert self.may_serve(call.preferred_agent_id or "", call)
+                preferred = self.pool.agents[call.preferred_agent_id or ""]
+                assert not isinstance(preferred.state, LoggedOut)
+                assert not self.could_take(preferred, call)
+                assert self.may_serve(preferred.id, call)
+
+    def declared(self, agent_id: str) -> AgentProfile:
+        (declared,) = [one for one in self.pool.profiles if one.id == agent_id]
+        return declared
+
+    def could_take(self, agent: Agent, call: Call) -> bool:
+        """By the definition: nothing at hand, or what goes beside the call."""
+        declared = self.declared(agent.id).capacity
+        if declared is None or isinstance(agent.state, Available):
+            return isinstance(agent.state, Available)
+        if not isinstance(agent.state, Serving) or agent.state.then != ThenAvailable():
+            return False
+        channel = self.channels[call.queue_id]
+        have = [one.channel for one in agent.calls]
+        if have.count(channel) >= declared.calls.get(channel, 0):
+            return False
+        for other in {*have} - {channel}:
+            if other in declared.interrupts.get(channel, ()):
+                continue
+            if channel == "voice" or other == "voice" or channel in declared.interrupts.get(other, ()):
+                return False
+        return True
 
     def may_serve(self, agent_id: str, call: Call | CallAssigned) -> bool:
         """By the definition: the requirement, or one of the relaxations whose time has come."""
@@ -234,8 +320,10 @@ class PoolMachine(RuleBasedStateMachine):
         now = call.occurred_at if isinstance(call, CallAssigned) else self.pool.now
         due = [one.requirement for one in rules.relaxations if call.queued_at + seconds(one.after_seconds) <= now]
         first = all_of(rules.required_skills) if rules.requirement is None else parse_requirement(rules.requirement)
-        (held,) = [one.skills for one in self.pool.profiles if one.id == agent_id]
-        return any(is_met(one, held) for one in [first, *map(parse_requirement, due)])
+        declared = self.declared(agent_id)
+        if declared.capacity is not None and not declared.capacity.calls.get(self.channels[call.queue_id], 0):
+            return False
+        return any(is_met(one, declared.skills) for one in [first, *map(parse_requirement, due)])
 
     @invariant()
     def nobody_is_offered_a_call_that_they_may_not_serve(self) -> None:
@@ -269,6 +357,10 @@ class PoolMachine(RuleBasedStateMachine):
         self.floor.tick(self.seconds + 1000)
         assert self.pool.calls == {}
         check_histories(self.floor.events)
+        calls = [event for event in self.floor.events if isinstance(event, CallEvent)]
+        agents = [event for event in self.floor.events if isinstance(event, AgentEvent)]
+        violations = [*check_calls(calls, complete=True), *check_agents(agents), *check_engagements(calls, agents)]
+        assert violations == []
         again = Pool("main", START)
         replayed = [fact.event for given, trace in self.floor.given for fact in decide(again, given, trace).facts]
         assert replayed == self.floor.events

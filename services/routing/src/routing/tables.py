@@ -54,6 +54,7 @@ class PoolRow(Base, table=True):
     tenant_id: str
     name: str
     skills: list[str] = _texts()
+    interrupts: dict[str, list[str]] = Field(sa_column=Column(JSONB, nullable=False, server_default="{}"))
     version: int
     updated_at: datetime = _moment()
 
@@ -109,6 +110,8 @@ class AgentRow(Base, table=True):
     pool_id: str = Field(sa_column=Column(String, ForeignKey("pools.id"), nullable=False))
     name: str
     skills: dict[str, int] = _json()
+    capacity: dict[str, int] = Field(sa_column=Column(JSONB, nullable=False, server_default="{}"))
+    """Empty: one call at a time, of whatever channel."""
     drained_by: str | None
     drained_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
     """Null: not drained."""

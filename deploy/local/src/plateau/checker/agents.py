@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -16,7 +16,7 @@ from common.events import (
     CallEnded,
     CallEvent,
 )
-from common.events.routing import AgentEvent
+from common.events.routing import AgentEvent, CallAtHand, Channel
 
 _NEXT: Final[dict[str, frozenset[str]]] = {
     "available": frozenset({"offered", "break", "logged_out"}),
@@ -29,6 +29,13 @@ _WITH_CALL: Final = frozenset({"offered", "busy", "wrap_up"})
 _SAME_AS: Final[dict[type[CallEvent], str]] = {CallAssigned: "offered", CallAnswered: "busy", CallEnded: "wrap_up"}
 """The state that an agent enters with each of these events of a call."""
 
+_STEPS: Final = frozenset(
+    {("offered", "offered"), ("offered", "busy"), ("busy", "busy"), ("busy", "wrap_up"), ("wrap_up", "wrap_up")}
+)
+"""How a call may go on from one change of its agent to the next."""
+
+Held = dict[str, CallAtHand]
+"""The calls of an agent at a moment, by id."""
 Engagement = tuple[str, str, str, datetime]
 """State, agent, call, since when."""
 
@@ -57,18 +64,24 @@ def _walk(agent_id: str, history: Sequence[AgentEvent]) -> list[str]:
     if not missing and numbers != sorted(numbers):
         say(f"is out of order in the log: {numbers}")
     state, since, call_id = "logged_out", None, None
+    held: Held = {}
+    takes: list[Channel] | None = None
     for event in sorted(history, key=lambda one: one.sequence):
         if isinstance(event, AgentLoggedIn):
             if state != "logged_out":
                 say(f"logged in (sequence {event.sequence}) while {state}")
-            state, since, call_id = event.state, event.occurred_at, None
+            state, since, call_id, held, takes = event.state, event.occurred_at, None, {}, event.takes
             continue
         if not isinstance(event, AgentStateChanged | AgentLoggedOut):
             continue
         if event.previous_state != state:
             say(f"was {state} but sequence {event.sequence} says {event.previous_state}")
         new = event.state if isinstance(event, AgentStateChanged) else "logged_out"
-        if new not in _NEXT.get(event.previous_state, frozenset()):
+        now_held = _held(event)
+        several = bool(isinstance(event, AgentStateChanged) and event.calls) or len(held) > 1
+        if several or takes is not None or event.takes is not None:
+            found += [f"agent {agent_id}: {one} (sequence {event.sequence})" for one in _beside(held, takes, event)]
+        elif new not in _NEXT.get(event.previous_state, frozenset()):
             say(f"went from {event.previous_state} to {new} (sequence {event.sequence})")
         if since is not None and event.since_previous != since:
             say(f"{event.previous_state} began at {since} but sequence {event.sequence} says {event.since_previous}")
@@ -78,10 +91,43 @@ def _walk(agent_id: str, history: Sequence[AgentEvent]) -> list[str]:
         now_with = event.call_id if isinstance(event, AgentStateChanged) else None
         if (now_with is not None) != (new in _WITH_CALL):
             say(f"is {new} with call {now_with} (sequence {event.sequence})")
-        elif now_with is not None and call_id is not None and now_with != call_id:
+        elif now_with is not None and call_id is not None and now_with != call_id and not several:
             say(f"went from call {call_id} to call {now_with} without a pause (sequence {event.sequence})")
-        state, since, call_id = new, event.occurred_at, now_with
+        state, since, call_id, held, takes = new, event.occurred_at, now_with, now_held, event.takes
     return found
+
+
+def _held(event: AgentEvent) -> Held:
+    """The calls that the agent has after the event."""
+    if not isinstance(event, AgentStateChanged):
+        return {}
+    if event.calls:
+        return {one.call_id: one for one in event.calls}
+    if event.call_id is None or event.state not in _WITH_CALL:
+        return {}
+    single = CallAtHand(event.call_id, event.call_tenant_id or "", "voice", event.state)  # type: ignore[arg-type]
+    return {event.call_id: single}
+
+
+def _beside(before: Held, takes: list[Channel] | None, event: AgentEvent) -> Iterator[str]:
+    """What cannot be in a change of an agent who takes several calls: `before`, the calls until then, and the channels
+    of which they said that they could take one more."""
+    after = _held(event)
+    if isinstance(event, AgentStateChanged) and event.calls:
+        if sum(one.channel == "voice" for one in event.calls) > 1:
+            yield f"has two voice calls: {', '.join(after)}"
+        named = after.get(event.call_id or "")
+        if named is None or named.paused or named.state != event.state:
+            yield f"is {event.state} by call {event.call_id}, which is {named}"
+    for call_id, one in after.items():
+        was = before.get(call_id)
+        if was is None and (one.state != "offered" or (takes is not None and one.channel not in takes)):
+            yield f"has call {call_id}, {one.state}, but took no more of {one.channel}"
+        elif was is not None and (was.state, one.state) not in _STEPS:
+            yield f"went from {was.state} to {one.state} with call {call_id}"
+    for call_id, one in before.items():
+        if call_id not in after and one.state == "busy":
+            yield f"lost call {call_id} while busy"
 
 
 def check_engagements(calls: Sequence[CallEvent], agents: Sequence[AgentEvent]) -> list[str]:
@@ -94,9 +140,13 @@ def check_engagements(calls: Sequence[CallEvent], agents: Sequence[AgentEvent]) 
         if isinstance(event, CallAssigned | CallAnswered | CallEnded):
             told_by_calls[_SAME_AS[type(event)], event.agent_id, event.call_id, event.occurred_at] += 1
     told_by_agents: Counter[Engagement] = Counter()
-    for change in agents:
-        if isinstance(change, AgentStateChanged) and change.state in _WITH_CALL:
-            told_by_agents[change.state, change.agent_id, change.call_id or "", change.occurred_at] += 1
+    before: dict[str, Held] = {}
+    for change in sorted(agents, key=lambda one: one.sequence):
+        known, held = before.get(change.agent_id, {}), _held(change)
+        before[change.agent_id] = held
+        for call_id, one in held.items():
+            if call_id not in known or known[call_id].state != one.state:
+                told_by_agents[one.state, change.agent_id, call_id, change.occurred_at] += 1
     return [
         *(
             f"call {call_id}: {state} with agent {agent_id} at {at}, which the agent's history does not have"

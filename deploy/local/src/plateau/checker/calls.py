@@ -170,7 +170,7 @@ class _History:
             self._say(f"time runs backwards at sequence {event.sequence}")
 
     def _times(self, event: CallEvent) -> None:
-        """Durations in the event are those between its times."""
+        """Durations in the event are those between its times; what was paused is told apart."""
         told: list[tuple[str, float, datetime | None, datetime]] = []
         match event:
             case CallAnswered():
@@ -178,11 +178,14 @@ class _History:
             case CallAbandoned() if event.entry > 0:
                 told = [("wait_seconds", event.wait_seconds, event.queued_at, event.abandoned_at)]
             case CallEnded():
-                told = [("talk_seconds", event.talk_seconds, event.answered_at, event.ended_at)]
+                talk = event.talk_seconds + event.talk_paused_seconds
+                told = [("talk_seconds", talk, event.answered_at, event.ended_at)]
             case CallWrappedUp():
+                talk = event.talk_seconds + event.talk_paused_seconds
+                wrap_up = event.wrap_up_seconds + event.wrap_up_paused_seconds
                 told = [
-                    ("talk_seconds", event.talk_seconds, event.answered_at, event.ended_at),
-                    ("wrap_up_seconds", event.wrap_up_seconds, event.ended_at, event.wrapped_up_at),
+                    ("talk_seconds", talk, event.answered_at, event.ended_at),
+                    ("wrap_up_seconds", wrap_up, event.ended_at, event.wrapped_up_at),
                 ]
             case _:
                 pass

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import msgspec
+
 from common.events.base import Event, Moment
 
 Channel = Literal["voice", "chat", "email", "post"]
 Direction = Literal["inbound", "outbound"]
 AbandonReason = Literal["hung_up", "wait_limit", "no_agent", "closed", "overflow"]
+MissReason = Literal["timeout", "declined", "agent_gone", "interrupted"]
 Recording = Literal["on", "paused", "off"]
 Supervision = Literal["listen", "whisper", "barge", "off"]
 AgentState = Literal["available", "offered", "busy", "wrap_up", "break", "logged_out"]
@@ -96,7 +99,8 @@ class CallOfferMissed(CallEvent, frozen=True, kw_only=True):
 
     agent_id: str
     offer: int
-    reason: Literal["timeout", "declined", "agent_gone"]
+    reason: MissReason
+    """interrupted: the agent answered another call that keeps them from calls of this channel; no miss of theirs."""
 
 
 class CallAnswered(CallEvent, frozen=True, kw_only=True):
@@ -180,8 +184,10 @@ class CallEnded(CallEvent, frozen=True, kw_only=True):
     ended_at: Moment
     wait_seconds: float
     talk_seconds: float
-    """With the time on hold."""
+    """With the time on hold, without the time in which another call of the agent had interrupted this one."""
     held_seconds: float = 0.0
+    talk_paused_seconds: float = 0.0
+    """In which it was interrupted."""
     transferred_to_call_id: str | None = None
     transferred_to_number: str | None = None
 
@@ -200,6 +206,10 @@ class CallWrappedUp(CallEvent, frozen=True, kw_only=True):
     wrap_up_seconds: float
     disposition: str | None
     """None when the wrap-up time ran out without a code."""
+    talk_paused_seconds: float = 0.0
+    """In which another call of the agent had interrupted this one: not in `talk_seconds`."""
+    wrap_up_paused_seconds: float = 0.0
+    """The same, not in `wrap_up_seconds`."""
 
 
 class FlowEvent(Event, frozen=True, kw_only=True):
@@ -269,6 +279,16 @@ class VoicemailLeft(FlowEvent, frozen=True, kw_only=True):
     left_at: Moment
 
 
+class CallAtHand(msgspec.Struct, frozen=True):
+    """One of the calls of an agent who has several at a time. `paused`: another of them has interrupted it."""
+
+    call_id: str
+    tenant_id: str
+    channel: Channel
+    state: Literal["busy", "wrap_up", "offered"]
+    paused: bool = False
+
+
 class AgentEvent(Event, frozen=True, kw_only=True):
     """What every event of an agent repeats. `tenant_id` is the floor's own: agents serve several tenants."""
 
@@ -280,6 +300,9 @@ class AgentEvent(Event, frozen=True, kw_only=True):
     queue_ids: list[str]
     """Queues whose required skills the agent has."""
     occurred_at: Moment
+    takes: list[Channel] | None = None
+    """The channels of which the agent could be offered one more call now; None: they take one call at a time, of any
+    channel, while they are available."""
 
     @property
     def subject(self) -> str:
@@ -293,7 +316,11 @@ class AgentLoggedIn(AgentEvent, frozen=True, kw_only=True):
 
 
 class AgentStateChanged(AgentEvent, frozen=True, kw_only=True):
-    """The agent moved from one state to another; `seconds_in_previous` counts for the interval it was spent in."""
+    """The agent moved from one state to another; `seconds_in_previous` counts for the interval it was spent in.
+
+    Of an agent with several calls at a time every change of one of them is told, also when the state stays the same.
+    Their one state is that of a call which is not paused: busy before wrap_up before offered; of several such calls,
+    voice before chat, email and post, then the first offered. `call_id` is that call."""
 
     TYPE: ClassVar[str] = "agent.state_changed.v1"
 
@@ -306,6 +333,8 @@ class AgentStateChanged(AgentEvent, frozen=True, kw_only=True):
     call_id: str | None = None
     call_tenant_id: str | None = None
     """Tenant of the call that the agent is busy with, if any."""
+    calls: list[CallAtHand] = msgspec.field(default_factory=list)
+    """Every call at hand of an agent with a declared capacity; of others, empty."""
 
 
 class AgentLoggedOut(AgentEvent, frozen=True, kw_only=True):

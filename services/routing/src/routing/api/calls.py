@@ -149,6 +149,8 @@ class CallView(Model):
     """Steps beside its queue's: as its flow has found, or the contact's own for a call that had no flow."""
     skills: list[str]
     """Beside those of its queue, as its flow has found."""
+    paused: bool
+    """Interrupted by another call of its agent."""
 
 
 class OneCallView(CallView):
@@ -373,4 +375,5 @@ def view_of(pool_id: str, call: Call) -> CallView:
         awaits=_awaited(state) if isinstance(state, InFlow) else None,
         priority=call.priority,
         skills=list(call.skills),
+        paused=call.is_paused,
     )

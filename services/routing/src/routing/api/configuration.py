@@ -29,11 +29,12 @@ from common.requirements import LONGEST
 from fastapi import Depends, Query, Response
 from pydantic import Field, StringConstraints
 
+from routing.api.capacity import CallAtHandView, Capacity, Interrupts, at_hand, taken_by
 from routing.api.history import Changing
 from routing.api.hours import HoursBody, hours_of
 from routing.api.overflows import Overflows, OverrideView, rules_of
 from routing.api.state import Seconds, SlugPath, check_floor
-from routing.domain.agents import AfterCall, Busy, LoggedOut, OnBreak, Ringing
+from routing.domain.agents import LoggedOut, OnBreak
 from routing.domain.configuration import AgentOrder, Overflow, RecordingRule, Relaxation, Weights
 from routing.service import configuration as service
 from routing.store import configuration as store
@@ -65,6 +66,7 @@ class PoolBody(Model):
 
     name: Line
     skills: list[Slug] = Field(default=[], max_length=1000)
+    interrupts: Interrupts = Field(default={})
 
 
 class PoolView(PoolBody):
@@ -153,6 +155,7 @@ class AgentBody(Model):
     name: Line
     pool_id: Slug
     skills: dict[Slug, Annotated[int, Field(ge=1, le=10)]] | list[Slug] = Field(default={}, max_length=200)
+    capacity: Capacity = Field(default={})
 
 
 class DrainView(Model):
@@ -164,7 +167,8 @@ class DrainView(Model):
 
 
 class AgentView(Model):
-    """An agent with their state."""
+    """An agent with their state. With several calls at a time, `state` and `call_id` are those of one that is not
+    paused: busy before wrap_up before offered, then voice before chat, email and post."""
 
     id: str
     name: str
@@ -179,6 +183,11 @@ class AgentView(Model):
     call_id: str | None
     drain: DrainView | None
     """Null: not drained."""
+    capacity: Capacity
+    calls: list[CallAtHandView]
+    """In the order in which they were offered."""
+    takes: list[Channel] | None
+    """The channels of which they could be offered one more call now. Null: any, while available."""
 
 
 @router.put("/tenants/{tenant_id}", dependencies=OPERATOR, responses=creates(TenantView))
@@ -216,7 +225,9 @@ async def list_tenants(session: Db, limit: PageLimit = 100, cursor: PageCursor =
 async def put_pool(pool_id: SlugPath, body: PoolBody, session: Db, change: Changing, response: Response) -> PoolView:
     """Create or replace a pool. A skill that is still named cannot be taken away (409)."""
     skills = sorted(set(body.skills))
-    row, created = await service.put_pool(session, pool_id, body.name, skills, change.check)
+    row, created = await service.put_pool(
+        session, pool_id, body.name, skills, body.interrupts, change.clock, change.check
+    )
     answer_put(response, row["version"], created=created)
     return await change.noted("pool", _pool(row), PoolBody)
 
@@ -286,7 +297,7 @@ async def put_agent(
     """Create or replace an agent; new skills take effect at once. The pool stays."""
     skills = body.skills if isinstance(body.skills, dict) else dict.fromkeys(body.skills, 5)
     row, created = await service.put_agent(
-        session, agent_id, body.pool_id, body.name, skills, change.clock, change.check
+        session, agent_id, body.pool_id, body.name, skills, body.capacity, change.clock, change.check
     )
     answer_put(response, row["version"], created=created)
     return await change.noted("agent", agent_view(row), AgentBody)
@@ -320,7 +331,7 @@ def _tenant(row: asyncpg.Record) -> TenantView:
 
 
 def _pool(row: asyncpg.Record) -> PoolView:
-    return PoolView(id=row["id"], name=row["name"], skills=row["skills"], version=row["version"])
+    return PoolView(**{name: row[name] for name in PoolView.model_fields})
 
 
 def queue_view(row: asyncpg.Record) -> QueueView:
@@ -349,8 +360,11 @@ def agent_view(row: asyncpg.Record) -> AgentView:
         state=agent.state_name if agent else "logged_out",
         since=state.since if state else None,
         reason=state.reason if isinstance(state, OnBreak | LoggedOut) else None,
-        call_id=state.call_id if isinstance(state, Ringing | Busy | AfterCall) else None,
+        call_id=agent.foremost.call_id if agent and agent.foremost else None,
         drain=None
         if row["drained_at"] is None
         else DrainView(by=row["drained_by"], at=row["drained_at"], reason=row["drain_reason"]),
+        capacity=row["capacity"],
+        calls=at_hand(agent),
+        takes=taken_by(row, agent),
     )

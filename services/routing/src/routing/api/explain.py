@@ -17,7 +17,7 @@ from routing.api.calls import call_seen_by
 from routing.api.state import CallPath
 from routing.domain import explanation
 from routing.domain.bidding import Bidding
-from routing.domain.calls import Abandoned, Call, CallStateName, Move, Queued
+from routing.domain.calls import Abandoned, Assignment, Call, CallStateName, Move, Pauses, Queued
 from routing.domain.configuration import AgentOrder
 from routing.domain.pool import Pool
 from routing.store import history
@@ -50,6 +50,29 @@ class BiddingView(Model):
     rivals: list[RivalView]
 
 
+class BesideView(Model):
+    """What an agent who takes several calls had at hand."""
+
+    at_hand: int = Field(examples=[2])
+    """Calls of this one's channel."""
+    capacity: int = Field(examples=[3])
+    """How many of that channel they take at a time."""
+    interrupts: list[str]
+    """Their other calls that this one's answer pauses; for a tenant always empty."""
+
+
+class PausesView(Model):
+    """How other calls of its agent have interrupted the call."""
+
+    times: int
+    by: str | None
+    """The call that did it last. Null: not a call, or not the reader's to know."""
+    since: datetime | None
+    """Of the pause that goes on."""
+    talk_seconds: float
+    wrap_up_seconds: float
+
+
 class AssignmentView(Model):
     """One agent who was offered the call, as things stood at that moment."""
 
@@ -73,6 +96,8 @@ class AssignmentView(Model):
     """The agent is the one that the call was to go to."""
     bidding: BiddingView | None
     """Null: the pool does not go by declared weights."""
+    beside: BesideView | None
+    """Null: the agent takes one call at a time."""
 
 
 class MoveView(Model):
@@ -136,6 +161,8 @@ class ExplanationView(Model):
     moves: list[MoveView]
     """Oldest first."""
     waiting: WaitingView | None
+    pauses: PausesView | None
+    """Null: it was never interrupted."""
     operators_word: OperatorsWordView | None
 
 
@@ -165,12 +192,10 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
         call_id=call.id,
         state=call.state_name,
         words=explanation.words(call, standing, caller.tenant_id, word),
-        assignments=[
-            AssignmentView(**{**msgspec.structs.asdict(one), "bidding": _bidding(one.bidding, caller.tenant_id)})
-            for one in call.assignments
-        ],
+        assignments=[_assignment_view(one, caller.tenant_id) for one in call.assignments],
         moves=[_move_view(one) for one in call.moves],
         waiting=None if standing is None else _waiting_view(standing, caller.tenant_id),
+        pauses=_pauses_view(call.pauses, caller.tenant_id),
         operators_word=None if word is None else OperatorsWordView(**msgspec.structs.asdict(word)),
     )
 
@@ -189,6 +214,23 @@ async def _operators_word(session: Session, call: Call) -> explanation.Operators
         at=row["happened_at"],
         reason=row["detail"]["reason"],
     )
+
+
+def _assignment_view(one: Assignment, tenant_id: str | None) -> AssignmentView:
+    beside = None
+    if one.beside is not None:
+        # The agent's other calls may be another tenant's.
+        interrupts = list(one.beside.interrupts) if tenant_id is None else []
+        beside = BesideView(at_hand=one.beside.at_hand, capacity=one.beside.capacity, interrupts=interrupts)
+    told = {"bidding": _bidding(one.bidding, tenant_id), "beside": beside}
+    return AssignmentView(**{**msgspec.structs.asdict(one), **told})
+
+
+def _pauses_view(pauses: Pauses | None, tenant_id: str | None) -> PausesView | None:
+    if pauses is None:
+        return None
+    by = pauses.by if pauses.by and tenant_id is None else None
+    return PausesView(**{**msgspec.structs.asdict(pauses), "by": by})
 
 
 def _move_view(one: Move) -> MoveView:

@@ -7,15 +7,19 @@ LoggedOut ⇄ Available ⇄ OnBreak        an offer missed by time-out or declin
                │           │
                ▼           │
              Busy ─▶ AfterCall ─▶ whatever `then` says: available, break or logged out
+
+An agent with a declared capacity has several calls at a time. They are Serving from the first offer until the last of
+these calls is over, each in its own phase, and then go where `then` says.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 from common.events.routing import AgentState as AgentStateName
+from common.events.routing import Channel
 from msgspec.structs import replace
 
 HANDLING_WEIGHT: Final = 0.1
@@ -41,6 +45,7 @@ class Ringing(msgspec.Struct, frozen=True, tag="offered"):
     since: datetime
     call_id: str
     call_tenant_id: str
+    channel: Channel = "voice"
 
 
 class ThenAvailable(msgspec.Struct, frozen=True, tag="available"):
@@ -65,6 +70,7 @@ class Busy(msgspec.Struct, frozen=True, tag="busy"):
     call_id: str
     call_tenant_id: str
     then: Then
+    channel: Channel = "voice"
 
 
 class AfterCall(msgspec.Struct, frozen=True, tag="wrap_up"):
@@ -74,9 +80,46 @@ class AfterCall(msgspec.Struct, frozen=True, tag="wrap_up"):
     call_id: str
     call_tenant_id: str
     then: Then
+    channel: Channel = "voice"
 
 
-AgentState: TypeAlias = LoggedOut | Available | OnBreak | Ringing | Busy | AfterCall
+Phase = Literal["busy", "wrap_up", "offered"]
+_PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
+CHANNELS: Final[tuple[Channel, ...]] = get_args(Channel)
+
+
+class Engagement(msgspec.Struct, frozen=True):
+    """One of the calls that an agent has at hand. `paused`: another of them has interrupted it."""
+
+    since: datetime
+    """Of its phase."""
+    call_id: str
+    call_tenant_id: str
+    channel: Channel
+    phase: Phase
+    paused: bool = False
+
+
+class Serving(msgspec.Struct, frozen=True, tag="serving"):
+    """Has calls at hand, at least one, in the order in which they were offered; may be offered more of them unless
+    `then` says otherwise. `since`: the last change."""
+
+    since: datetime
+    calls: tuple[Engagement, ...]
+    then: Then
+
+    @property
+    def foremost(self) -> Engagement:
+        """The call that names the agent's state: of those that are not paused, first one that is spoken, then one that
+        is wrapped up, then one that rings; of several, voice before chat, email and post; then the first offered."""
+        return min(self.calls, key=lambda one: (one.paused, _PHASES.index(one.phase), CHANNELS.index(one.channel)))
+
+    def without(self, *call_ids: str) -> tuple[Engagement, ...]:
+        """The other calls."""
+        return tuple(one for one in self.calls if one.call_id not in call_ids)
+
+
+AgentState: TypeAlias = LoggedOut | Available | OnBreak | Ringing | Busy | AfterCall | Serving
 
 _NAMES: dict[type[AgentState], AgentStateName] = {
     LoggedOut: "logged_out",
@@ -108,4 +151,26 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def state_name(self) -> AgentStateName:
-        return _NAMES[type(self.state)]
+        return self.state.foremost.phase if isinstance(self.state, Serving) else _NAMES[type(self.state)]
+
+    @property
+    def foremost(self) -> Engagement | None:
+        """The call that names the state; None: they have none."""
+        if isinstance(self.state, Serving):
+            return self.state.foremost
+        return next(iter(self.calls), None)
+
+    @property
+    def calls(self) -> tuple[Engagement, ...]:
+        """Every call at hand, in the order in which they were offered."""
+        match self.state:
+            case Serving(calls=calls):
+                return calls
+            case Ringing(since=since, call_id=call_id, call_tenant_id=tenant_id, channel=channel):
+                return (Engagement(since, call_id, tenant_id, channel, "offered"),)
+            case Busy(since=since, call_id=call_id, call_tenant_id=tenant_id, channel=channel):
+                return (Engagement(since, call_id, tenant_id, channel, "busy"),)
+            case AfterCall(since=since, call_id=call_id, call_tenant_id=tenant_id, channel=channel):
+                return (Engagement(since, call_id, tenant_id, channel, "wrap_up"),)
+            case _:
+                return ()

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 from common.events.routing import AbandonReason, Channel, Direction, Recording
+from msgspec.structs import replace
 
 from routing.domain.bidding import Bidding
 from routing.domain.configuration import AgentOrder, Closed, Queue, To, When
@@ -63,6 +64,17 @@ class Offered(msgspec.Struct, frozen=True, tag="offered"):
     waiting: Queued
 
 
+class Beside(msgspec.Struct, frozen=True, array_like=True):
+    """What an agent who takes several calls had at hand when they were offered one more."""
+
+    at_hand: int
+    """Calls of its channel."""
+    capacity: int
+    """How many of its channel they take at a time."""
+    interrupts: tuple[str, ...]
+    """Their other calls that are paused once they answer this one."""
+
+
 class Assignment(msgspec.Struct, frozen=True, array_like=True):
     """Why an agent was offered the call, as things stood at that moment."""
 
@@ -88,6 +100,8 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     """The agent is the one that the call was to go to."""
     bidding: Bidding | None = None
     """By declared weights: the queue's bid, and the other queues that wanted the agent or might have."""
+    beside: Beside | None = None
+    """None: the agent takes one call at a time."""
 
 
 class Move(msgspec.Struct, frozen=True, array_like=True):
@@ -105,6 +119,27 @@ class Move(msgspec.Struct, frozen=True, array_like=True):
     def reason(self) -> Literal["closed", "overflow"]:
         """In the event of a call that is over by it."""
         return "closed" if isinstance(self.why, Closed) else "overflow"
+
+
+class Pauses(msgspec.Struct, frozen=True):
+    """How long other calls of its agent have interrupted a call: they count neither as talk nor as wrap-up."""
+
+    times: int
+    by: str
+    """The call that did it last."""
+    since: datetime | None
+    """Of the pause that goes on."""
+    talk_seconds: float = 0.0
+    wrap_up_seconds: float = 0.0
+
+    def until(self, now: datetime, *, wrapping_up: bool) -> Pauses:
+        """With the time up to now; a pause that goes on begins anew."""
+        if self.since is None:
+            return self
+        seconds = (now - self.since).total_seconds()
+        if wrapping_up:
+            return replace(self, since=now, wrap_up_seconds=self.wrap_up_seconds + seconds)
+        return replace(self, since=now, talk_seconds=self.talk_seconds + seconds)
 
 
 class Talking(msgspec.Struct, frozen=True, tag="talking"):
@@ -219,6 +254,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Steps beside its queue's: as its flow has found, or the contact's own if it was offered to its queue directly."""
     skills: tuple[str, ...] = ()
     """What it asks for beside its queue's skills: its language."""
+    pauses: Pauses | None = None
+    """None: no other call of its agent has interrupted it."""
 
     @property
     def state_name(self) -> CallStateName:
@@ -234,6 +271,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
                 return agent_id
             case _:
                 return None
+
+    @property
+    def is_paused(self) -> bool:
+        return self.pauses is not None and self.pauses.since is not None
 
     @property
     def over_at(self) -> datetime | None:

@@ -172,11 +172,22 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.relaxations), None
 
 
+class Capacity(msgspec.Struct, frozen=True):
+    """How many calls of each channel an agent takes at a time; a channel that is not named is not taken. Voice is 1 at
+    most. `interrupts`: the channels whose calls are paused while a call of that channel is spoken or wrapped up; voice
+    is interrupted by nothing."""
+
+    calls: dict[Channel, int]
+    interrupts: dict[Channel, tuple[Channel, ...]] = {}
+
+
 class AgentProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent as declared. `skills`: level 1–10 by skill; a skill that is not named is not held."""
+    """An agent as declared. `skills`: level 1–10 by skill; a skill that is not named is not held. `capacity`: None for
+    one call at a time, of whatever channel."""
 
     id: str
     skills: dict[str, int]
     version: int
+    capacity: Capacity | None = None
     drain: str | None = None
     """Why an operator takes them out of service; None: they do not."""

@@ -22,8 +22,9 @@ Rules of the match
 - A call from outside that comes to a queue outside its opening hours does not enter it: it goes where
   the queue's rule for that says, otherwise the caller hears `closed`.
   Calls that wait when it closes keep their place and are answered.
-- Log-out, break and availability asked for during a call take effect after its wrap-up. So does an operator's drain,
-  which keeps the agent logged out until it is cancelled.
+- An agent takes one call at a time, or as many of each channel as declared: see `capacity`.
+- Log-out, break and availability asked for during a call take effect after its wrap-up; during several, after the last.
+  So does an operator's drain, which keeps the agent logged out until it is cancelled.
 """
 
 from __future__ import annotations
@@ -34,12 +35,7 @@ import msgspec
 from common.events import CallAnswered, CallOffered
 from msgspec.structs import replace
 
-from routing.domain import conversation, flow_calls, inputs, shifts
-from routing.domain.agents import (
-    Available,
-    Busy,
-    ThenAvailable,
-)
+from routing.domain import conversation, engagements, flow_calls, inputs, shifts
 from routing.domain.calls import Abandoned, Call, InFlow, LeftInFlow, Offered, Queued, Talking, WrappedUp, WrappingUp
 from routing.domain.pool import Pool
 from routing.domain.telling import Fact
@@ -106,13 +102,10 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
             turn.serve_queue(queue.id)
             return None
         case inputs.ConfigureAgent(agent=profile):
-            if turn.pool.configure_agent(profile):
-                turn.release(profile.id)
+            engagements.configure(turn, profile)
             agent, drain = turn.pool.agents[profile.id], turn.pool.drained(profile.id)
             if drain is not None:
                 shifts.drain(turn, agent, drain)
-            elif isinstance(agent.state, Available):
-                turn.serve(agent)
             return None
         case inputs.Tick():
             return None
@@ -175,7 +168,7 @@ def _hang_up(turn: Turn, given: inputs.HangUp) -> str | None:
             if given.agent_id is not None:
                 return "not_answered"
             turn.abandon(call, "hung_up")
-            turn.free(agent_id, call.traceparent)
+            engagements.free(turn, turn.pool.agents[agent_id], call)
         case Talking() as talking:
             turn.end(call, talking)
         case WrappingUp() | Abandoned() | WrappedUp() | LeftInFlow():
@@ -201,8 +194,7 @@ def _accept(turn: Turn, given: inputs.Accept) -> str | None:
                 wait_seconds=(now - call.queued_at).total_seconds(),
                 total_wait_seconds=(now - call.first_queued_at).total_seconds(),
             )
-            agent = replace(turn.pool.agents[agent_id], missed_offers=0)
-            turn.move(agent, Busy(now, call.id, call.tenant_id, ThenAvailable()), call.traceparent)
+            engagements.answer(turn, replace(turn.pool.agents[agent_id], missed_offers=0), call)
             conversation.begin(turn, call)
             return None
         case Talking(agent_id=agent_id) if agent_id == given.agent_id:

@@ -56,9 +56,14 @@ def check_requirements(
         if after.after_seconds <= before.after_seconds:
             reason = f"must be later than the one before, {before.after_seconds:g}"
             wrong.append({"field": f"relaxations.{number}.after_seconds", "reason": reason})
+    refuse(wrong)
+
+
+def refuse(wrong: Sequence[dict[str, Any]]) -> None:
+    """Raises Invalid if anything is wrong, naming it all by its place."""
     if wrong:
         detail = "; ".join(f"{one['field']}: {one['reason']}" for one in wrong)
-        raise Invalid(detail, field=wrong[0]["field"], errors=wrong)
+        raise Invalid(detail, field=wrong[0]["field"], errors=list(wrong))
 
 
 def skills_named(queue: Queue) -> set[str]:

@@ -12,6 +12,7 @@ from common.requirements import is_met, text_of
 from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.bidding import Bidding, Rival
 from routing.domain.calls import Abandoned, Assignment, Call, InFlow, LeftInFlow, Move, Offered, Queued
+from routing.domain.capacity import takes
 from routing.domain.configuration import AgentProfile, Queue, To, ToQueue
 from routing.domain.estimates import ahead_of
 from routing.domain.overflow_words import place_of, said_of
@@ -23,6 +24,7 @@ _ORDERS: Final = {
     "least_flexible": "the fewest skills",
     "fastest": "the shortest mean handling time",
 }
+_SEVERAL: Final = {"voice": "voice calls", "chat": "chats", "email": "e-mails", "post": "letters"}
 _ENDINGS: Final = {
     "hung_up": "The caller hung up",
     "wait_limit": "The longest wait of the queue or the call had passed",
@@ -77,8 +79,13 @@ def waiting(
     ring = min(state.ring, len(rings) - 1)
     serving = None
     if staff is not None:
-        able = [agent for profile, agent in staff if is_met(rings[ring], profile.skills)]
-        serving = [agent for agent in able if not isinstance(agent.state, LoggedOut)]
+        serving = [
+            _takes(profile, agent, queue)
+            for profile, agent in staff
+            if is_met(rings[ring], profile.skills)
+            and (profile.capacity is None or profile.capacity.calls.get(queue.channel, 0))
+            and not isinstance(agent.state, LoggedOut)
+        ]
 
     return Waiting(
         queue_id=queue.id,
@@ -87,7 +94,7 @@ def waiting(
         position=1 + ahead_of(call, others, queue),
         waited_seconds=(now - call.queued_at).total_seconds(),
         agents_logged_in=None if serving is None else len(serving),
-        agents_available=None if serving is None else sum(isinstance(one.state, Available) for one in serving),
+        agents_available=None if serving is None else sum(serving),
         widens_at=state.widens_at,
         next_requirement=text_of(rings[ring + 1]) if state.widens_at and ring + 1 < len(rings) else None,
         overflow_at=state.overflow_at,
@@ -98,6 +105,12 @@ def waiting(
         preferred_agent_id=call.preferred_agent_id,
         keeping=keeping,
     )
+
+
+def _takes(profile: AgentProfile, agent: Agent, queue: Queue) -> bool:
+    if profile.capacity is None:
+        return isinstance(agent.state, Available)
+    return queue.channel in takes(agent.state, profile.capacity)
 
 
 class OperatorsWord(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +135,9 @@ def words(
 ) -> list[str]:
     """The same in sentences, oldest first. `tenant_id`: whose people read it, if not the floor's."""
     steps: list[Move | Assignment] = sorted([*call.moves, *call.assignments], key=_happened_at)
-    said = [*_flow(call), *(said_of(one) if isinstance(one, Move) else _assigned(one, tenant_id) for one in steps)]
+    said = [*_flow(call)]
+    for one in steps:
+        said += [said_of(one)] if isinstance(one, Move) else [_assigned(one, tenant_id), *_beside(one, call, tenant_id)]
     last = call.assignments[-1] if call.assignments else None
     state = call.state
     if isinstance(state, Offered):
@@ -135,7 +150,7 @@ def words(
             said.append(_told(word))
     elif standing is not None:
         said += _stands(standing, tenant_id)
-    return said
+    return [*said, *_paused(call, tenant_id)]
 
 
 def _flow(call: Call) -> Iterator[str]:
@@ -219,6 +234,33 @@ def _rival(rival: Rival, tenant_id: str | None) -> str:
 def _money(per_hour: float) -> str:
     """Bids and prices: lost-call cost per hour of an agent's time."""
     return f"{per_hour:.4g} an agent hour"
+
+
+def _beside(one: Assignment, call: Call, tenant_id: str | None) -> Iterator[str]:
+    """What the agent had beside the call, if they take several. Other calls are named to the floor alone."""
+    beside = one.beside
+    if beside is None:
+        return
+    yield f"{one.agent_id} had {beside.at_hand} of at most {beside.capacity} {_SEVERAL[call.channel]} then."
+    for other in beside.interrupts:
+        named = f"call {other}" if tenant_id is None else "another call"
+        yield f"Its answer interrupts {named} of {one.agent_id}."
+
+
+def _paused(call: Call, tenant_id: str | None) -> Iterator[str]:
+    """What calls that go before it have cost it."""
+    pauses = call.pauses
+    if pauses is None:
+        return
+    by = "a change of the rules"
+    if pauses.by:
+        by = f"call {pauses.by}" if tenant_id is None else "another call"
+    stood = pauses.talk_seconds + pauses.wrap_up_seconds
+    if pauses.since is not None:
+        yield f"It stands still since {_time(pauses.since)}: interrupted by {by}."
+    else:
+        often = "once" if pauses.times == 1 else f"{pauses.times} times, the last time"
+        yield f"It was interrupted {often} by {by}: it stood still for {stood:.0f} s in all."
 
 
 def _stands(standing: Waiting, tenant_id: str | None) -> Iterator[str]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from common.events.routing import Channel
 from common.requirements import HIGHEST, Requirement, is_met, skills_of, text_of
 from sortedcontainers import SortedDict
 
-from routing.domain.agents import Agent, Available, LoggedOut
+from routing.domain.agents import Agent, LoggedOut, Serving
 from routing.domain.configuration import AgentOrder
 from routing.domain.matching import Bins, numbers_in
 
@@ -22,13 +23,19 @@ IdleKey: TypeAlias = tuple[float, int, float, str]
 """What is ordered by (inf: behind all others), number of skills, idle since, id."""
 
 
+CALL_AT_HAND: Final = 10 * 365 * 86_400.0
+"""Seconds. Of agents who come alike otherwise, one who has calls at hand comes after those who have fewer: each call
+counts as if they had become available so much later, or handled calls so much more slowly."""
+
+
 class Rule:
-    """One requirement: the groups that meet it, the bins of calls that ask for it."""
+    """One requirement of calls of one channel: the groups that meet it, the bins of calls that ask for it."""
 
-    __slots__ = ("bins", "groups", "requirement", "skills", "text")
+    __slots__ = ("bins", "channel", "groups", "requirement", "skills", "text")
 
-    def __init__(self, requirement: Requirement) -> None:
+    def __init__(self, requirement: Requirement, channel: Channel) -> None:
         self.requirement = requirement
+        self.channel = channel
         self.skills = skills_of(requirement)
         self.text = text_of(requirement)
         self.groups = 0
@@ -36,12 +43,16 @@ class Rule:
 
 
 class Group:
-    """Agents with the same skills at the same levels: the bin of those available, the bins of calls they may take."""
+    """Agents with the same skills at the same levels: the bin of those available, the bins of calls they may take.
 
-    __slots__ = ("fitting", "levels", "number", "on_duty", "queue_ids")
+    An agent who takes one call at a time is in one group, for every channel (None). An agent with a declared capacity
+    is in a group for each channel that they take, and available there while they could take one more call of it."""
 
-    def __init__(self, levels: Mapping[str, int], number: int) -> None:
+    __slots__ = ("channel", "fitting", "levels", "number", "on_duty", "queue_ids")
+
+    def __init__(self, levels: Mapping[str, int], channel: Channel | None, number: int) -> None:
         self.levels = levels
+        self.channel = channel
         self.number = number
         self.fitting = 0
         self.on_duty = 0
@@ -49,14 +60,18 @@ class Group:
         self.queue_ids: list[str] | None = None
         """Kept by the pool until `fitting` changes."""
 
+    def meets(self, rule: Rule) -> bool:
+        """Whether its agents may serve calls that ask for this."""
+        return (self.channel is None or self.channel == rule.channel) and is_met(rule.requirement, self.levels)
+
 
 class Groups:
     """The groups, the rules, and the available agents in the order in which they are offered calls."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[tuple[str, int], ...], Group] = {}
+        self._groups: dict[tuple[Channel | None, tuple[tuple[str, int], ...]], Group] = {}
         self._numbered: list[Group] = []
-        self._rules: dict[Requirement, Rule] = {}
+        self._rules: dict[tuple[Channel, Requirement], Rule] = {}
         self._idle: Bins[IdleKey] = Bins()
         self._speed: Bins[IdleKey] | None = None
         """The same agents by their mean handling time, once a queue wants that."""
@@ -69,13 +84,13 @@ class Groups:
 
     # requirements
 
-    def attach(self, requirement: Requirement, number: int) -> Rule:
-        """A bin of waiting calls now asks for this."""
-        rule = self._rules.get(requirement)
+    def attach(self, requirement: Requirement, channel: Channel, number: int) -> Rule:
+        """A bin of waiting calls of the channel now asks for this."""
+        rule = self._rules.get((channel, requirement))
         if rule is None:
-            rule = self._rules[requirement] = Rule(requirement)
+            rule = self._rules[channel, requirement] = Rule(requirement, channel)
             for group in self._numbered:
-                if is_met(requirement, group.levels):
+                if group.meets(rule):
                     rule.groups |= 1 << group.number
         self._flip(rule, number)
         return rule
@@ -84,7 +99,7 @@ class Groups:
         """The bin no longer asks for it."""
         self._flip(rule, number)
         if not rule.bins:
-            del self._rules[rule.requirement]
+            del self._rules[rule.channel, rule.requirement]
 
     def _flip(self, rule: Rule, number: int) -> None:
         rule.bins ^= 1 << number
@@ -93,19 +108,19 @@ class Groups:
             group.fitting ^= 1 << number
             group.queue_ids = None
 
-    def group(self, skills: Mapping[str, int]) -> Group:
-        """The group of agents with these skills."""
+    def group(self, skills: Mapping[str, int], channel: Channel | None = None) -> Group:
+        """The group of agents with these skills, for calls of the channel (None: of all)."""
         key = tuple(sorted(skills.items()))
-        group = self._groups.get(key)
+        group = self._groups.get((channel, key))
         if group is not None:
             return group
-        group = self._groups[key] = Group(dict(key), self._idle.open())
+        group = self._groups[channel, key] = Group(dict(key), channel, self._idle.open())
         if self._speed is not None:
             self._speed.open()
         self._numbered.append(group)
         bit = 1 << group.number
         for rule in self._rules.values():
-            if is_met(rule.requirement, group.levels):
+            if group.meets(rule):
                 rule.groups |= bit
                 group.fitting |= rule.bins
         for skill_and_level in key:
@@ -115,23 +130,23 @@ class Groups:
 
     # available agents
 
-    def add(self, agent: Agent, group: Group) -> None:
-        """Count the agent if they are logged in; index them if they are available."""
+    def add(self, agent: Agent, group: Group, *, available: bool) -> None:
+        """Count the agent if they are logged in; index them if they could take a call of the group's channel."""
         group.on_duty += not isinstance(agent.state, LoggedOut)
-        if isinstance(agent.state, Available):
+        if available:
             self._behind += agent.missed_offers > 0
-            self._idle.add(group.number, _idle_key(agent, group, agent.state))
+            self._idle.add(group.number, _idle_key(agent, group))
             if self._speed is not None:
-                self._speed.add(group.number, _speed_key(agent, group, agent.state))
+                self._speed.add(group.number, _speed_key(agent, group))
 
-    def remove(self, agent: Agent, group: Group) -> None:
+    def remove(self, agent: Agent, group: Group, *, available: bool) -> None:
         """Undo `add` of the same agent in the same state."""
         group.on_duty -= not isinstance(agent.state, LoggedOut)
-        if isinstance(agent.state, Available):
+        if available:
             self._behind -= agent.missed_offers > 0
-            self._idle.remove(group.number, _idle_key(agent, group, agent.state))
+            self._idle.remove(group.number, _idle_key(agent, group))
             if self._speed is not None:
-                self._speed.remove(group.number, _speed_key(agent, group, agent.state))
+                self._speed.remove(group.number, _speed_key(agent, group))
 
     def order_by_speed(self, agents: Mapping[str, Agent]) -> None:
         """Keep the agents in order of their handling time too, from now on."""
@@ -141,9 +156,7 @@ class Groups:
         for group in self._numbered:
             number = self._speed.open()
             for key in self._idle.keys(group.number):
-                agent = agents[key[-1]]
-                if isinstance(agent.state, Available):
-                    self._speed.add(number, _speed_key(agent, group, agent.state))
+                self._speed.add(number, _speed_key(agents[key[-1]], group))
 
     def best(self, rule: Rule, order: AgentOrder, only: int = -1) -> str | None:
         """The id of the first of the available agents who meet the rule, of the groups whose bit is set in `only`."""
@@ -205,11 +218,18 @@ class Groups:
         return candidates
 
 
-def _idle_key(agent: Agent, group: Group, state: Available) -> IdleKey:
-    since = state.since.timestamp()
-    return (inf if agent.missed_offers else since, len(group.levels), since, agent.id)
+def _idle_key(agent: Agent, group: Group) -> IdleKey:
+    since = agent.state.since.timestamp()
+    return (_behind(agent, since), len(group.levels), since, agent.id)
 
 
-def _speed_key(agent: Agent, group: Group, state: Available) -> IdleKey:
-    speed = inf if agent.missed_offers else agent.handling_seconds or 0.0
-    return (speed, len(group.levels), state.since.timestamp(), agent.id)
+def _speed_key(agent: Agent, group: Group) -> IdleKey:
+    mean = agent.handling_seconds or 0.0
+    return (_behind(agent, mean), len(group.levels), agent.state.since.timestamp(), agent.id)
+
+
+def _behind(agent: Agent, place: float) -> float:
+    if agent.missed_offers:
+        return inf
+    state = agent.state
+    return place + CALL_AT_HAND * len(state.calls) if isinstance(state, Serving) else place

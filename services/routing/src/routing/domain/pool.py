@@ -9,65 +9,20 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TypeAlias
 
-from common.hours import next_change
+from common.events.routing import Channel
 
-from routing.domain.agents import Agent, LoggedOut
+from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.bidding import Bidding
-from routing.domain.calls import Call, Queued, order_of_service
+from routing.domain.calls import Call, Queued
 from routing.domain.configuration import AgentProfile, Queue
-from routing.domain.groups import Group, Groups, Rule
+from routing.domain.groups import Group, Groups
 from routing.domain.matching import Bins, numbers_in
 from routing.domain.memory import Memories, Memory
+from routing.domain.seats import Seats
+from routing.domain.slots import QueueSlot, Ring, Skills, WaitingKey
 from routing.domain.timers import Timer, Timers
 from routing.domain.weighing import WeighedQueue, Weighing
-
-WaitingKey: TypeAlias = tuple[float, str]
-"""Order of service, then id."""
-
-
-class _Ring:
-    """One ring of a queue: the bin of the calls that have reached it, the rule that says who may serve them."""
-
-    __slots__ = ("number", "rule")
-
-    def __init__(self, number: int, rule: Rule) -> None:
-        self.number = number
-        self.rule = rule
-
-
-Skills: TypeAlias = tuple[str, ...]
-"""What a call asks for beside its queue's requirement."""
-
-
-class _QueueSlot:
-    """A queue's rules and its rings: those of its own requirement (no skills), and those of calls that ask for more."""
-
-    __slots__ = ("changes_at", "is_open", "numbers", "queue", "rings")
-
-    def __init__(self, queue: Queue) -> None:
-        self.queue = queue
-        self.rings: dict[Skills, list[_Ring]] = {(): []}
-        self.numbers: dict[Skills, list[int]] = {(): []}
-        """Bins that were opened for rings, also for those that have gone since: they are used again."""
-        self.is_open = True
-        self.changes_at: datetime | None = None
-
-    def follow_hours(self, at: datetime) -> None:
-        """Whether it is open at that time by its hours, and until when."""
-        hours, fixed = self.queue.hours, self.queue.override is not None
-        self.is_open = self.queue.is_open_at(at)
-        self.changes_at = None if hours is None or fixed else next_change(hours, self.queue.time_zone, at)
-
-    def key(self, call: Call) -> WaitingKey:
-        """Its place in the order of service."""
-        return order_of_service(call, self.queue)
-
-    @property
-    def bins(self) -> list[int]:
-        """The bins of all its rings."""
-        return [ring.number for rings in self.rings.values() for ring in rings]
 
 
 class Pool:
@@ -83,11 +38,13 @@ class Pool:
         """What `drain` has to hand out: calls and agents changed since then."""
         self.changed_agents: dict[str, Agent] = {}
         self._profiles: dict[str, AgentProfile] = {}
-        self._queues: dict[str, _QueueSlot] = {}
+        self._queues: dict[str, QueueSlot] = {}
         self._queue_of_bin: dict[int, str] = {}
         """The queue whose first ring has this bin."""
         self._groups = Groups()
         self._group_of: dict[str, Group] = {}
+        """Of agents who take one call at a time; the others are in `seats`."""
+        self.seats = Seats(self._groups)
         self._waiting: Bins[WaitingKey] = Bins()
         self._alone: dict[str, list[WaitingKey]] = {}
         """Agent -> the calls that wait for them alone, in the order of service."""
@@ -162,22 +119,39 @@ class Pool:
 
     def queue_ids_of(self, agent_id: str) -> list[str]:
         """Queues whose calls the agent may serve from the first moment on, by id."""
-        group = self._group_of[agent_id]
+        if self.seats and agent_id in self.seats:
+            groups = self.seats.groups_of(agent_id).values()
+            return sorted(queue_id for group in groups for queue_id in self._queue_ids(group))
+        return self._queue_ids(self._group_of[agent_id])
+
+    def _queue_ids(self, group: Group) -> list[str]:
         if group.queue_ids is None:
             homes = (self._queue_of_bin.get(number) for number in numbers_in(group.fitting))
             group.queue_ids = sorted(queue_id for queue_id in homes if queue_id is not None)
         return group.queue_ids
 
     def may_serve(self, agent_id: str, call: Call, ring: int) -> bool:
-        """Whether the agent has the skills that the call needs in this ring of its queue."""
+        """Whether the agent takes calls of its channel and has the skills that it needs in this ring of its queue."""
         number = self._ring(self._queues[call.queue_id], ring, call.skills).number
+        if self.seats and agent_id in self.seats:
+            return any(group.fitting >> number & 1 for group in self.seats.groups_of(agent_id).values())
         return bool(self._group_of[agent_id].fitting >> number & 1)
+
+    def can_take(self, agent: Agent, call: Call) -> bool:
+        """Whether the agent could take this call beside those at hand."""
+        if self.seats and agent.id in self.seats:
+            return self._queues[call.queue_id].queue.channel in self.seats.takes(agent)
+        return isinstance(agent.state, Available)
+
+    def takes_of(self, agent: Agent) -> list[Channel] | None:
+        """The channels of which the agent could take one more call; None: they take one call at a time, of any."""
+        return list(self.seats.takes(agent)) if self.seats and agent.id in self.seats else None
 
     def configure_queue(self, queue: Queue) -> bool:
         """Take over new rules unless newer ones are known; calls that wait are put in order by the new ones."""
         slot = self._queues.get(queue.id)
         if slot is None:
-            slot = self._queues[queue.id] = _QueueSlot(queue)
+            slot = self._queues[queue.id] = QueueSlot(queue)
         elif queue.version <= slot.queue.version:
             return False
         waiting = self.waiting_in(queue.id)
@@ -196,7 +170,7 @@ class Pool:
         self.follow_hours(queue.id, self.now)
         return True
 
-    def _ring(self, slot: _QueueSlot, number: int, skills: Skills) -> _Ring:
+    def _ring(self, slot: QueueSlot, number: int, skills: Skills) -> Ring:
         """A call that was saved under other rules may have reached a ring that is no more: then the last one."""
         if skills not in slot.rings:
             slot.rings[skills], slot.numbers[skills] = [], []
@@ -205,11 +179,11 @@ class Pool:
         rings = slot.rings[skills]
         return rings[min(number, len(rings) - 1)]
 
-    def _weigh(self, slot: _QueueSlot) -> None:
+    def _weigh(self, slot: QueueSlot) -> None:
         rings = [(ring.number, ring.rule) for rings in slot.rings.values() for ring in rings]
         self._weighing.configure(WeighedQueue(slot.queue, rings))
 
-    def _lay_rings(self, slot: _QueueSlot, skills: Skills) -> None:
+    def _lay_rings(self, slot: QueueSlot, skills: Skills) -> None:
         requirements, numbers = slot.queue.rings(skills), slot.numbers[skills]
         if [ring.rule.requirement for ring in slot.rings[skills]] == requirements:
             return
@@ -220,7 +194,7 @@ class Pool:
         if not skills:
             self._queue_of_bin[numbers[0]] = slot.queue.id
         slot.rings[skills] = [
-            _Ring(number, self._groups.attach(requirement, number))
+            Ring(number, self._groups.attach(requirement, slot.queue.channel, number))
             for number, requirement in zip(numbers, requirements, strict=False)
         ]
 
@@ -232,18 +206,32 @@ class Pool:
             self._timers.set_hours(queue_id, slot.changes_at)
 
     def configure_agent(self, profile: AgentProfile) -> bool:
-        """Take over new skills unless newer ones are known; an unknown agent starts logged out."""
+        """Take over new skills and capacity unless newer ones are known; an unknown agent starts logged out."""
         known = self._profiles.get(profile.id)
         if known is not None and profile.version <= known.version:
             return False
         agent = self.agents.get(profile.id) or Agent(id=profile.id, sequence=0, state=LoggedOut(since=self.now))
         if known is not None:
-            self._groups.remove(agent, self._group_of[agent.id])
+            self._unindex_agent(agent)
         self._profiles[profile.id] = profile
-        group = self._group_of[profile.id] = self._groups.group(profile.skills)
-        self._groups.add(agent, group)
+        self.seats.configure(profile)
+        if profile.capacity is None:
+            self._group_of[profile.id] = self._groups.group(profile.skills)
+        self._index_agent(agent)
         self.agents[profile.id] = agent
         return True
+
+    def _index_agent(self, agent: Agent) -> None:
+        if self.seats and agent.id in self.seats:
+            self.seats.add(agent)
+        else:
+            self._groups.add(agent, self._group_of[agent.id], available=isinstance(agent.state, Available))
+
+    def _unindex_agent(self, agent: Agent) -> None:
+        if self.seats and agent.id in self.seats:
+            self.seats.remove(agent)
+        else:
+            self._groups.remove(agent, self._group_of[agent.id], available=isinstance(agent.state, Available))
 
     # the two sides of the match
 
@@ -261,12 +249,28 @@ class Pool:
     def best_call(self, agent_id: str) -> Call | None:
         """The first, by priority with ageing, of the calls that wait for the agent alone, then of all they may take; by
         weights, of the queue with the highest bid, or None, so that the agent is kept."""
+        if self.seats and agent_id in self.seats:
+            return self._best_beside(self.agents[agent_id])
         if alone := self._alone.get(agent_id):
             return self.calls[alone[0][-1]]
         if self._weighed:
             found = self._weighing.next_call(self._group_of[agent_id])
             return None if found is None else self.calls[found]
         key = self._waiting.best(self._group_of[agent_id].fitting)
+        return self.calls[key[-1]] if key else None
+
+    def _best_beside(self, agent: Agent) -> Call | None:
+        """The same of the calls that the agent could take beside those at hand; by weights, channel after channel."""
+        for call in self.waiting_for(agent.id):
+            if self.can_take(agent, call):
+                return call
+        groups = self.seats.groups_of(agent.id)
+        fitting = 0
+        for channel in self.seats.takes(agent):
+            fitting |= groups[channel].fitting
+            if self._weighed and (found := self._weighing.next_call(groups[channel])) is not None:
+                return self.calls[found]
+        key = None if self._weighed else self._waiting.best(fitting)
         return self.calls[key[-1]] if key else None
 
     def standing(self, call: Call, ring: int) -> tuple[str, int, int, int]:
@@ -288,7 +292,12 @@ class Pool:
 
     def bidding(self, call: Call, agent_id: str) -> Bidding | None:
         """By weights: how the call's queue stands against the others that the available agent may serve."""
-        return self._weighing.bidding(call.queue_id, self._group_of[agent_id]) if self._weighed else None
+        if not self._weighed:
+            return None
+        channel = self._queues[call.queue_id].queue.channel
+        seated = self.seats and agent_id in self.seats
+        group = self.seats.groups_of(agent_id)[channel] if seated else self._group_of[agent_id]
+        return self._weighing.bidding(call.queue_id, group)
 
     def keeping(self, call: Call) -> Bidding | None:
         """By weights: the queues for which available agents are kept from the call; None if nobody is."""
@@ -324,9 +333,8 @@ class Pool:
 
     def put_agent(self, agent: Agent) -> None:
         """The agent, who must be configured, has a new state."""
-        group = self._group_of[agent.id]
-        self._groups.remove(self.agents[agent.id], group)
-        self._groups.add(agent, group)
+        self._unindex_agent(self.agents[agent.id])
+        self._index_agent(agent)
         self.agents[agent.id] = agent
         self.changed_agents[agent.id] = agent
 

@@ -8,7 +8,7 @@ from typing import assert_never
 from common.events import AgentLoggedIn
 from msgspec.structs import replace
 
-from routing.domain import inputs
+from routing.domain import engagements, inputs
 from routing.domain.agents import (
     AfterCall,
     Agent,
@@ -18,6 +18,7 @@ from routing.domain.agents import (
     LoggedOut,
     OnBreak,
     Ringing,
+    Serving,
     ThenAvailable,
     ThenBreak,
     ThenLogOut,
@@ -40,6 +41,8 @@ def log_in(turn: Turn, given: inputs.LogIn) -> str | None:
             turn.tell_agent(AgentLoggedIn, agent, turn.traceparent, state=agent.state_name)
             if given.state == "available":
                 turn.serve(agent)
+        case Serving(then=ThenLogOut()) as serving:
+            engagements.ask(turn, agent, serving, ThenAvailable() if given.state == "available" else ThenBreak(None))
         case Busy(then=ThenLogOut()) | AfterCall(then=ThenLogOut()):
             turn.defer(agent, ThenAvailable() if given.state == "available" else ThenBreak(None))
         case _:
@@ -60,6 +63,8 @@ def log_out(turn: Turn, given: inputs.LogOut) -> str | None:
             turn.let_go(call_id, LoggedOut(turn.pool.now))
         case Busy() | AfterCall():
             turn.defer(agent, ThenLogOut())
+        case Serving() as serving:
+            engagements.ask(turn, agent, serving, ThenLogOut())
         case _:
             assert_never(agent.state)
     return None
@@ -86,6 +91,8 @@ def set_state(turn: Turn, given: inputs.SetState) -> str | None:
                 turn.let_go(call_id, OnBreak(turn.pool.now, given.reason))
         case Busy() | AfterCall():
             turn.defer(agent, ThenBreak(given.reason) if wants_break else ThenAvailable())
+        case Serving() as serving:
+            engagements.ask(turn, agent, serving, ThenBreak(given.reason) if wants_break else ThenAvailable())
         case _:
             assert_never(agent.state)
     return None
@@ -99,6 +106,8 @@ def drain(turn: Turn, agent: Agent, reason: str) -> None:
             turn.leave(agent, turn.traceparent, reason)
         case Ringing(call_id=call_id):
             turn.let_go(call_id, LoggedOut(turn.pool.now, reason))
+        case Serving() as serving:
+            engagements.ask(turn, agent, serving, ThenLogOut())
         case LoggedOut() | Busy() | AfterCall():
             pass
         case _:

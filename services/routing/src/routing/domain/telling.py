@@ -7,11 +7,21 @@ from typing import Any
 
 import msgspec
 from common.events import AgentStateChanged, CallEvent, Event
-from common.events.routing import AgentEvent
+from common.events.routing import AgentEvent, CallAtHand
 from common.ids import FLOOR
 from msgspec.structs import replace
 
-from routing.domain.agents import AfterCall, Agent, Available, Busy, OnBreak, Ringing, Then
+from routing.domain.agents import (
+    AfterCall,
+    Agent,
+    Available,
+    Busy,
+    Engagement,
+    OnBreak,
+    Ringing,
+    Serving,
+    Then,
+)
 from routing.domain.calls import Call, CallState
 from routing.domain.configuration import Queue
 from routing.domain.pool import Pool
@@ -33,13 +43,20 @@ class Telling:
         self.facts: list[Fact] = []
 
     def move(
-        self, agent: Agent, state: Available | OnBreak | Ringing | Busy | AfterCall, traceparent: str | None
+        self,
+        agent: Agent,
+        state: Available | OnBreak | Ringing | Busy | AfterCall | Serving,
+        traceparent: str | None,
     ) -> Agent:
         """The agent changes state within their shift."""
         before = agent
         agent = replace(agent, sequence=agent.sequence + 1, state=state)
         self.pool.put_agent(agent)
-        busy_with = state if isinstance(state, Ringing | Busy | AfterCall) else None
+        busy_with: Ringing | Busy | AfterCall | Engagement | None = None
+        if isinstance(state, Serving):
+            busy_with = state.foremost
+        elif isinstance(state, Ringing | Busy | AfterCall):
+            busy_with = state
         self.tell_agent(
             AgentStateChanged,
             agent,
@@ -51,6 +68,7 @@ class Telling:
             reason=state.reason if isinstance(state, OnBreak) else None,
             call_id=busy_with.call_id if busy_with else None,
             call_tenant_id=busy_with.call_tenant_id if busy_with else None,
+            calls=[_at_hand(one) for one in state.calls] if isinstance(state, Serving) else [],
         )
         return agent
 
@@ -112,9 +130,14 @@ class Telling:
             pool_id=self.pool.id,
             queue_ids=self.pool.queue_ids_of(agent.id),
             occurred_at=self.pool.now,
+            takes=self.pool.takes_of(agent),
             **more,
         )
         self.publish(event, traceparent)
+
+
+def _at_hand(one: Engagement) -> CallAtHand:
+    return CallAtHand(one.call_id, one.call_tenant_id, one.channel, one.phase, one.paused)
 
 
 def seconds(start: datetime, end: datetime) -> float:

@@ -71,7 +71,7 @@ def _waits_of(call: Call) -> Iterator[tuple[Timer, datetime]]:
             )
         case Offered(expires_at=expires_at):
             waits = ((Timer.OFFER_TIMEOUT, expires_at),)
-        case WrappingUp(limit_at=limit_at):
+        case WrappingUp(limit_at=limit_at) if not call.is_paused:
             waits = ((Timer.WRAP_UP_LIMIT, limit_at),)
         case _:
             pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Literal, assert_never
+from typing import assert_never
 
 from common.events import (
     AgentLoggedOut,
@@ -16,21 +16,15 @@ from common.events import (
     CallQueued,
     CallWrappedUp,
 )
-from common.events.routing import AbandonReason
+from common.events.routing import AbandonReason, MissReason
 from msgspec.structs import replace
 
-from routing.domain import flow_calls
+from routing.domain import engagements, flow_calls
 from routing.domain.agents import (
-    AfterCall,
     Agent,
-    Available,
-    Busy,
     LoggedOut,
     OnBreak,
-    Ringing,
-    ThenAvailable,
-    ThenBreak,
-    ThenLogOut,
+    Serving,
 )
 from routing.domain.calls import (
     MOST_ASSIGNMENTS,
@@ -55,8 +49,6 @@ from routing.domain.overflows import (
 )
 from routing.domain.telling import Telling, seconds
 from routing.domain.timers import Timer
-
-Missed = Literal["timeout", "declined", "agent_gone"]
 
 
 class Turn(Telling):
@@ -149,7 +141,7 @@ class Turn(Telling):
         agent = self.pool.preferred(call, ring) if call.offers == 0 else None
         if agent is None:
             waiting = replace(waiting, alone_until=None)
-        if agent is None or not isinstance(agent.state, Available):
+        if agent is None or not self.pool.can_take(agent, call):
             agent = None if waiting.alone_until is not None else self.pool.best_agent(call.queue_id, ring, call.skills)
         if agent is not None:
             self._assign(call, waiting, agent, came_free=False)
@@ -175,6 +167,7 @@ class Turn(Telling):
             waited_seconds=seconds(call.queued_at, now),
             preferred=agent.id == call.preferred_agent_id,
             bidding=self.pool.bidding(call, agent.id),
+            beside=engagements.beside(self, agent, call),
         )
         expires_at = now + timedelta(seconds=self.queue_of(call).offer_timeout_seconds)
         call = replace(
@@ -193,15 +186,13 @@ class Turn(Telling):
             offer_expires_at=expires_at,
             offer=call.offers,
         )
-        self.move(agent, Ringing(now, call.id, call.tenant_id), call.traceparent)
+        engagements.offer(self, agent, call)
 
-    def miss(self, call: Call, offered: Offered, reason: Missed, then: OnBreak | LoggedOut | None = None) -> None:
+    def miss(self, call: Call, offered: Offered, reason: MissReason, then: OnBreak | LoggedOut | None = None) -> None:
         """The offer is over without an answer: the call goes back to its place, the agent where `then` says, or as the
         queue's number of missed offers says: on a break, or available, behind all others."""
         now = self.pool.now
-        offered = replace(offered, waiting=replace(offered.waiting, alone_until=None))
-        call = self.put(call, offered.waiting)
-        self.tell(CallOfferMissed, call, agent_id=offered.agent_id, offer=call.offers, reason=reason)
+        call = self.give_back(call, offered, reason)
         agent = self.pool.agents[offered.agent_id]
         if then is None:
             missed = agent.missed_offers + 1
@@ -209,18 +200,21 @@ class Turn(Telling):
                 then, missed = OnBreak(now, "missed_offer" if reason == "timeout" else reason), 0
             agent = replace(agent, missed_offers=missed)
             self.pool.put_agent(agent)
-        if isinstance(then, LoggedOut):
-            self.leave(agent, call.traceparent, then.reason)
-        elif then is not None:
-            self.move(agent, then, call.traceparent)
-        self._miss_on(call, offered.waiting)
+        engagements.miss(self, agent, call, then)
+        self.wait_again(call, offered.waiting)
         if then is None:
             # Only now: whoever else can take the call has got it.
-            self.serve(self.move(agent, Available(now), call.traceparent))
+            engagements.stay(self, self.pool.agents[agent.id], call)
 
-    def _miss_on(self, call: Call, waiting: Queued) -> None:
+    def give_back(self, call: Call, offered: Offered, reason: MissReason) -> Call:
+        """The call has its place in the queue again; it does not wait for its preferred agent alone any more."""
+        call = self.put(call, replace(offered.waiting, alone_until=None))
+        self.tell(CallOfferMissed, call, agent_id=offered.agent_id, offer=call.offers, reason=reason)
+        return call
+
+    def wait_again(self, call: Call, waiting: Queued) -> None:
         """The call goes on where it would be, had nobody been asked."""
-        now = self.pool.now
+        now, waiting = self.pool.now, replace(waiting, alone_until=None)
         if waiting.limit_at is not None and waiting.limit_at <= now:
             self.abandon(call, "wait_limit")
         elif waiting.overflow_at is not None and waiting.overflow_at <= now:
@@ -288,7 +282,9 @@ class Turn(Telling):
         now = self.pool.now
         limit_at = now + timedelta(seconds=self.queue_of(call).wrap_up_seconds)
         held = talking.held_seconds + (seconds(talking.held_since, now) if talking.held_since else 0.0)
-        call = replace(call, transferred_to=to_call_id or to_number)
+        pauses = call.pauses and call.pauses.until(now, wrapping_up=False)
+        paused = pauses.talk_seconds if pauses else 0.0
+        call = replace(call, transferred_to=to_call_id or to_number, pauses=pauses)
         call = self.put(call, WrappingUp(talking.agent_id, talking.answered_at, now, limit_at, held))
         self.tell(
             CallEnded,
@@ -297,18 +293,20 @@ class Turn(Telling):
             answered_at=talking.answered_at,
             ended_at=now,
             wait_seconds=seconds(call.queued_at, talking.answered_at),
-            talk_seconds=seconds(talking.answered_at, now),
+            talk_seconds=seconds(talking.answered_at, now) - paused,
             held_seconds=held,
+            talk_paused_seconds=paused,
             transferred_to_call_id=to_call_id,
             transferred_to_number=to_number,
         )
-        agent = self.pool.agents[talking.agent_id]
-        if not isinstance(agent.state, Busy):
-            raise AssertionError(f"agent {agent.id} talks but is {agent.state_name}")
-        self.move(agent, AfterCall(now, call.id, call.tenant_id, agent.state.then), call.traceparent)
+        engagements.end(self, self.pool.agents[talking.agent_id], call)
 
     def finish(self, call: Call, done: WrappingUp, disposition: str | None) -> None:
+        """The agent has done the call's wrap-up, or the time for it is over."""
         now = self.pool.now
+        pauses = call.pauses and replace(call.pauses.until(now, wrapping_up=True), since=None)
+        paused = (pauses.talk_seconds, pauses.wrap_up_seconds) if pauses else (0.0, 0.0)
+        call = replace(call, pauses=pauses)
         call = self.put(call, WrappedUp(done.agent_id, done.answered_at, done.ended_at, now, disposition))
         self.tell(
             CallWrappedUp,
@@ -318,36 +316,26 @@ class Turn(Telling):
             ended_at=done.ended_at,
             wrapped_up_at=now,
             wait_seconds=seconds(call.queued_at, done.answered_at),
-            talk_seconds=seconds(done.answered_at, done.ended_at),
-            wrap_up_seconds=seconds(done.ended_at, now),
+            talk_seconds=seconds(done.answered_at, done.ended_at) - paused[0],
+            wrap_up_seconds=seconds(done.ended_at, now) - paused[1],
             disposition=disposition,
+            talk_paused_seconds=paused[0],
+            wrap_up_paused_seconds=paused[1],
         )
-        agent = self.pool.agents[done.agent_id]
-        if not isinstance(agent.state, AfterCall):
-            raise AssertionError(f"agent {agent.id} wraps up but is {agent.state_name}")
-        then = agent.state.then
-        agent = agent.learnt(seconds(done.answered_at, now))
-        drain = self.pool.drained(agent.id)
-        if drain is not None:
-            self.leave(agent, call.traceparent, drain)
-            return
-        match then:
-            case ThenAvailable():
-                self.serve(self.move(agent, Available(now), call.traceparent))
-            case ThenBreak(reason=reason):
-                self.move(agent, OnBreak(now, reason), call.traceparent)
-            case ThenLogOut():
-                self.leave(agent, call.traceparent)
-            case _:
-                assert_never(then)
+        agent = self.pool.agents[done.agent_id].learnt(seconds(done.answered_at, now) - sum(paused))
+        engagements.finish(self, agent, call)
 
     # what happens to an agent
 
     def serve(self, agent: Agent) -> None:
-        """An available agent takes the first call of their queues, if any waits."""
-        call = self.pool.best_call(agent.id)
-        if call is not None and isinstance(call.state, Queued):
+        """An agent takes the first call that they may and can, if any waits, and as many as they can."""
+        if isinstance(agent.state, Serving) and agent.id not in self.pool.seats:
+            return  # their capacity was taken back: one call at a time, after these
+        while (call := self.pool.best_call(agent.id)) is not None and isinstance(call.state, Queued):
             self._assign(call, call.state, agent, came_free=True)
+            agent = self.pool.agents[agent.id]
+            if not isinstance(agent.state, Serving):
+                return
 
     def release(self, agent_id: str) -> None:
         """Calls that wait for the agent alone are placed anew: perhaps there is nothing to wait for any more."""
@@ -367,10 +355,6 @@ class Turn(Telling):
         for call in calls:
             if isinstance(call.state, Queued):
                 self._place(call, call.state)
-
-    def free(self, agent_id: str, traceparent: str | None) -> None:
-        """The caller has gone while the call rang at the agent."""
-        self.serve(self.move(self.pool.agents[agent_id], Available(self.pool.now), traceparent))
 
     def leave(self, agent: Agent, traceparent: str | None, reason: str | None = None) -> None:
         """The agent's shift ends; `reason` says why an operator ended it."""

@@ -6,7 +6,7 @@ nothing, not even the version.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,23 @@ from common import outbox
 from common.clock import Clock
 from common.database import Session
 from common.errors import Conflict, Invalid, NotFound
+from common.events.routing import Channel
 from common.hours import Hours
 from common.ids import FLOOR
 
 from routing.domain import inputs
-from routing.domain.configuration import AgentOrder, Overflow, OverflowRule, Override, Relaxation, ToQueue, Weights
-from routing.domain.declarations import check_requirements, check_skills, check_unmoved, skills_named
+from routing.domain.capacity import wrong_capacity, wrong_interrupts
+from routing.domain.configuration import (
+    AgentOrder,
+    AgentProfile,
+    Overflow,
+    OverflowRule,
+    Override,
+    Relaxation,
+    ToQueue,
+    Weights,
+)
+from routing.domain.declarations import check_requirements, check_skills, check_unmoved, refuse, skills_named
 from routing.domain.overflows import circle
 from routing.store import configuration as store
 from routing.store.states import agent_profile, queue_of, queues_of
@@ -82,18 +93,29 @@ async def put_tenant(
 
 
 async def put_pool(
-    session: Session, pool_id: str, name: str, skills: Sequence[str], check: CheckVersion
+    session: Session,
+    pool_id: str,
+    name: str,
+    skills: Sequence[str],
+    interrupts: Mapping[Channel, Sequence[Channel]],
+    clock: Clock,
+    check: CheckVersion,
 ) -> tuple[asyncpg.Record, bool]:
-    """Raises Conflict when a skill is taken away that a queue or an agent still names."""
+    """What interrupts what holds for the pool's agents at once. Raises Conflict when a skill is taken away that a queue
+    or an agent still names, Invalid for interruptions that cannot be."""
+    refuse(wrong_interrupts(interrupts))
     await store.lock(session, "pool", pool_id)
     before = await store.pool(session, pool_id)
     check(before["version"] if before else None)
-    if before and (before["name"], before["skills"]) == (name, list(skills)):
+    if before and (before["name"], before["skills"], before["interrupts"]) == (name, list(skills), interrupts):
         return before, False
     gone = sorted(set(before["skills"]) - set(skills)) if before else []
-    after = _saved(await store.save_pool(session, pool_id, name, skills))
+    after = _saved(await store.save_pool(session, pool_id, name, skills, interrupts))
     if gone and (needed_by := await _who_needs(session, pool_id, set(gone))):
         raise Conflict(f"{needed_by} still names one of the skills {', '.join(gone)}", field="skills")
+    if before and before["interrupts"] != interrupts:
+        for profile in await store.sharing_agents(session, pool_id):
+            _tell_agent(session, pool_id, profile, clock)
     return after, before is None
 
 
@@ -233,10 +255,13 @@ async def put_agent(
     pool_id: str,
     name: str,
     skills: dict[str, int],
+    capacity: Mapping[Channel, int],
     clock: Clock,
     check: CheckVersion,
 ) -> tuple[asyncpg.Record, bool]:
-    """Raises Invalid for an unknown pool or skill, Conflict for another pool than the agent's."""
+    """Raises Invalid for an unknown pool or skill or a capacity that cannot be, Conflict for another pool than the
+    agent's."""
+    refuse(wrong_capacity(capacity))
     await store.lock(session, "agent", agent_id)
     before = await store.agent(session, agent_id)
     pool = await _pool(session, pool_id)
@@ -244,13 +269,10 @@ async def put_agent(
     if before:
         check_unmoved("agent", agent_id, "pool_id", before["pool_id"], pool_id)
     check(before["version"] if before else None)
-    if before and (before["name"], before["skills"]) == (name, skills):
+    if before and (before["name"], before["skills"], before["capacity"]) == (name, skills, capacity):
         return before, False
-    after = _saved(await store.save_agent(session, agent_id, pool_id, name, skills))
-    outbox.add(
-        session,
-        inputs.ConfigureAgent(tenant_id=FLOOR, pool_id=pool_id, occurred_at=clock.now(), agent=agent_profile(after)),
-    )
+    after = _saved(await store.save_agent(session, agent_id, pool_id, name, skills, capacity))
+    _tell_agent(session, pool_id, agent_profile(after), clock)
     return after, before is None
 
 
@@ -271,11 +293,13 @@ async def drain_agent(
     now = clock.now()
     noted = (actor, now, reason) if drained else (None, None, None)
     after = _saved(await store.drain_agent(session, agent_id, *noted))
-    outbox.add(
-        session,
-        inputs.ConfigureAgent(tenant_id=FLOOR, pool_id=after["pool_id"], occurred_at=now, agent=agent_profile(after)),
-    )
+    _tell_agent(session, after["pool_id"], agent_profile(after), clock)
     return after
+
+
+def _tell_agent(session: Session, pool_id: str, profile: AgentProfile, clock: Clock) -> None:
+    told = inputs.ConfigureAgent(tenant_id=FLOOR, pool_id=pool_id, occurred_at=clock.now(), agent=profile)
+    outbox.add(session, told)
 
 
 async def _pool(session: Session, pool_id: str) -> asyncpg.Record:

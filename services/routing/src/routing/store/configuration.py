@@ -8,10 +8,11 @@ from typing import Any
 
 import asyncpg
 from common.database import Session
+from common.events.routing import Channel
 from common.ids import FLOOR
 
-from routing.domain.configuration import Queue
-from routing.store.states import queue_of
+from routing.domain.configuration import AgentProfile, Queue
+from routing.store.states import agent_profile, queue_of
 
 
 async def lock(session: Session, kind: str, item_id: str) -> None:
@@ -54,19 +55,22 @@ async def pool(session: Session, pool_id: str, *, hold: bool = False) -> asyncpg
     return await session.fetchrow(f"SELECT * FROM pools WHERE id = $1{' FOR SHARE' if hold else ''}", pool_id)  # noqa: S608
 
 
-async def save_pool(session: Session, pool_id: str, name: str, skills: Sequence[str]) -> asyncpg.Record | None:
+async def save_pool(
+    session: Session, pool_id: str, name: str, skills: Sequence[str], interrupts: Mapping[Channel, Sequence[Channel]]
+) -> asyncpg.Record | None:
     """Create or replace; the version grows."""
     return await session.fetchrow(
         """
-        INSERT INTO pools (id, tenant_id, name, skills, version) VALUES ($1, $2, $3, $4, 1)
+        INSERT INTO pools (id, tenant_id, name, skills, interrupts, version) VALUES ($1, $2, $3, $4, $5, 1)
         ON CONFLICT (id) DO UPDATE SET name = excluded.name, skills = excluded.skills,
-            version = pools.version + 1, updated_at = now()
+            interrupts = excluded.interrupts, version = pools.version + 1, updated_at = now()
         RETURNING *
         """,
         pool_id,
         FLOOR,
         name,
         skills,
+        interrupts,
     )
 
 
@@ -169,7 +173,10 @@ async def rules_of_tenant(session: Session, tenant_id: str) -> list[tuple[str, Q
     return [(row["pool_id"], queue_of(row)) for row in rows]
 
 
-_AGENTS = "SELECT a.*, s.data AS saved FROM agents a LEFT JOIN agent_states s ON s.agent_id = a.id"
+_AGENTS = """
+    SELECT a.*, p.interrupts, p.version AS pool_version, s.data AS saved
+    FROM agents a JOIN pools p ON p.id = a.pool_id LEFT JOIN agent_states s ON s.agent_id = a.id
+"""
 
 
 async def agent(session: Session, agent_id: str) -> asyncpg.Record | None:
@@ -178,20 +185,27 @@ async def agent(session: Session, agent_id: str) -> asyncpg.Record | None:
 
 
 async def save_agent(
-    session: Session, agent_id: str, pool_id: str, name: str, skills: dict[str, int]
+    session: Session,
+    agent_id: str,
+    pool_id: str,
+    name: str,
+    skills: dict[str, int],
+    capacity: Mapping[Channel, int],
 ) -> asyncpg.Record | None:
     """Create or replace; the version grows."""
     await session.execute(
         """
-        INSERT INTO agents (id, tenant_id, pool_id, name, skills, version) VALUES ($1, $2, $3, $4, $5, 1)
+        INSERT INTO agents (id, tenant_id, pool_id, name, skills, capacity, version)
+        VALUES ($1, $2, $3, $4, $5, $6, 1)
         ON CONFLICT (id) DO UPDATE SET pool_id = excluded.pool_id, name = excluded.name, skills = excluded.skills,
-            version = agents.version + 1, updated_at = now()
+            capacity = excluded.capacity, version = agents.version + 1, updated_at = now()
         """,
         agent_id,
         FLOOR,
         pool_id,
         name,
         skills,
+        capacity,
     )
     return await agent(session, agent_id)
 
@@ -224,6 +238,12 @@ async def agents(session: Session, after: str | None, limit: int, *, pool_id: st
         limit,
         pool_id,
     )
+
+
+async def sharing_agents(session: Session, pool_id: str) -> list[AgentProfile]:
+    """The pool's agents with a declared capacity, as their pool's owner knows them."""
+    rows = await session.fetch(f"{_AGENTS} WHERE a.pool_id = $1 AND a.capacity <> '{{}}' ORDER BY a.id", pool_id)
+    return [agent_profile(row) for row in rows]
 
 
 async def homes_of_queues(session: Session, queue_ids: Sequence[str]) -> list[asyncpg.Record]:

@@ -78,8 +78,10 @@ async def staff(session: Session, pool_id: str) -> list[tuple[AgentProfile, Agen
     """The pool's agents who have had a shift, with what was declared about them."""
     rows = await session.fetch(
         """
-        SELECT a.id, a.skills, a.version, a.drained_at, a.drain_reason, s.data
-        FROM agents a JOIN agent_states s ON s.agent_id = a.id WHERE a.pool_id = $1
+        SELECT a.id, a.skills, a.capacity, a.version, a.drained_at, a.drain_reason, p.interrupts,
+            p.version AS pool_version, s.data
+        FROM agents a JOIN pools p ON p.id = a.pool_id JOIN agent_states s ON s.agent_id = a.id
+        WHERE a.pool_id = $1
         """,
         pool_id,
     )

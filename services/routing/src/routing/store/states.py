@@ -16,7 +16,7 @@ from common.ids import FLOOR
 
 from routing.domain.agents import Agent
 from routing.domain.calls import Call
-from routing.domain.configuration import AgentProfile, Overflow, OverflowRule, Queue, Relaxation, Weights
+from routing.domain.configuration import AgentProfile, Capacity, Overflow, OverflowRule, Queue, Relaxation, Weights
 from routing.domain.memory import Memory
 from routing.domain.pool import Pool
 
@@ -156,8 +156,10 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
         queues[pool_id].append(queue)
     for row in await session.fetch(
         """
-        SELECT a.pool_id, a.id, a.skills, a.version, a.drained_at, a.drain_reason, s.data
-        FROM agents a LEFT JOIN agent_states s ON s.agent_id = a.id WHERE a.pool_id = ANY($1::text[]) ORDER BY a.id
+        SELECT a.pool_id, a.id, a.skills, a.capacity, a.version, a.drained_at, a.drain_reason, p.interrupts,
+            p.version AS pool_version, s.data
+        FROM agents a JOIN pools p ON p.id = a.pool_id LEFT JOIN agent_states s ON s.agent_id = a.id
+        WHERE a.pool_id = ANY($1::text[]) ORDER BY a.id
         """,
         list(queues),
     ):
@@ -237,11 +239,26 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
 
 async def profile_of(session: Session, pool_id: str, agent_id: str) -> AgentProfile | None:
     """An agent of the pool as declared; None if there is none."""
-    row = await session.fetchrow("SELECT * FROM agents WHERE id = $1 AND pool_id = $2", agent_id, pool_id)
+    row = await session.fetchrow(
+        """
+        SELECT a.*, p.interrupts, p.version AS pool_version FROM agents a JOIN pools p ON p.id = a.pool_id
+        WHERE a.id = $1 AND a.pool_id = $2
+        """,
+        agent_id,
+        pool_id,
+    )
     return agent_profile(row) if row else None
 
 
 def agent_profile(row: asyncpg.Record) -> AgentProfile:
-    """An agent as declared."""
-    drain = None if row["drained_at"] is None else row["drain_reason"] or DRAINED
-    return AgentProfile(id=row["id"], skills=row["skills"], version=row["version"], drain=drain)
+    """An agent from their row joined with their pool's. Both versions only grow, and so does their sum."""
+    capacity = None
+    if row["capacity"]:
+        capacity = msgspec.convert({"calls": row["capacity"], "interrupts": row["interrupts"]}, Capacity)
+    return AgentProfile(
+        id=row["id"],
+        skills=row["skills"],
+        version=row["version"] + row["pool_version"],
+        capacity=capacity,
+        drain=None if row["drained_at"] is None else row["drain_reason"] or DRAINED,
+    )

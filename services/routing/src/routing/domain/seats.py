@@ -1,0 +1,65 @@
+"""The agents with a declared capacity: in which groups they are, and in which of these they could take a call now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from common.events.routing import Channel
+
+from routing.domain.agents import CHANNELS, Agent
+from routing.domain.capacity import takes
+from routing.domain.configuration import AgentProfile, Capacity
+from routing.domain.groups import Group, Groups
+
+
+class Seats:
+    """False while no agent has a declared capacity."""
+
+    def __init__(self, groups: Groups) -> None:
+        self._groups = groups
+        self._capacities: dict[str, Capacity] = {}
+        self._of: dict[str, dict[Channel, Group]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
+    def __contains__(self, agent_id: str) -> bool:
+        return agent_id in self._of
+
+    def configure(self, profile: AgentProfile) -> None:
+        """The agent, who is indexed nowhere, has this capacity from now on."""
+        capacity = profile.capacity
+        if capacity is None:
+            self._capacities.pop(profile.id, None)
+            self._of.pop(profile.id, None)
+            return
+        self._capacities[profile.id] = capacity
+        self._of[profile.id] = {
+            channel: self._groups.group(profile.skills, channel)
+            for channel in CHANNELS
+            if capacity.calls.get(channel, 0) > 0
+        }
+
+    def capacity_of(self, agent_id: str) -> Capacity | None:
+        """As declared; None: one call at a time."""
+        return self._capacities.get(agent_id)
+
+    def groups_of(self, agent_id: str) -> Mapping[Channel, Group]:
+        """The agent's groups by channel."""
+        return self._of[agent_id]
+
+    def takes(self, agent: Agent) -> tuple[Channel, ...]:
+        """The channels of which the agent could take one more call."""
+        return takes(agent.state, self._capacities[agent.id])
+
+    def add(self, agent: Agent) -> None:
+        """Index the agent in each of their groups."""
+        free = self.takes(agent)
+        for channel, group in self._of[agent.id].items():
+            self._groups.add(agent, group, available=channel in free)
+
+    def remove(self, agent: Agent) -> None:
+        """Undo `add` of the same agent in the same state, under the same capacity."""
+        free = self.takes(agent)
+        for channel, group in self._of[agent.id].items():
+            self._groups.remove(agent, group, available=channel in free)
