@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from typing import ClassVar
 
 import msgspec
 from common.events import CallAbandoned, CallAssigned, CallEvent, CallOffered, CallQueued, CallWrappedUp, Event
@@ -130,6 +131,9 @@ def queues(draw: st.DrawFn, queue_id: str, channel: Channel, version: int = 1) -
 
 class PoolMachine(RuleBasedStateMachine):
     """Everything that may happen to a floor, in any order."""
+
+    steps: ClassVar[int] = 0
+    """Of all floors so far."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -339,6 +343,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_overdue(self) -> None:
+        PoolMachine.steps += 1
         due = self.pool.next_due()
         assert due is None or due > self.pool.now
 
@@ -438,5 +443,11 @@ def check_histories(events: list[Event]) -> None:
         assert isinstance(history[-1], CallAbandoned | CallWrappedUp)
 
 
-PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
-TestPool = PoolMachine.TestCase
+PoolMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+
+
+class TestPool(PoolMachine.TestCase):  # type: ignore[misc, valid-type]
+    def runTest(self) -> None:
+        PoolMachine.steps = 0
+        super().runTest()
+        assert PoolMachine.steps >= 10_000
