@@ -368,3 +368,22 @@ def test_wrong_overflow_rules_and_circles_are_named_with_their_line() -> None:
     wrong = OVERFLOWS.replace("type: closed, waiting: true", "type: full").replace("queue_id: orders", "queue_id: none")
     messages = wrong_of(GOOD.replace("      late:\n", f"      late:\n{wrong}"))
     assert len(messages) == 2, messages
+
+
+def test_sites_are_named_where_they_are_missing() -> None:
+    cover = """\
+        cover: [{sites: [lyon]}, {sites: [none], hours: {week: {mon: [["8", "9"]]}}}]
+        overflows:
+          - {when: {type: site_down, site_id: nowhere}, to: {type: site, site_id: lyon}}
+"""
+    text = "sites:\n  lyon: {name: Lyon, time_zone: Europe/Paris}\n" + GOOD.replace(
+        "      late:\n", f"      late:\n{cover}"
+    )
+    messages = wrong_of(text)
+    assert [message.split(": ", 1)[1] for message in messages if "no such site" in message] == [
+        'queue late: cover.1.sites.0: there is no such site, not "none"',
+        'queue late: overflows.0.when.site_id: there is no such site, not "nowhere"',
+    ]
+    assert sum("cover" in message and "is not a time of day" in message for message in messages) == 1
+    lost = GOOD.replace("count: ", "site: lyons, count: ", 1)
+    assert any("no such site" in message for message in wrong_of("sites: {lyon: {name: L, time_zone: UTC}}\n" + lost))

@@ -15,12 +15,15 @@ from plateau.floor.apply import NotApplied, apply, plan
 from plateau.floor.export import export
 
 FLOOR = """\
+sites:
+  lyon: {name: Lyon, time_zone: Europe/Paris}
+  faro: {name: Faro, time_zone: Europe/Lisbon}
 pools:
   room:
     name: Room
     skills: [french]
     positions:
-      - {prefix: alma, count: 3, skills: {french: 8}}
+      - {prefix: alma, count: 3, site: lyon, skills: {french: 8}}
 tenants:
   boats:
     name: Paper Boats
@@ -38,7 +41,11 @@ tenants:
         overflows:
           - {when: {type: queue_length, calls: 9}, to: {type: queue, queue_id: last}}
           - {when: {type: estimated_wait, seconds: 90}, to: {type: queue, queue_id: last}}
+          - {when: {type: site_down, site_id: lyon, waiting: true}, to: {type: site, site_id: faro}}
           - {when: {type: closed}, to: {type: message, message: call-tomorrow}}
+        cover:
+          - {sites: [lyon], hours: {week: {mon: [["08:00", "12:00"]]}}}
+          - {sites: [lyon, faro]}
         recording: with_consent
         hours: {week: {mon: [["08:00", "12:00"]]}, holidays: FR, exceptions: {2026-12-24: []}}
         requirement: french >= 5
@@ -130,6 +137,8 @@ async def test_a_floor_is_applied_in_the_order_of_what_needs_what(
     assert services.writes == [
         *(f"PUT {service} /v1/tenants/boats" for service in ("billing", "crm-bridge", "dialer", "kpi", "routing")),
         "PUT billing /v1/tenants/boats/tariff",
+        "PUT routing /v1/sites/lyon",
+        "PUT routing /v1/sites/faro",
         "PUT routing /v1/pools/room",
         "PUT routing /v1/queues/last",
         "PUT routing /v1/queues/late",
@@ -186,7 +195,7 @@ async def test_a_refusal_names_the_line_and_what_stands_and_applying_goes_on(
     services.refusals["/v1/queues/orders"] = reason
     with pytest.raises(NotApplied) as refused:
         await apply(client, await plan(client, floor))
-    assert str(refused.value).startswith("floor.yaml:17:")
+    assert str(refused.value).startswith("floor.yaml:20:")
     assert 'queue orders: overflow.after_seconds: too long (said by routing, status 422), not "30"' in str(
         refused.value
     )

@@ -34,13 +34,17 @@ from routing.domain.configuration import (
     AgentProfile,
     Capacity,
     Closed,
+    Cover,
     EstimatedWait,
     OverflowRule,
     Queue,
     QueueLength,
     Relaxation,
+    Site,
+    SiteDown,
     ToMessage,
     ToQueue,
+    ToSite,
     Waited,
 )
 from routing.domain.decisions import decide
@@ -66,12 +70,25 @@ OPEN_IN_TURNS = parse(
 )
 """The machine's minutes are spent on a Monday from 10:00 on: two minutes open, two closed."""
 
+COVER = (Cover(("lyon", "faro"), OPEN_IN_TURNS, "Europe/Paris"), Cover(("lyon",), OPEN_IN_TURNS, "Europe/Lisbon"))
+"""The second from an hour later on."""
+
 OVERFLOWS = st.builds(
     OverflowRule,
     st.sampled_from(
-        [Waited(10), Waited(25), QueueLength(1), QueueLength(2), EstimatedWait(5), Closed(), Closed(waiting=True)]
+        [
+            Waited(10),
+            Waited(25),
+            QueueLength(1),
+            QueueLength(2),
+            EstimatedWait(5),
+            SiteDown("lyon"),
+            SiteDown("lyon", waiting=True),
+            Closed(),
+            Closed(waiting=True),
+        ]
     ),
-    st.sampled_from([ToQueue("q0"), ToQueue("q3"), ToMessage("sorry")]),
+    st.sampled_from([ToQueue("q0"), ToQueue("q3"), ToSite("faro"), ToMessage("sorry")]),
 )
 """Also in circles: rules change one by one, and the pool has to bear what they come to together."""
 
@@ -125,6 +142,7 @@ def queues(draw: st.DrawFn, queue_id: str, channel: Channel, version: int = 1) -
         hours=draw(st.sampled_from([None, None, OPEN_IN_TURNS])),
         override=draw(st.sampled_from([None, None, None, None, "open", "closed", "draining"])),
         overflows=draw(st.lists(OVERFLOWS, max_size=2).map(tuple)),
+        cover=draw(st.sampled_from([(), (), COVER, COVER[:1]])),
         version=version,
     )
 
@@ -163,7 +181,8 @@ class PoolMachine(RuleBasedStateMachine):
 
     def agent(self, data: st.DataObject, agent_id: str) -> AgentProfile:
         declared = profile(agent_id, version=self.version, **data.draw(levels))
-        return replace(declared, capacity=data.draw(self.capacity))
+        site = {"ann": "lyon", "ben": "lyon", "cat": "faro"}.get(agent_id)
+        return replace(declared, capacity=data.draw(self.capacity), site_id=site)
 
     @rule(seconds=st.floats(0, 40), tick=st.booleans())
     def pass_time(self, seconds: float, tick: bool) -> None:
@@ -186,6 +205,7 @@ class PoolMachine(RuleBasedStateMachine):
         rules = self.pool.queue(queue_id)
         assert rules is not None
         closed = rules.hours is not None and not is_open(rules.hours, rules.time_zone, self.pool.now)
+        closed = closed or (bool(rules.cover) and rules.covering_at(self.pool.now) is None)
         if rules.override is not None:
             closed = rules.override != "open"
         entered = [event.queue_id for event in events if isinstance(event, CallQueued) and event.call_id == call_id]
@@ -236,6 +256,12 @@ class PoolMachine(RuleBasedStateMachine):
         self.let_time_pass()
         changed = replace(self.agent(data, agent_id), drain=drain)
         self.floor.give(inputs.ConfigureAgent, self.seconds, agent=changed)
+
+    @rule(site_id=st.sampled_from(["lyon", "faro"]), down=st.booleans())
+    def set_a_site(self, site_id: str, down: bool) -> None:
+        self.version += 1
+        self.let_time_pass()
+        self.floor.give(inputs.ConfigureSite, self.seconds, site=Site(site_id, down, self.version))
 
     @rule()
     def restart(self) -> None:
@@ -327,6 +353,15 @@ class PoolMachine(RuleBasedStateMachine):
         declared = self.declared(agent_id)
         if declared.capacity is not None and not declared.capacity.calls.get(self.channels[call.queue_id], 0):
             return False
+        if declared.site_id is not None and self.pool.is_down(declared.site_id):
+            return False
+        known = self.pool.calls.get(call.call_id) if isinstance(call, CallAssigned) else call
+        sites = rules.covering_at(now)
+        for move in () if known is None else known.moves:
+            if isinstance(move.to, ToSite) and move.queue_id == call.queue_id and move.moved_at <= now:
+                sites = (move.to.site_id,)
+        if known is not None and sites is not None and declared.site_id not in sites:
+            return False
         return any(is_met(one, declared.skills) for one in [first, *map(parse_requirement, due)])
 
     @invariant()
@@ -378,8 +413,8 @@ def reloaded(pool: Pool) -> Pool:
     assert calls == list(pool.calls.values())
     assert agents == list(pool.agents.values())
     memories = msgspec.json.decode(msgspec.json.encode(pool.memories.all()), type=list[Memory])
-    again = Pool.load(pool.id, pool.now, pool.queues, pool.profiles, agents, calls, memories)
-    assert {one.queue_id: one for one in again.memories.all()} == {one.queue_id: one for one in memories}
+    again = Pool.load(pool.id, pool.now, pool.queues, pool.profiles, agents, calls, memories, pool.sites)
+    assert again.memories.all() == memories
     return again
 
 

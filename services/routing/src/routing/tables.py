@@ -7,7 +7,20 @@ from typing import Any
 from uuid import UUID
 
 from common.tables import system_tables
-from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Float, ForeignKey, Index, Integer, MetaData, String, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -94,7 +107,25 @@ class QueueRow(Base, table=True):
     override_reason: str | None
     sticky_seconds: float = Field(sa_column=Column(Float, nullable=False, server_default="0"))
     weights: dict[str, float] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    cover: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
     missed_offers_before_break: int = Field(sa_column=Column(Integer, nullable=False, server_default="1"))
+    version: int
+    updated_at: datetime = _moment()
+
+
+class SiteRow(Base, table=True):
+    """A building or partner with positions, and whether an operator has set it down."""
+
+    __tablename__ = "sites"
+
+    id: str = Field(primary_key=True)
+    tenant_id: str
+    name: str
+    time_zone: str
+    down: bool = Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
+    down_by: str | None
+    down_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
+    down_reason: str | None
     version: int
     updated_at: datetime = _moment()
 
@@ -116,6 +147,7 @@ class AgentRow(Base, table=True):
     drained_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
     """Null: not drained."""
     drain_reason: str | None
+    site_id: str | None = Field(sa_column=Column(String, ForeignKey("sites.id", name="agents_site"), nullable=True))
     version: int
     updated_at: datetime = _moment()
 

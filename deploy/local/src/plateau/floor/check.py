@@ -12,6 +12,7 @@ from plateau.floor.entry_points import wrong_entry_points
 from plateau.floor.leads import wrong_leads
 from plateau.floor.model import Agent, Queue, Tenant
 from plateau.floor.resources import overflow_targets
+from plateau.floor.sites import wrong_sites
 
 
 def check(draft: Draft) -> None:
@@ -19,6 +20,7 @@ def check(draft: Draft) -> None:
     wrong = draft.document.wrong
     wrong.extend(_unknown_skills(draft))
     wrong.extend(_unknown_pools(draft))
+    wrong.extend(wrong_sites(draft))
     wrong.extend(_overflows(draft.queues))
     wrong.extend(wrong_entry_points(draft.entry_points, draft.pools, draft.queues))
     wrong.extend(_campaigns(draft))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
+from zoneinfo import available_timezones
 
 import yaml
 
-from plateau.floor.document import SLUG, Document, Fields, Place
-from plateau.floor.model import Agent, Campaign, EntryPoint, Floor, Pool, Queue, Tenant, Webhook
+from plateau.floor.document import SLUG, Document, Fields, Place, suggestion
+from plateau.floor.model import Agent, Campaign, EntryPoint, Floor, Pool, Queue, Site, Tenant, Webhook
 
 SHORTEST: Final = 0.1
 """Seconds; a limit of none at all would be no limit."""
@@ -23,6 +24,7 @@ class Draft:
     """What has been read so far, with the places that `check` needs."""
 
     document: Document
+    sites: list[Site] = field(default_factory=list)
     tenants: list[Tenant] = field(default_factory=list)
     pools: list[Pool] = field(default_factory=list)
     agents: list[Agent] = field(default_factory=list)
@@ -44,6 +46,7 @@ class Draft:
 
     def floor(self) -> Floor:
         return Floor(
+            sites=tuple(self.sites),
             tenants=tuple(self.tenants),
             pools=tuple(self.pools),
             agents=tuple(self.agents),
@@ -70,3 +73,11 @@ def each(
 def renamed(places: dict[str, Place], names: dict[str, str]) -> dict[str, Place]:
     """The places of fields that the API calls something else."""
     return {names.get(name, name): place for name, place in places.items()}
+
+
+def time_zone(text: str) -> str:
+    """The name of a time zone. Raises ValueError."""
+    known = available_timezones()
+    if text not in known:
+        raise ValueError(f"must be an IANA time zone{suggestion(text, known)}")
+    return text

@@ -58,10 +58,14 @@ async def export(client: Client) -> str:
         ("crm-bridge", "webhook"),
         ("dialer", "campaign"),
         ("routing", "tenant"),
+        ("routing", "site"),
     ]
     answers = await asyncio.gather(*(_all(client, service, kind) for service, kind in asked))
-    pools, agents, queues, entry_points, tenants, payers, webhooks, campaigns, callers = answers
+    pools, agents, queues, entry_points, tenants, payers, webhooks, campaigns, callers, sites = answers
     floor: dict[str, Any] = {"pools": {}, "tenants": {}}
+    if sites:
+        named = {key: _Flow(name=site["name"], time_zone=site["time_zone"]) for key, site in sites.items()}
+        floor = {"sites": named, **floor}
     for pool_id, pool in pools.items():
         own = [_agent(key, agent) for key, agent in agents.items() if agent["pool_id"] == pool_id]
         floor["pools"][pool_id] = _without_nothing(
@@ -105,7 +109,16 @@ def _without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _agent(agent_id: str, agent: Mapping[str, Any]) -> _Flow:
-    return _Flow(_without_nothing({"id": agent_id, "name": agent["name"], "skills": _Flow(agent.get("skills") or {})}))
+    return _Flow(
+        _without_nothing(
+            {
+                "id": agent_id,
+                "name": agent["name"],
+                "site": agent.get("site_id"),
+                "skills": _Flow(agent.get("skills") or {}),
+            }
+        )
+    )
 
 
 def _tariff(tariff: Mapping[str, Any]) -> _Flow:
@@ -138,6 +151,11 @@ def _queue(queue: Mapping[str, Any]) -> dict[str, Any]:
         elif name == "relaxations":
             fields[name] = [
                 _Flow(after_seconds=_number(one["after_seconds"]), requirement=one["requirement"]) for one in value
+            ]
+        elif name == "cover":
+            fields[name] = [
+                _without_nothing({"sites": _FlowList(one["sites"]), "hours": one["hours"] and _hours(one["hours"])})
+                for one in value
             ]
         elif name == "overflows":
             fields["overflows"] = [_flowing(rule) for rule in value]

@@ -63,11 +63,18 @@ class Pool(Item):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Site(Item):
+    name: str
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Agent(Item):
     name: str
     pool_id: str
     skills: Mapping[str, int] = field(default_factory=dict)
     """Level 1 to 10 by skill."""
+    site_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +113,8 @@ class Queue(Item):
     relaxations: tuple[Relaxation, ...] = ()
     agent_order: str = "longest_idle"
     sticky_seconds: float = 0
+    cover: tuple[Mapping[str, Any], ...] = ()
+    """As the API takes it."""
     weights: Mapping[str, float] | None = None
     """As the API takes them; None: none."""
     missed_offers_before_break: int = 1
@@ -154,6 +163,7 @@ class Campaign(Item):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
+    sites: tuple[Site, ...] = ()
     tenants: tuple[Tenant, ...] = ()
     pools: tuple[Pool, ...] = ()
     agents: tuple[Agent, ...] = ()

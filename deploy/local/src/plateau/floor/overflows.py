@@ -26,6 +26,8 @@ def read_overflows(queue: Fields) -> tuple[Mapping[str, Any], ...]:
         when, to = _part(fields, "when", _when), _part(fields, "to", _to)
         fields.done()
         queue.places[f"overflows.{number}"] = fields.place
+        queue.places[f"overflows.{number}.when"] = fields.places.get("when", fields.place)
+        queue.places[f"overflows.{number}.to"] = fields.places.get("to", fields.place)
         queue.places[f"overflows.{number}.to.queue_id"] = fields.places.get("to", fields.place)
         if when and to:
             rules.append({"when": when, "to": to})
@@ -62,10 +64,13 @@ def _when(fields: Fields) -> dict[str, Any]:
             return {"type": kind, "calls": fields.integer("calls", low=1, high=1_000_000)}
         case "estimated_wait":
             return {"type": kind, "seconds": fields.number("seconds", low=0, high=_DAY_SECONDS)}
+        case "site_down":
+            waiting = fields.boolean("waiting", False)
+            return {"type": kind, "site_id": fields.text("site_id", check=_id), "waiting": waiting}
         case "closed":
             return {"type": kind, "waiting": fields.boolean("waiting", False)}
         case _:
-            fields.refuse("type", "must be waited, queue_length, estimated_wait or closed", kind)
+            fields.refuse("type", "must be waited, queue_length, estimated_wait, site_down or closed", kind)
             return {}
 
 
@@ -74,10 +79,12 @@ def _to(fields: Fields) -> dict[str, Any]:
     match kind:
         case "queue":
             return {"type": kind, "queue_id": fields.text("queue_id", check=_id)}
+        case "site":
+            return {"type": kind, "site_id": fields.text("site_id", check=_id)}
         case "message":
             return {"type": kind, "message": fields.text("message", check=_id)}
         case _:
-            fields.refuse("type", "must be queue or message", kind)
+            fields.refuse("type", "must be queue, site or message", kind)
             return {}
 
 

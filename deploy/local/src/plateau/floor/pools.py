@@ -41,7 +41,7 @@ def _agent(draft: Draft, pool_id: str, fields: Fields) -> None:
     name = fields.text("id")
     draft.new_id("agent", name, fields.node_of("id") or fields.node, fields.path_of("id"))
     shown = fields.text("name")
-    _add_agent(draft, pool_id, fields, name, shown, _levels(draft, fields))
+    _add_agent(draft, pool_id, fields, name, shown, _levels(draft, fields), fields.text("site", "") or None)
     fields.done()
 
 
@@ -49,7 +49,7 @@ def _positions(draft: Draft, pool_id: str, fields: Fields) -> None:
     """`{prefix: alma, count: 6, skills: …}`: alma-001 … alma-006. A larger count later keeps the first ones."""
     prefix = fields.text("prefix")
     count = fields.integer("count", low=0, high=MOST_POSITIONS)
-    skills = _levels(draft, fields)
+    skills, site_id = _levels(draft, fields), fields.text("site", "") or None
     fields.done()
     for number in range(1, count + 1):
         name = f"{prefix}-{number:03d}"
@@ -57,17 +57,25 @@ def _positions(draft: Draft, pool_id: str, fields: Fields) -> None:
         draft.new_id("agent", name, fields.node_of("prefix") or fields.node, fields.path_of("prefix"))
         if len(draft.document.wrong) > known:
             return
-        _add_agent(draft, pool_id, fields, name, f"{prefix.capitalize()} {number:03d}", skills)
+        _add_agent(draft, pool_id, fields, name, f"{prefix.capitalize()} {number:03d}", skills, site_id)
 
 
 def _add_agent(
-    draft: Draft, pool_id: str, fields: Fields, name: str, shown: str, skills: dict[str, tuple[int, Place]]
+    draft: Draft,
+    pool_id: str,
+    fields: Fields,
+    name: str,
+    shown: str,
+    skills: dict[str, tuple[int, Place]],
+    site_id: str | None,
 ) -> None:
     for skill, (_, place) in skills.items():
         draft.skill_places["agent", name, skill] = place
     levels = {skill: level for skill, (level, _) in skills.items()}
     places = fields.places
-    draft.agents.append(Agent(id=name, name=shown, pool_id=pool_id, skills=levels, place=fields.place, places=places))
+    draft.agents.append(
+        Agent(id=name, name=shown, pool_id=pool_id, skills=levels, site_id=site_id, place=fields.place, places=places)
+    )
 
 
 def _levels(draft: Draft, fields: Fields) -> dict[str, tuple[int, Place]]:

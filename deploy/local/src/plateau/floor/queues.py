@@ -10,6 +10,7 @@ from plateau.floor.draft import DAY_SECONDS, SHORTEST, Draft, renamed
 from plateau.floor.hours import read_hours
 from plateau.floor.model import Overflow, Queue
 from plateau.floor.overflows import read_overflows
+from plateau.floor.sites import read_cover
 
 CHANNELS: Final = ("voice", "chat", "email", "post")
 RECORDING: Final = ("never", "with_consent", "always")
@@ -46,6 +47,7 @@ def read_queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue
         agent_order=fields.text("agent_order", "longest_idle", check=requirements.agent_order),
         overflows=read_overflows(fields),
         sticky_seconds=fields.number("sticky_seconds", 0, low=0, high=DAY_SECONDS),
+        cover=read_cover(fields),
         weights=_weights(fields),
         missed_offers_before_break=fields.integer("missed_offers_before_break", 1, low=1, high=20),
         place=fields.place,

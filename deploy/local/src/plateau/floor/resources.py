@@ -12,6 +12,7 @@ from plateau.floor.model import Agent, Campaign, EntryPoint, Floor, Item, Pool, 
 from plateau.floor.overflows import targets
 
 LISTS: Final[Mapping[str, str]] = {
+    "site": "/v1/sites",
     "tenant": "/v1/tenants",
     "pool": "/v1/pools",
     "queue": "/v1/queues",
@@ -55,6 +56,8 @@ def resources(floor: Floor) -> Iterator[Resource]:
     tenants = [(service, body, tenant) for tenant in floor.tenants for service, body in tenant_bodies(tenant)]
     for service, body, tenant in sorted(tenants, key=lambda one: one[0]):
         yield _resource("tenant", tenant, service, body)
+    for site in floor.sites:
+        yield _resource("site", site, "routing", {"name": site.name, "time_zone": site.time_zone})
     for pool in floor.pools:
         yield _resource("pool", pool, "routing", pool_body(pool))
     for queue in _overflow_targets_first(floor.queues):
@@ -121,13 +124,19 @@ def queue_body(queue: Queue) -> dict[str, Any]:
         "agent_order": queue.agent_order,
         "overflows": [dict(rule) for rule in queue.overflows],
         "sticky_seconds": queue.sticky_seconds,
+        "cover": [dict(one) for one in queue.cover],
         "weights": None if queue.weights is None else dict(queue.weights),
         "missed_offers_before_break": queue.missed_offers_before_break,
     }
 
 
 def agent_body(agent: Agent) -> dict[str, Any]:
-    return {"name": agent.name, "pool_id": agent.pool_id, "skills": dict(agent.skills)}
+    return {
+        "name": agent.name,
+        "pool_id": agent.pool_id,
+        "skills": dict(agent.skills),
+        "site_id": agent.site_id,
+    }
 
 
 def entry_point_body(entry_point: EntryPoint) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from routing.api import (
     hours,
     live,
     operating,
+    sites,
     streams,
     telephony,
 )
@@ -24,6 +25,7 @@ ROUTERS = [
     entry_points.router,
     history.router,
     hours.router,
+    sites.router,
     live.router,
     calls.reading,
     explain.router,

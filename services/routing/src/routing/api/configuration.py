@@ -33,6 +33,7 @@ from routing.api.capacity import CallAtHandView, Capacity, Interrupts, at_hand, 
 from routing.api.history import Changing
 from routing.api.hours import HoursBody, hours_of
 from routing.api.overflows import Overflows, OverrideView, rules_of
+from routing.api.sites import CoverBody, covers_of
 from routing.api.state import Seconds, SlugPath, check_floor
 from routing.domain.agents import LoggedOut, OnBreak
 from routing.domain.configuration import AgentOrder, Overflow, RecordingRule, Relaxation, Weights
@@ -135,6 +136,9 @@ class QueueBody(Model):
     """Where calls go that the queue cannot keep. `overflow` counts as one more rule, the last."""
     sticky_seconds: Seconds = 0.0
     """How long a call waits for its preferred agent alone, while they are logged in but not available."""
+    cover: list[CoverBody] = Field(default=[], max_length=20)
+    """Which sites serve it, and when; none: every site always. At a time that none covers, the queue is closed, and
+    calls that still wait are served by every site."""
     weights: WeightsBody | None = None
     """Null: no weights. A pool of which no queue has any goes by priority, ageing and waiting time."""
     missed_offers_before_break: int = Field(1, ge=1, le=20)
@@ -156,6 +160,8 @@ class AgentBody(Model):
     pool_id: Slug
     skills: dict[Slug, Annotated[int, Field(ge=1, le=10)]] | list[Slug] = Field(default={}, max_length=200)
     capacity: Capacity = Field(default={})
+    site_id: Slug | None = None
+    """Where the agent's position is; null: nowhere in particular."""
 
 
 class DrainView(Model):
@@ -174,6 +180,7 @@ class AgentView(Model):
     name: str
     pool_id: str
     skills: dict[str, int]
+    site_id: str | None
     version: int
     state: AgentState
     since: datetime | None
@@ -255,11 +262,12 @@ async def put_queue(
 ) -> QueueView:
     """Create or replace a queue; it takes effect at once, for waiting calls too. Pool, tenant and channel stay."""
     wanted = service.QueueDeclaration(
-        **body.model_dump(exclude={"overflow", "hours", "overflows", "relaxations", "weights"}),
+        **body.model_dump(exclude={"cover", "overflow", "hours", "overflows", "relaxations", "weights"}),
         overflow=Overflow(body.overflow.queue_id, body.overflow.after_seconds) if body.overflow else None,
         hours=hours_of("hours", body.hours),
         relaxations=tuple(Relaxation(one.after_seconds, one.requirement) for one in body.relaxations),
         overflows=rules_of(body.overflows),
+        cover=covers_of(body.cover),
         weights=Weights(**body.weights.model_dump()) if body.weights else None,
     )
     row, created = await service.put_queue(session, queue_id, wanted, change.clock, change.check)
@@ -297,7 +305,15 @@ async def put_agent(
     """Create or replace an agent; new skills take effect at once. The pool stays."""
     skills = body.skills if isinstance(body.skills, dict) else dict.fromkeys(body.skills, 5)
     row, created = await service.put_agent(
-        session, agent_id, body.pool_id, body.name, skills, body.capacity, change.clock, change.check
+        session,
+        agent_id,
+        body.pool_id,
+        body.name,
+        skills,
+        body.capacity,
+        body.site_id,
+        change.clock,
+        change.check,
     )
     answer_put(response, row["version"], created=created)
     return await change.noted("agent", agent_view(row), AgentBody)
@@ -343,8 +359,9 @@ def queue_view(row: asyncpg.Record) -> QueueView:
     if row["override"] is not None:
         said = {name: row[f"override_{name}"] for name in ("by", "at", "reason")}
         override = OverrideView(state=row["override"], **said)
-    names = QueueView.model_fields.keys() - {"overflow", "override"}
-    return QueueView(**{name: row[name] for name in names}, overflow=overflow, override=override)
+    names = QueueView.model_fields.keys() - {"cover", "overflow", "override"}
+    cover = [CoverBody(sites=one["sites"], hours=one["hours"]) for one in row["cover"]]
+    return QueueView(**{name: row[name] for name in names}, cover=cover, overflow=overflow, override=override)
 
 
 def agent_view(row: asyncpg.Record) -> AgentView:
@@ -356,6 +373,7 @@ def agent_view(row: asyncpg.Record) -> AgentView:
         name=row["name"],
         pool_id=row["pool_id"],
         skills=row["skills"],
+        site_id=row["site_id"],
         version=row["version"],
         state=agent.state_name if agent else "logged_out",
         since=state.since if state else None,

@@ -36,6 +36,15 @@ class EstimatedWaitBody(Model):
     seconds: Seconds
 
 
+class SiteDownBody(Model):
+    """The site is down when a call enters that no agent can take at once; with `waiting` also for the calls that wait
+    when it goes down."""
+
+    type: Literal["site_down"]
+    site_id: Slug
+    waiting: bool = False
+
+
 class ClosedBody(Model):
     """The call comes to the closed queue; with `waiting` also those that wait when it closes."""
 
@@ -50,6 +59,13 @@ class ToQueueBody(Model):
     queue_id: Slug
 
 
+class ToSiteBody(Model):
+    """The call stays in its queue, for agents of this site only. One that is down is passed over."""
+
+    type: Literal["site"]
+    site_id: Slug
+
+
 class ToMessageBody(Model):
     """The caller hears the announcement of this name, and the call is over."""
 
@@ -60,10 +76,10 @@ class ToMessageBody(Model):
 class OverflowRuleBody(Model):
     """Of the rules that hold at a moment, the first one listed that can be followed is."""
 
-    when: Annotated[WaitedBody | QueueLengthBody | EstimatedWaitBody | ClosedBody, Field(discriminator="type")] = Field(
-        examples=[{"type": "waited", "seconds": 45}]
-    )
-    to: Annotated[ToQueueBody | ToMessageBody, Field(discriminator="type")] = Field(
+    when: Annotated[
+        WaitedBody | QueueLengthBody | EstimatedWaitBody | SiteDownBody | ClosedBody, Field(discriminator="type")
+    ] = Field(examples=[{"type": "waited", "seconds": 45}])
+    to: Annotated[ToQueueBody | ToSiteBody | ToMessageBody, Field(discriminator="type")] = Field(
         examples=[{"type": "message", "message": "call-later"}]
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from common.events.routing import Channel
-from common.hours import Hours, is_open
-from common.requirements import Requirement, all_of, any_of, parse, with_skills
+from common.hours import Hours, is_open, next_change
+from common.requirements import AllOf, AnyOf, Has, Requirement, all_of, any_of, parse, with_skills
 
 AgentOrder = Literal["longest_idle", "best_level", "least_flexible", "fastest"]
 """Which of several available agents is offered a call first. Ties: the one with the fewest skills, then the longest
@@ -37,6 +38,42 @@ class Overflow(msgspec.Struct, frozen=True):
 
 Override = Literal["open", "closed", "draining"]
 """draining: closed to new calls, while those that wait stay until they are answered."""
+
+
+_AT_SITE: Final = "site:"
+"""What no skill that people declare can begin with."""
+
+
+def site_skill(site: str) -> str:
+    """The implicit skill of the agents of a site: to ask for it is to ask for the site."""
+    return f"{_AT_SITE}{site}"
+
+
+def without_sites(skills: Iterable[str]) -> tuple[str, ...]:
+    """The skills that people declared."""
+    return tuple(skill for skill in skills if not skill.startswith(_AT_SITE))
+
+
+class Site(msgspec.Struct, frozen=True):
+    """A building or partner. While it is down its agents are offered nothing; who speaks there finishes."""
+
+    id: str
+    down: bool
+    version: int
+
+
+class Cover(msgspec.Struct, frozen=True):
+    """In these hours (None: always) agents of these sites serve the queue."""
+
+    sites: tuple[str, ...]
+    hours: Hours | None
+    time_zone: str
+    """That of the first site; it counts where the hours name none."""
+
+    def is_on(self, at: datetime) -> bool:
+        """Whether the sites cover the queue at that time."""
+        return self.hours is None or is_open(self.hours, self.time_zone, at)
+
 
 RecordingRule = Literal["never", "with_consent", "always"]
 """always: from the answer on (the caller was told before); with_consent: once the caller has said yes."""
@@ -67,10 +104,24 @@ class Closed(msgspec.Struct, frozen=True, tag="closed"):
     waiting: bool = False
 
 
+class SiteDown(msgspec.Struct, frozen=True, tag="site_down"):
+    """The site is down when a call enters that no agent can take at once; with `waiting` also for the calls that wait
+    when it goes down."""
+
+    site_id: str
+    waiting: bool = False
+
+
 class ToQueue(msgspec.Struct, frozen=True, tag="queue"):
     """Another queue of the same pool and tenant. One that is closed, or that the call has left, is passed over."""
 
     queue_id: str
+
+
+class ToSite(msgspec.Struct, frozen=True, tag="site"):
+    """The call stays in its queue, for agents of this site only. One that is down is passed over."""
+
+    site_id: str
 
 
 class ToMessage(msgspec.Struct, frozen=True, tag="message"):
@@ -79,8 +130,8 @@ class ToMessage(msgspec.Struct, frozen=True, tag="message"):
     message: str
 
 
-When: TypeAlias = Waited | QueueLength | EstimatedWait | Closed
-To: TypeAlias = ToQueue | ToMessage
+When: TypeAlias = Waited | QueueLength | EstimatedWait | SiteDown | Closed
+To: TypeAlias = ToQueue | ToSite | ToMessage
 
 
 class OverflowRule(msgspec.Struct, frozen=True):
@@ -140,6 +191,9 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     weights: Weights | None = None
     missed_offers_before_break: int = 1
     """An agent who misses so many offers in a row, the last of them of this queue, goes on a break."""
+    cover: tuple[Cover, ...] = ()
+    """Which sites serve it, and when; none: every site always. At a time that none covers it is closed, and calls that
+    still wait are served by every site."""
 
     @property
     def rules(self) -> tuple[OverflowRule, ...]:
@@ -153,14 +207,33 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it takes calls from outside: as an operator said, else by its hours."""
         if self.override is not None:
             return self.override == "open"
+        if self.cover and self.covering_at(at) is None:
+            return False
         return self.hours is None or is_open(self.hours, self.time_zone, at)
 
-    def rings(self, also: tuple[str, ...] = ()) -> list[Requirement]:
+    def covering_at(self, at: datetime) -> tuple[str, ...] | None:
+        """The sites that cover it, by id; None: every site serves it."""
+        return tuple(sorted({site for one in self.cover if one.is_on(at) for site in one.sites})) or None
+
+    def next_change(self, at: datetime) -> datetime | None:
+        """When it next opens or closes by its hours, or other sites cover it; None: never."""
+        timed = [(one.hours, one.time_zone) for one in self.cover]
+        if self.override is None:
+            timed.append((self.hours, self.time_zone))
+        changes = [next_change(hours, time_zone, at) for hours, time_zone in timed if hours is not None]
+        return min((change for change in changes if change is not None), default=None)
+
+    def rings(self, also: tuple[str, ...] = (), sites: tuple[str, ...] | None = None) -> list[Requirement]:
         """Who may serve, ring by ring: each is at least as wide as the one before. `also`: skills that a call itself
-        asks for; no ring does without them."""
+        asks for; no ring does without them. `sites`: those that cover the queue; a call that asks for one goes there
+        whatever the cover."""
         rings = [all_of(self.required_skills) if self.requirement is None else parse(self.requirement)]
         for relaxation in self.relaxations:
             rings.append(any_of(rings[-1], parse(relaxation.requirement)))
+        if sites is not None and without_sites(also) == also:
+            covered = tuple(Has(site_skill(site)) for site in sites)
+            at_sites = covered[0] if len(covered) == 1 else AnyOf(covered)
+            rings = [AllOf((*(ring.parts if isinstance(ring, AllOf) else (ring,)), at_sites)) for ring in rings]
         return [with_skills(ring, also) for ring in rings]
 
     def ring_at(self, queued_at: datetime, now: datetime) -> tuple[int, datetime | None]:
@@ -191,3 +264,9 @@ class AgentProfile(msgspec.Struct, frozen=True, kw_only=True):
     capacity: Capacity | None = None
     drain: str | None = None
     """Why an operator takes them out of service; None: they do not."""
+    site_id: str | None = None
+
+    @property
+    def levels(self) -> dict[str, int]:
+        """The skills, and that of the site."""
+        return self.skills if self.site_id is None else {**self.skills, site_skill(self.site_id): 1}

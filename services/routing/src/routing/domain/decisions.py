@@ -35,7 +35,7 @@ import msgspec
 from common.events import CallAnswered, CallOffered
 from msgspec.structs import replace
 
-from routing.domain import conversation, engagements, flow_calls, inputs, shifts
+from routing.domain import conversation, engagements, flow_calls, inputs, shifts, sites
 from routing.domain.calls import Abandoned, Call, InFlow, LeftInFlow, Offered, Queued, Talking, WrappedUp, WrappingUp
 from routing.domain.pool import Pool
 from routing.domain.telling import Fact
@@ -106,6 +106,9 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
             agent, drain = turn.pool.agents[profile.id], turn.pool.drained(profile.id)
             if drain is not None:
                 shifts.drain(turn, agent, drain)
+            return None
+        case inputs.ConfigureSite(site=site):
+            sites.configure(turn, site)
             return None
         case inputs.Tick():
             return None

@@ -106,6 +106,20 @@ def miss(turn: Turn, agent: Agent, call: Call, then: OnBreak | LoggedOut | None)
         turn.move(agent, then, call.traceparent)
 
 
+def take_back(turn: Turn, agent: Agent, call_id: str) -> None:
+    """The call rings at the agent no longer, which is no miss of theirs, and goes on to others."""
+    call = turn.pool.calls[call_id]
+    if not isinstance(call.state, Offered):
+        raise AssertionError(f"call {call.id} rings at an agent but is {call.state_name}")
+    waiting = call.state.waiting
+    call = turn.give_back(call, call.state, "agent_gone")
+    if isinstance(agent.state, Serving):
+        _carry_on(turn, agent, agent.state.without(call.id), agent.state.then, call)
+    else:
+        _leave_calls(turn, agent, ThenAvailable(), call.traceparent)
+    turn.wait_again(call, waiting)
+
+
 def stay(turn: Turn, agent: Agent, call: Call) -> None:
     """After a miss: the agent takes calls again."""
     if isinstance(agent.state, Ringing):

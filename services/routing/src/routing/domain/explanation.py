@@ -13,7 +13,7 @@ from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.bidding import Bidding, Rival
 from routing.domain.calls import Abandoned, Assignment, Call, InFlow, LeftInFlow, Move, Offered, Queued
 from routing.domain.capacity import takes
-from routing.domain.configuration import AgentProfile, Queue, To, ToQueue
+from routing.domain.configuration import AgentProfile, Queue, To, ToQueue, without_sites
 from routing.domain.estimates import ahead_of
 from routing.domain.overflow_words import place_of, said_of
 from routing.domain.overflows import rules_due
@@ -75,14 +75,14 @@ def waiting(
         return None
     due = [] if state.overflow_at is None else rules_due(queue, call.queued_at, state.overflow_at)
     to = due[0].to if due else None
-    rings = queue.rings(call.skills)
+    rings = queue.rings(call.skills, queue.covering_at(now))
     ring = min(state.ring, len(rings) - 1)
     serving = None
     if staff is not None:
         serving = [
             _takes(profile, agent, queue)
             for profile, agent in staff
-            if is_met(rings[ring], profile.skills)
+            if is_met(rings[ring], profile.levels)
             and (profile.capacity is None or profile.capacity.calls.get(queue.channel, 0))
             and not isinstance(agent.state, LoggedOut)
         ]
@@ -160,8 +160,8 @@ def _flow(call: Call) -> Iterator[str]:
             yield f"Its caller is a contact of priority {call.priority}, which counts beside the queue's."
         return
     yield f"It came by {call.dialled}, entry point {call.entry_point_id}."
-    if call.skills:
-        yield f"Its flow asks for {' and '.join(call.skills)} beside what its queue asks for."
+    if skills := without_sites(call.skills):
+        yield f"Its flow asks for {' and '.join(skills)} beside what its queue asks for."
     if call.priority:
         yield f"Its flow raised its priority by {call.priority}."
     match call.state:

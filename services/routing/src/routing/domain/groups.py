@@ -16,7 +16,7 @@ from common.requirements import HIGHEST, Requirement, is_met, skills_of, text_of
 from sortedcontainers import SortedDict
 
 from routing.domain.agents import Agent, LoggedOut, Serving
-from routing.domain.configuration import AgentOrder
+from routing.domain.configuration import AgentOrder, without_sites
 from routing.domain.matching import Bins, numbers_in
 
 IdleKey: TypeAlias = tuple[float, int, float, str]
@@ -48,11 +48,15 @@ class Group:
     An agent who takes one call at a time is in one group, for every channel (None). An agent with a declared capacity
     is in a group for each channel that they take, and available there while they could take one more call of it."""
 
-    __slots__ = ("channel", "fitting", "levels", "number", "on_duty", "queue_ids")
+    __slots__ = ("breadth", "channel", "down", "fitting", "levels", "number", "on_duty", "queue_ids")
 
     def __init__(self, levels: Mapping[str, int], channel: Channel | None, number: int) -> None:
         self.levels = levels
         self.channel = channel
+        self.breadth = len(without_sites(levels))
+        """Number of skills; where the agents are is none."""
+        self.down = False
+        """Their site is down: they may serve nothing."""
         self.number = number
         self.fitting = 0
         self.on_duty = 0
@@ -62,7 +66,9 @@ class Group:
 
     def meets(self, rule: Rule) -> bool:
         """Whether its agents may serve calls that ask for this."""
-        return (self.channel is None or self.channel == rule.channel) and is_met(rule.requirement, self.levels)
+        if self.down or self.channel not in (None, rule.channel):
+            return False
+        return is_met(rule.requirement, self.levels)
 
 
 class Groups:
@@ -79,6 +85,8 @@ class Groups:
         """(skill, level) -> the groups that have it at this level."""
         self._by_flexibility: SortedDict[int, int] = SortedDict()
         """Number of skills -> the groups that have so many."""
+        self._down: set[str] = set()
+        """Skills of the sites that are down."""
         self._behind = 0
         """Available agents who missed their last offer."""
 
@@ -118,6 +126,7 @@ class Groups:
         if self._speed is not None:
             self._speed.open()
         self._numbered.append(group)
+        group.down = not self._down.isdisjoint(group.levels)
         bit = 1 << group.number
         for rule in self._rules.values():
             if group.meets(rule):
@@ -125,8 +134,21 @@ class Groups:
                 group.fitting |= rule.bins
         for skill_and_level in key:
             self._with_level[skill_and_level] = self._with_level.get(skill_and_level, 0) | bit
-        self._by_flexibility[len(key)] = self._by_flexibility.get(len(key), 0) | bit
+        self._by_flexibility[group.breadth] = self._by_flexibility.get(group.breadth, 0) | bit
         return group
+
+    def set_down(self, skill: str, *, down: bool) -> None:
+        """The agents of a site, which has this skill, meet no requirement any more, or theirs again."""
+        (self._down.add if down else self._down.discard)(skill)
+        for group in self._numbered:
+            if skill in group.levels:
+                bit, group.fitting, group.queue_ids = 1 << group.number, 0, None
+                group.down = down
+                for rule in self._rules.values():
+                    rule.groups &= ~bit
+                    if group.meets(rule):
+                        rule.groups |= bit
+                        group.fitting |= rule.bins
 
     # available agents
 
@@ -220,12 +242,12 @@ class Groups:
 
 def _idle_key(agent: Agent, group: Group) -> IdleKey:
     since = agent.state.since.timestamp()
-    return (_behind(agent, since), len(group.levels), since, agent.id)
+    return (_behind(agent, since), group.breadth, since, agent.id)
 
 
 def _speed_key(agent: Agent, group: Group) -> IdleKey:
     mean = agent.handling_seconds or 0.0
-    return (_behind(agent, mean), len(group.levels), agent.state.since.timestamp(), agent.id)
+    return (_behind(agent, mean), group.breadth, agent.state.since.timestamp(), agent.id)
 
 
 def _behind(agent: Agent, place: float) -> float:

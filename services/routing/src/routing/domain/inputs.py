@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, TypeAlias
 from common.events.base import Event
 from common.events.routing import Channel, Direction, Recording, Supervision
 
-from routing.domain.configuration import AgentProfile, Queue
+from routing.domain.configuration import AgentProfile, Queue, Site
 from routing.domain.flows import Flow
 
 TOPIC = "routing-inputs"
@@ -201,6 +201,14 @@ class ConfigureAgent(Input, frozen=True, kw_only=True):
     agent: AgentProfile
 
 
+class ConfigureSite(Input, frozen=True, kw_only=True):
+    """To every pool: which of its agents are there, it knows."""
+
+    TYPE: ClassVar[str] = "routing.site_configured.v1"
+
+    site: Site
+
+
 class Tick(Input, frozen=True, kw_only=True):
     """Time has come to `occurred_at`: whatever is due happens. Written by the pool's owner when a timer is due, so that
     timers have their place in the one order of the pool's inputs and a replay gives the same events."""
@@ -227,6 +235,7 @@ AnyInput: TypeAlias = (
     | SetState
     | ConfigureQueue
     | ConfigureAgent
+    | ConfigureSite
     | Tick
 )
 
@@ -251,6 +260,7 @@ INPUTS: dict[str, type[Event]] = {
         SetState,
         ConfigureQueue,
         ConfigureAgent,
+        ConfigureSite,
         Tick,
     )
 }

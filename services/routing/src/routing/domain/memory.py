@@ -47,8 +47,8 @@ class Memories:
         return changed
 
     def all(self) -> list[Memory]:
-        """Every one."""
-        return list(self._of.values())
+        """Every one, by queue."""
+        return [self._of[queue_id] for queue_id in sorted(self._of)]
 
     def configure(self, queue: Queue, waiting: Iterable[Call], now: datetime) -> None:
         """The queue has these rules now; `waiting`: the calls in it."""

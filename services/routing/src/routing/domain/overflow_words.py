@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import assert_never
 
 from routing.domain.calls import Move
-from routing.domain.configuration import Closed, EstimatedWait, QueueLength, To, ToMessage, ToQueue, Waited
+from routing.domain.configuration import (
+    Closed,
+    EstimatedWait,
+    QueueLength,
+    SiteDown,
+    To,
+    ToMessage,
+    ToQueue,
+    ToSite,
+    Waited,
+)
 
 
 def said_of(move: Move) -> str:
@@ -19,6 +29,8 @@ def place_of(to: To) -> str:
     match to:
         case ToQueue(queue_id=queue_id):
             return f"queue {queue_id}"
+        case ToSite(site_id=site_id):
+            return f"the agents of site {site_id}"
         case ToMessage(message=message):
             return f"message {message}"
         case _:
@@ -34,6 +46,8 @@ def _held(move: Move) -> str:
             return f"{measured:.0f} calls were waiting, and the rule is for {calls} or more"
         case EstimatedWait(seconds=seconds):
             return f"the estimated wait was {measured:.0f} s, and the rule is for {seconds:g} s or more"
+        case SiteDown(site_id=site_id):
+            return f"site {site_id} was down"
         case Closed():
             return "the queue was closed"
         case _:

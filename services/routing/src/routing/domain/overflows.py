@@ -12,9 +12,12 @@ from routing.domain.configuration import (
     OverflowRule,
     Queue,
     QueueLength,
+    SiteDown,
     ToMessage,
     ToQueue,
+    ToSite,
     Waited,
+    site_skill,
 )
 from routing.domain.pool import Pool
 
@@ -29,6 +32,9 @@ def move_possible(pool: Pool, call: Call, moves: Iterable[Move]) -> Move | None:
                 been = queue_id == call.queue_id or queue_id in call.left_queues
                 if not been and pool.queue(queue_id) is not None and pool.takes(call, queue_id):
                     return move
+            case ToSite(site_id=site_id):
+                if site_skill(site_id) not in call.skills and not pool.is_down(site_id):
+                    return move
     return None
 
 
@@ -38,6 +44,15 @@ def moves_when_closed(pool: Pool, queue: Queue, *, waiting: bool = False) -> lis
         Move(pool.now, queue.id, rule.when, rule.to)
         for rule in queue.rules
         if isinstance(rule.when, Closed) and (rule.when.waiting or not waiting)
+    ]
+
+
+def moves_when_down(pool: Pool, queue: Queue, site_id: str) -> list[Move]:
+    """For the calls that wait when a site goes down."""
+    return [
+        Move(pool.now, queue.id, rule.when, rule.to)
+        for rule in queue.overflows
+        if isinstance(rule.when, SiteDown) and rule.when.site_id == site_id and rule.when.waiting
     ]
 
 
@@ -53,6 +68,9 @@ def moves_on_entry(pool: Pool, queue: Queue, call: Call) -> Iterator[Move]:
                 estimate = pool.estimated_wait(call)
                 if estimate is not None and estimate >= seconds:
                     yield Move(pool.now, queue.id, rule.when, rule.to, estimate)
+            case SiteDown(site_id=site_id):
+                if pool.is_down(site_id):
+                    yield Move(pool.now, queue.id, rule.when, rule.to)
             case _:
                 pass
 

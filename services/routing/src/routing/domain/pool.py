@@ -15,7 +15,7 @@ from common.events.routing import Channel
 from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.bidding import Bidding
 from routing.domain.calls import Call, Queued
-from routing.domain.configuration import AgentProfile, Queue
+from routing.domain.configuration import AgentProfile, Queue, Site, site_skill
 from routing.domain.groups import Group, Groups
 from routing.domain.matching import Bins, numbers_in
 from routing.domain.memory import Memories, Memory
@@ -52,6 +52,7 @@ class Pool:
         self._weighed: set[str] = set()
         """The queues that have weights: if there are any, all are served by the policy by declared weights."""
         self._timers = Timers()
+        self._sites: dict[str, Site] = {}
         self.memories = Memories()
 
     @classmethod
@@ -64,9 +65,12 @@ class Pool:
         agents: Iterable[Agent],
         calls: Iterable[Call],
         memories: Iterable[Memory] = (),
+        sites: Iterable[Site] = (),
     ) -> Pool:
         """The pool as it was saved: the same inputs then give the same events as if it had never left memory."""
         pool = cls(pool_id, now)
+        for site in sites:
+            pool.configure_site(site)
         for queue in queues:
             pool.configure_queue(queue)
         for profile in profiles:
@@ -158,6 +162,7 @@ class Pool:
         for call in waiting:
             self._unindex_call(call)
         slot.queue = queue
+        slot.follow_hours(self.now)
         for skills in slot.rings:
             self._lay_rings(slot, skills)
         if queue.agent_order == "fastest":
@@ -184,7 +189,7 @@ class Pool:
         self._weighing.configure(WeighedQueue(slot.queue, rings))
 
     def _lay_rings(self, slot: QueueSlot, skills: Skills) -> None:
-        requirements, numbers = slot.queue.rings(skills), slot.numbers[skills]
+        requirements, numbers = slot.queue.rings(skills, slot.covering), slot.numbers[skills]
         if [ring.rule.requirement for ring in slot.rings[skills]] == requirements:
             return
         for ring in slot.rings[skills]:
@@ -199,9 +204,15 @@ class Pool:
         ]
 
     def follow_hours(self, queue_id: str, at: datetime) -> None:
-        """The queue is open or closed as its hours say for that time, until they say otherwise."""
+        """The queue is open or closed, and covered by sites, as its hours say for that time, until they say otherwise;
+        who waits is to be placed anew if it has a cover."""
         slot = self._queues[queue_id]
+        before = slot.covering
         slot.follow_hours(at)
+        if slot.covering != before:
+            for skills in slot.rings:
+                self._lay_rings(slot, skills)
+            self._weigh(slot)
         if slot.changes_at is not None:
             self._timers.set_hours(queue_id, slot.changes_at)
 
@@ -216,7 +227,7 @@ class Pool:
         self._profiles[profile.id] = profile
         self.seats.configure(profile)
         if profile.capacity is None:
-            self._group_of[profile.id] = self._groups.group(profile.skills)
+            self._group_of[profile.id] = self._groups.group(profile.levels)
         self._index_agent(agent)
         self.agents[profile.id] = agent
         return True
@@ -232,6 +243,30 @@ class Pool:
             self.seats.remove(agent)
         else:
             self._groups.remove(agent, self._group_of[agent.id], available=isinstance(agent.state, Available))
+
+    def configure_site(self, site: Site) -> bool:
+        """Take over whether a site is down unless newer is known."""
+        known = self._sites.get(site.id)
+        if known is not None and site.version <= known.version:
+            return False
+        self._sites[site.id] = site
+        if site.down != (known is not None and known.down):
+            self._groups.set_down(site_skill(site.id), down=site.down)
+            self._weighing.forget()
+        return True
+
+    def is_down(self, site_id: str) -> bool:
+        """Whether the site is down."""
+        site = self._sites.get(site_id)
+        return site is not None and site.down
+
+    @property
+    def sites(self) -> list[Site]:
+        return list(self._sites.values())
+
+    def agents_at(self, site_id: str) -> list[Agent]:
+        """The agents of a site by id. They are looked for among all: sites go down seldom."""
+        return [self.agents[one] for one in sorted(self._profiles) if self._profiles[one].site_id == site_id]
 
     # the two sides of the match
 

@@ -35,7 +35,7 @@ class Seats:
             return
         self._capacities[profile.id] = capacity
         self._of[profile.id] = {
-            channel: self._groups.group(profile.skills, channel)
+            channel: self._groups.group(profile.levels, channel)
             for channel in CHANNELS
             if capacity.calls.get(channel, 0) > 0
         }

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TypeAlias
 
-from common.hours import next_change
-
 from routing.domain.calls import Call, order_of_service
 from routing.domain.configuration import Queue
 from routing.domain.groups import Rule
@@ -32,7 +30,7 @@ Skills: TypeAlias = tuple[str, ...]
 class QueueSlot:
     """A queue's rules and its rings: those of its own requirement (no skills), and those of calls that ask for more."""
 
-    __slots__ = ("changes_at", "is_open", "numbers", "queue", "rings")
+    __slots__ = ("changes_at", "covering", "is_open", "numbers", "queue", "rings")
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
@@ -41,12 +39,14 @@ class QueueSlot:
         """Bins that were opened for rings, also for those that have gone since: they are used again."""
         self.is_open = True
         self.changes_at: datetime | None = None
+        self.covering: tuple[str, ...] | None = None
+        """The sites that serve it now; None: every site."""
 
     def follow_hours(self, at: datetime) -> None:
-        """Whether it is open at that time by its hours, and until when."""
-        hours, fixed = self.queue.hours, self.queue.override is not None
+        """Whether it is open at that time by its hours, who covers it, and until when."""
         self.is_open = self.queue.is_open_at(at)
-        self.changes_at = None if hours is None or fixed else next_change(hours, self.queue.time_zone, at)
+        self.covering = self.queue.covering_at(at) if self.queue.cover else None
+        self.changes_at = self.queue.next_change(at)
 
     def key(self, call: Call) -> WaitingKey:
         """Its place in the order of service."""

@@ -39,7 +39,7 @@ from routing.domain.calls import (
     WrappedUp,
     WrappingUp,
 )
-from routing.domain.configuration import Closed, Queue, ToMessage, ToQueue
+from routing.domain.configuration import Closed, Queue, ToMessage, ToQueue, ToSite, site_skill, without_sites
 from routing.domain.overflows import (
     move_possible,
     moves_on_entry,
@@ -63,6 +63,7 @@ class Turn(Telling):
                 # With no call to notice it, every change until now is gone through in one step.
                 self.pool.follow_hours(item_id, at if self.pool.calls else now)
                 self.empty_if_closed(item_id)
+                self.follow_cover(item_id)
                 continue
             call = self.pool.calls[item_id]
             match timer, call.state:
@@ -104,6 +105,12 @@ class Turn(Telling):
             move = move_possible(self.pool, call, moves)
             if move is not None:
                 self.move_on(call, move)
+
+    def follow_cover(self, queue_id: str) -> None:
+        """Other sites may cover the queue: who waits in it is placed anew."""
+        queue = self.pool.queue(queue_id)
+        if queue is not None and queue.cover:
+            self.serve_queue(queue_id)
 
     def enter(self, call: Call, queue: Queue) -> None:
         """The call enters a queue: its first, or the one it overflows to."""
@@ -235,11 +242,12 @@ class Turn(Telling):
             raise AssertionError(f"call {call.id} is {call.state_name} and cannot overflow")
         now, queue = self.pool.now, self.queue_of(call)
         move = move_possible(self.pool, call, moves_when_waited(queue, call.queued_at, now))
+        later = replace(call.state, overflow_at=next_overflow(queue, call.queued_at, after=now))
         if move is not None:
-            self.move_on(call, move)
+            self.move_on(replace(call, state=later), move)
             return
         # It stays until the next such rule, if there is one: where this one leads is closed, or it was taken away.
-        self._place(call, replace(call.state, overflow_at=next_overflow(queue, call.queued_at, after=now)))
+        self._place(call, later)
 
     def move_on(self, call: Call, move: Move) -> None:
         """The call leaves its queue, which it may not even have entered."""
@@ -249,6 +257,10 @@ class Turn(Telling):
                 self.abandon(call, move.reason, message)
             case ToQueue(queue_id=queue_id):
                 self._go_to(call, queue_id)
+            case ToSite(site_id=site_id):
+                skills = (*without_sites(call.skills), site_skill(site_id))
+                if isinstance(call.state, Queued):
+                    self._place(replace(call, skills=skills), call.state)
             case _:
                 assert_never(move.to)
 
@@ -259,7 +271,8 @@ class Turn(Telling):
         call = replace(call, sequence=call.sequence + 1)
         waited = seconds(call.queued_at, self.pool.now)
         self.tell(CallOverflowed, call, to_queue_id=target.id, wait_seconds=waited)
-        self.enter(replace(call, left_queues=(*call.left_queues, call.queue_id)), target)
+        left = (*call.left_queues, call.queue_id)
+        self.enter(replace(call, left_queues=left, skills=without_sites(call.skills)), target)
 
     def abandon(self, call: Call, reason: AbandonReason, message: str | None = None) -> None:
         """The call is over unanswered; its caller hears `message` if one is named."""

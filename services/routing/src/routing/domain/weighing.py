@@ -51,6 +51,10 @@ class Weighing:
         self._by_id[queue.queue.id] = queue
         self._queues = []
 
+    def forget(self) -> None:
+        """Other agents may serve than before: the policy is worked out anew."""
+        self._weighed_on = []
+
     def _lay(self) -> None:
         self._queues = [self._by_id[queue_id] for queue_id in sorted(self._by_id)]
         self._number_of = {one.queue.id: number for number, one in enumerate(self._queues)}

@@ -25,16 +25,17 @@ from routing.domain.capacity import wrong_capacity, wrong_interrupts
 from routing.domain.configuration import (
     AgentOrder,
     AgentProfile,
+    Cover,
     Overflow,
     OverflowRule,
     Override,
     Relaxation,
-    ToQueue,
     Weights,
 )
 from routing.domain.declarations import check_requirements, check_skills, check_unmoved, refuse, skills_named
-from routing.domain.overflows import circle
+from routing.service import overflows
 from routing.store import configuration as store
+from routing.store import sites
 from routing.store.states import agent_profile, queue_of, queues_of
 
 CheckVersion = Callable[[int | None], None]
@@ -63,6 +64,7 @@ class QueueDeclaration:
     relaxations: tuple[Relaxation, ...]
     agent_order: AgentOrder
     overflows: tuple[OverflowRule, ...]
+    cover: tuple[Cover, ...]
     sticky_seconds: float
     weights: Weights | None
     missed_offers_before_break: int
@@ -141,9 +143,9 @@ async def put_queue(
         check_unmoved("queue", queue_id, "pool_id", before["pool_id"], wanted.pool_id)
         check_unmoved("queue", queue_id, "tenant_id", before["tenant_id"], wanted.tenant_id)
         check_unmoved("queue", queue_id, "channel", before["channel"], wanted.channel)
-    await _check_overflows(session, queue_id, wanted)
+    cover = await overflows.check(session, queue_id, wanted)
     check(before["version"] if before else None)
-    rules = _columns(wanted)
+    rules = _columns(wanted, cover)
     if before and all(before[name] == value for name, value in rules.items()):
         return before, False
     after = _saved(await store.save_queue(session, queue_id, rules))
@@ -154,44 +156,6 @@ async def put_queue(
         ),
     )
     return after, before is None
-
-
-async def _check_overflows(session: Session, queue_id: str, wanted: QueueDeclaration) -> None:
-    """Raises Invalid with every target that cannot be, and every circle that would come about."""
-    places = [
-        (f"overflows.{number}.to.queue_id", rule.to.queue_id)
-        for number, rule in enumerate(wanted.overflows)
-        if isinstance(rule.to, ToQueue)
-    ]
-    if wanted.overflow is not None:
-        places.append(("overflow.queue_id", wanted.overflow.queue_id))
-    if not places:
-        return
-    await store.lock(session, "overflows", wanted.pool_id)
-    others = await store.overflows_of_pool(session, wanted.pool_id)
-    circles = circle(queue_id, [target for _, target in places], others)
-    errors = []
-    for (field, target), way in zip(places, circles, strict=True):
-        reason = await _wrong_target(session, queue_id, wanted, target)
-        if reason is None and way:
-            reason = f"calls would go round for ever: {' -> '.join(way)}"
-        if reason is not None:
-            errors.append({"field": field, "reason": reason})
-    if errors:
-        raise Invalid(errors[0]["reason"], field=errors[0]["field"], errors=errors)
-
-
-async def _wrong_target(session: Session, queue_id: str, wanted: QueueDeclaration, queue: str) -> str | None:
-    if queue == queue_id:
-        return "a queue cannot overflow to itself"
-    target = await store.queue(session, queue)
-    if target is None or target["tenant_id"] != wanted.tenant_id:
-        return f"tenant {wanted.tenant_id} has no queue {queue}"
-    if target["pool_id"] != wanted.pool_id:
-        return f"queue {queue} is in another pool, {target['pool_id']}"
-    if target["channel"] != wanted.channel:
-        return f"queue {queue} is for {target['channel']}, not {wanted.channel}"
-    return None
 
 
 async def override_queue(
@@ -222,7 +186,7 @@ async def override_queue(
     return after
 
 
-def _columns(wanted: QueueDeclaration) -> dict[str, Any]:
+def _columns(wanted: QueueDeclaration, cover: tuple[Cover, ...]) -> dict[str, Any]:
     return {
         "tenant_id": wanted.tenant_id,
         "pool_id": wanted.pool_id,
@@ -243,6 +207,14 @@ def _columns(wanted: QueueDeclaration) -> dict[str, Any]:
         "relaxations": [msgspec.to_builtins(relaxation) for relaxation in wanted.relaxations],
         "agent_order": wanted.agent_order,
         "overflows": msgspec.to_builtins(list(wanted.overflows)),
+        "cover": [
+            {
+                "sites": list(one.sites),
+                "hours": one.hours.as_mapping() if one.hours else None,
+                "time_zone": one.time_zone,
+            }
+            for one in cover
+        ],
         "sticky_seconds": wanted.sticky_seconds,
         "weights": None if wanted.weights is None else msgspec.to_builtins(wanted.weights),
         "missed_offers_before_break": wanted.missed_offers_before_break,
@@ -256,22 +228,26 @@ async def put_agent(
     name: str,
     skills: dict[str, int],
     capacity: Mapping[Channel, int],
+    site_id: str | None,
     clock: Clock,
     check: CheckVersion,
 ) -> tuple[asyncpg.Record, bool]:
-    """Raises Invalid for an unknown pool or skill or a capacity that cannot be, Conflict for another pool than the
-    agent's."""
+    """Raises Invalid for an unknown pool, skill or site, or a capacity that cannot be; Conflict for another pool than
+    the agent's."""
     refuse(wrong_capacity(capacity))
     await store.lock(session, "agent", agent_id)
     before = await store.agent(session, agent_id)
     pool = await _pool(session, pool_id)
     check_skills("skills", skills, pool["skills"], pool_id)
+    if site_id is not None and await sites.site(session, site_id) is None:
+        raise Invalid(f"there is no site {site_id}", field="site_id")
     if before:
         check_unmoved("agent", agent_id, "pool_id", before["pool_id"], pool_id)
     check(before["version"] if before else None)
-    if before and (before["name"], before["skills"], before["capacity"]) == (name, skills, capacity):
+    said = (name, skills, capacity, site_id)
+    if before and (before["name"], before["skills"], before["capacity"], before["site_id"]) == said:
         return before, False
-    after = _saved(await store.save_agent(session, agent_id, pool_id, name, skills, capacity))
+    after = _saved(await store.save_agent(session, agent_id, pool_id, name, skills, capacity, site_id))
     _tell_agent(session, pool_id, agent_profile(after), clock)
     return after, before is None
 

@@ -191,14 +191,15 @@ async def save_agent(
     name: str,
     skills: dict[str, int],
     capacity: Mapping[Channel, int],
+    site_id: str | None = None,
 ) -> asyncpg.Record | None:
     """Create or replace; the version grows."""
     await session.execute(
         """
-        INSERT INTO agents (id, tenant_id, pool_id, name, skills, capacity, version)
-        VALUES ($1, $2, $3, $4, $5, $6, 1)
+        INSERT INTO agents (id, tenant_id, pool_id, name, skills, capacity, site_id, version)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 1)
         ON CONFLICT (id) DO UPDATE SET pool_id = excluded.pool_id, name = excluded.name, skills = excluded.skills,
-            capacity = excluded.capacity, version = agents.version + 1, updated_at = now()
+            capacity = excluded.capacity, site_id = excluded.site_id, version = agents.version + 1, updated_at = now()
         """,
         agent_id,
         FLOOR,
@@ -206,6 +207,7 @@ async def save_agent(
         name,
         skills,
         capacity,
+        site_id,
     )
     return await agent(session, agent_id)
 

@@ -16,7 +16,17 @@ from common.ids import FLOOR
 
 from routing.domain.agents import Agent
 from routing.domain.calls import Call
-from routing.domain.configuration import AgentProfile, Capacity, Overflow, OverflowRule, Queue, Relaxation, Weights
+from routing.domain.configuration import (
+    AgentProfile,
+    Capacity,
+    Cover,
+    Overflow,
+    OverflowRule,
+    Queue,
+    Relaxation,
+    Site,
+    Weights,
+)
 from routing.domain.memory import Memory
 from routing.domain.pool import Pool
 
@@ -156,7 +166,7 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
         queues[pool_id].append(queue)
     for row in await session.fetch(
         """
-        SELECT a.pool_id, a.id, a.skills, a.capacity, a.version, a.drained_at, a.drain_reason, p.interrupts,
+        SELECT a.pool_id, a.id, a.skills, a.capacity, a.version, a.site_id, a.drained_at, a.drain_reason, p.interrupts,
             p.version AS pool_version, s.data
         FROM agents a JOIN pools p ON p.id = a.pool_id LEFT JOIN agent_states s ON s.agent_id = a.id
         WHERE a.pool_id = ANY($1::text[]) ORDER BY a.id
@@ -174,6 +184,7 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
         "SELECT pool_id, data FROM queue_memories WHERE pool_id = ANY($1::text[]) ORDER BY queue_id", list(queues)
     ):
         memories[row["pool_id"]].append(msgspec.convert(row["data"], Memory))
+    sites = [Site(*row) for row in await session.fetch("SELECT id, down, version FROM sites ORDER BY id")]
     return {
         pool_id: Pool.load(
             pool_id,
@@ -183,6 +194,7 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
             agents[pool_id],
             calls[pool_id],
             memories[pool_id],
+            sites,
         )
         for pool_id, reached_at in known
     }
@@ -232,9 +244,15 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
         overflows=msgspec.convert(row["overflows"], tuple[OverflowRule, ...]),
         override=row["override"],
         sticky_seconds=row["sticky_seconds"],
+        cover=tuple(_cover(one) for one in row["cover"]),
         weights=None if row["weights"] is None else msgspec.convert(row["weights"], Weights),
         missed_offers_before_break=row["missed_offers_before_break"],
     )
+
+
+def _cover(saved: Mapping[str, Any]) -> Cover:
+    said = None if saved["hours"] is None else hours.parse(saved["hours"])
+    return Cover(tuple(saved["sites"]), said, saved["time_zone"])
 
 
 async def profile_of(session: Session, pool_id: str, agent_id: str) -> AgentProfile | None:
@@ -260,5 +278,6 @@ def agent_profile(row: asyncpg.Record) -> AgentProfile:
         skills=row["skills"],
         version=row["version"] + row["pool_version"],
         capacity=capacity,
+        site_id=row["site_id"],
         drain=None if row["drained_at"] is None else row["drain_reason"] or DRAINED,
     )

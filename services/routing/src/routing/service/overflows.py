@@ -1,0 +1,87 @@
+"""The queues and sites that a queue names beside its own rules: checked before it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from common.database import Session
+from common.errors import Invalid
+from msgspec.structs import replace
+
+from routing.domain.configuration import Closed, Cover, SiteDown, ToQueue, ToSite
+from routing.domain.overflows import circle
+from routing.store import configuration as store
+from routing.store import sites
+
+if TYPE_CHECKING:
+    from routing.service.configuration import QueueDeclaration
+
+
+async def check(session: Session, queue_id: str, wanted: QueueDeclaration) -> tuple[Cover, ...]:
+    """The queue's cover with the time zones of its sites. Raises Invalid with every target that cannot be, every circle
+    that would come about, and every site that there is not, each by its place."""
+    zones = await sites.time_zones(session) if wanted.cover or wanted.overflows else {}
+    errors = [
+        *await _wrong_queues(session, queue_id, wanted),
+        *(
+            {"field": field, "reason": f"there is no site {site}"}
+            for field, site in _sites_named(wanted)
+            if site not in zones
+        ),
+        *(
+            {"field": f"overflows.{number}.to", "reason": "no site serves a queue that is closed"}
+            for number, rule in enumerate(wanted.overflows)
+            if isinstance(rule.to, ToSite) and isinstance(rule.when, Closed)
+        ),
+    ]
+    if errors:
+        raise Invalid(errors[0]["reason"], field=errors[0]["field"], errors=errors)
+    return tuple(replace(one, time_zone=zones[one.sites[0]]) for one in wanted.cover)
+
+
+def _sites_named(wanted: QueueDeclaration) -> Iterator[tuple[str, str]]:
+    for number, rule in enumerate(wanted.overflows):
+        if isinstance(rule.when, SiteDown):
+            yield f"overflows.{number}.when.site_id", rule.when.site_id
+        if isinstance(rule.to, ToSite):
+            yield f"overflows.{number}.to.site_id", rule.to.site_id
+    for number, one in enumerate(wanted.cover):
+        for place, site in enumerate(one.sites):
+            yield f"cover.{number}.sites.{place}", site
+
+
+async def _wrong_queues(session: Session, queue_id: str, wanted: QueueDeclaration) -> list[dict[str, str]]:
+    places = [
+        (f"overflows.{number}.to.queue_id", rule.to.queue_id)
+        for number, rule in enumerate(wanted.overflows)
+        if isinstance(rule.to, ToQueue)
+    ]
+    if wanted.overflow is not None:
+        places.append(("overflow.queue_id", wanted.overflow.queue_id))
+    if not places:
+        return []
+    await store.lock(session, "overflows", wanted.pool_id)
+    others = await store.overflows_of_pool(session, wanted.pool_id)
+    circles = circle(queue_id, [target for _, target in places], others)
+    errors = []
+    for (field, target), way in zip(places, circles, strict=True):
+        reason = await _wrong_target(session, queue_id, wanted, target)
+        if reason is None and way:
+            reason = f"calls would go round for ever: {' -> '.join(way)}"
+        if reason is not None:
+            errors.append({"field": field, "reason": reason})
+    return errors
+
+
+async def _wrong_target(session: Session, queue_id: str, wanted: QueueDeclaration, queue: str) -> str | None:
+    if queue == queue_id:
+        return "a queue cannot overflow to itself"
+    target = await store.queue(session, queue)
+    if target is None or target["tenant_id"] != wanted.tenant_id:
+        return f"tenant {wanted.tenant_id} has no queue {queue}"
+    if target["pool_id"] != wanted.pool_id:
+        return f"queue {queue} is in another pool, {target['pool_id']}"
+    if target["channel"] != wanted.channel:
+        return f"queue {queue} is for {target['channel']}, not {wanted.channel}"
+    return None
