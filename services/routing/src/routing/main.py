@@ -14,6 +14,8 @@ from routing.api.streams import Streams
 from routing.config import Settings
 from routing.consumer import CATALOGUE, TOPICS, Owner
 from routing.service import contacts
+from routing.service.simulations import Simulations
+from routing.store import simulations as simulated
 from routing.store import states
 
 
@@ -26,7 +28,8 @@ async def wire(runtime: Runtime) -> Wiring:
         runtime.kafka, backlog=settings.stream_backlog, heartbeat_seconds=settings.stream_heartbeat_seconds
     )
     sender = Sender(runtime.producer, runtime.clock, runtime.name)
-    runtime.state = State(Directory(runtime.database), sender, streams)
+    simulations = Simulations(runtime.database, runtime.kafka, runtime.producer)
+    runtime.state = State(Directory(runtime.database), sender, streams, simulations.wake)
     owner = Owner(f"{socket.gethostname()}:{os.getpid()}", runtime.database, runtime.producer, runtime.clock)
     consumer = runtime.consumer(
         topics=TOPICS,
@@ -44,11 +47,17 @@ async def wire(runtime: Runtime) -> Wiring:
     async def forget() -> None:
         async with runtime.database.transaction() as session:
             await states.forget(session, runtime.clock.now() - timedelta(days=settings.call_days))
+            await simulated.forget(session)
 
     return Wiring(
         routers=ROUTERS,
         consumers=[consumer, contact_consumer],
-        tasks={"timers": owner.run_timers, "streams": streams.run, "forget": lambda: every(3600, forget)},
+        tasks={
+            "timers": owner.run_timers,
+            "streams": streams.run,
+            "simulations": simulations.run,
+            "forget": lambda: every(3600, forget),
+        },
     )
 
 

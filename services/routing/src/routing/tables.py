@@ -267,6 +267,24 @@ class Refusal(Base, table=True):
     refused_at: datetime = _moment()
 
 
+class SimulationRow(Base, table=True):
+    """A day of a pool under a changed configuration. `task` is the whole `domain.simulation.Task`."""
+
+    __tablename__ = "simulations"
+
+    id: UUID = Field(primary_key=True)
+    tenant_id: str
+    pool_id: str
+    asked_by: str
+    asked_at: datetime = _moment()
+    task: dict[str, Any] = _json()
+    progress: float = Field(sa_column=Column(Float, nullable=False, server_default="0"))
+    alive_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
+    """When the process that works at it was last heard of."""
+    result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    failure: str | None
+
+
 system_tables(Base.metadata)
 _audit = Base.metadata.tables["audit"]
 Index("audit_of_subject", _audit.c.subject, _audit.c.id)

@@ -14,6 +14,7 @@ from routing.api import (
     hours,
     live,
     operating,
+    simulations,
     sites,
     streams,
     telephony,
@@ -22,6 +23,7 @@ from routing.api import (
 ROUTERS = [
     configuration.router,
     operating.router,
+    simulations.router,
     entry_points.router,
     history.router,
     hours.router,

@@ -261,7 +261,14 @@ async def put_queue(
     queue_id: SlugPath, body: QueueBody, session: Db, change: Changing, response: Response
 ) -> QueueView:
     """Create or replace a queue; it takes effect at once, for waiting calls too. Pool, tenant and channel stay."""
-    wanted = service.QueueDeclaration(
+    row, created = await service.put_queue(session, queue_id, declaration_of(body), change.clock, change.check)
+    answer_put(response, row["version"], created=created)
+    return await change.noted("queue", queue_view(row), QueueBody, tenant_id=row["tenant_id"])
+
+
+def declaration_of(body: QueueBody) -> service.QueueDeclaration:
+    """The queue as the service knows it."""
+    return service.QueueDeclaration(
         **body.model_dump(exclude={"cover", "overflow", "hours", "overflows", "relaxations", "weights"}),
         overflow=Overflow(body.overflow.queue_id, body.overflow.after_seconds) if body.overflow else None,
         hours=hours_of("hours", body.hours),
@@ -270,9 +277,6 @@ async def put_queue(
         cover=covers_of(body.cover),
         weights=Weights(**body.weights.model_dump()) if body.weights else None,
     )
-    row, created = await service.put_queue(session, queue_id, wanted, change.clock, change.check)
-    answer_put(response, row["version"], created=created)
-    return await change.noted("queue", queue_view(row), QueueBody, tenant_id=row["tenant_id"])
 
 
 @router.get("/queues/{queue_id}")

@@ -196,6 +196,8 @@ class State:
     directory: Directory
     sender: Sender
     streams: Streams
+    simulate: asyncio.Event
+    """To be set once a simulation is asked for."""
 
 
 async def _state(request: Request) -> State:

@@ -29,6 +29,7 @@ from routing.domain.configuration import (
     Overflow,
     OverflowRule,
     Override,
+    Queue,
     Relaxation,
     Weights,
 )
@@ -135,17 +136,8 @@ async def put_queue(
     """Raises Invalid for an unknown tenant, pool, skill or overflow queue; Conflict for another pool or tenant."""
     await store.lock(session, "queue", queue_id)
     before = await store.queue(session, queue_id)
-    if await store.tenant(session, wanted.tenant_id) is None:
-        raise Invalid(f"there is no tenant {wanted.tenant_id}", field="tenant_id")
-    pool = await _pool(session, wanted.pool_id)
-    check_requirements(wanted.required_skills, wanted.requirement, wanted.relaxations, pool["skills"], wanted.pool_id)
-    if before:
-        check_unmoved("queue", queue_id, "pool_id", before["pool_id"], wanted.pool_id)
-        check_unmoved("queue", queue_id, "tenant_id", before["tenant_id"], wanted.tenant_id)
-        check_unmoved("queue", queue_id, "channel", before["channel"], wanted.channel)
-    cover = await overflows.check(session, queue_id, wanted)
+    rules = await _checked(session, queue_id, wanted, before)
     check(before["version"] if before else None)
-    rules = _columns(wanted, cover)
     if before and all(before[name] == value for name, value in rules.items()):
         return before, False
     after = _saved(await store.save_queue(session, queue_id, rules))
@@ -156,6 +148,27 @@ async def put_queue(
         ),
     )
     return after, before is None
+
+
+async def queue_as(session: Session, before: asyncpg.Record, wanted: QueueDeclaration) -> Queue:
+    """The queue as it would be if this was put. Raises what `put_queue` raises; stores nothing."""
+    return queue_of({**before, **await _checked(session, before["id"], wanted, before)})
+
+
+async def _checked(
+    session: Session, queue_id: str, wanted: QueueDeclaration, before: asyncpg.Record | None
+) -> dict[str, Any]:
+    """The columns of a declaration that nothing is wrong with."""
+    if await store.tenant(session, wanted.tenant_id) is None:
+        raise Invalid(f"there is no tenant {wanted.tenant_id}", field="tenant_id")
+    pool = await _pool(session, wanted.pool_id)
+    check_requirements(wanted.required_skills, wanted.requirement, wanted.relaxations, pool["skills"], wanted.pool_id)
+    if before:
+        check_unmoved("queue", queue_id, "pool_id", before["pool_id"], wanted.pool_id)
+        check_unmoved("queue", queue_id, "tenant_id", before["tenant_id"], wanted.tenant_id)
+        check_unmoved("queue", queue_id, "channel", before["channel"], wanted.channel)
+    cover = await overflows.check(session, queue_id, wanted)
+    return _columns(wanted, cover)
 
 
 async def override_queue(
