@@ -17,6 +17,9 @@ from common.events import (
     CallAbandoned,
     CallAnswered,
     CallAssigned,
+    CallbackDialled,
+    CallbackFailed,
+    CallbackRequested,
     CallEnded,
     CallOffered,
     CallOfferMissed,
@@ -50,6 +53,8 @@ class Story:
     queued_at: datetime | None = None
     answered_at: datetime | None = None
     ended_at: datetime | None = None
+    held_at: datetime | None = None
+    dials: int = 0
 
     def __post_init__(self) -> None:
         self.offered_at = self.at
@@ -114,7 +119,12 @@ class Story:
         self._pass(after)
         self.answered_at = self.at
         self.tell(
-            CallAnswered, agent_id="ann", answered_at=self.at, wait_seconds=self.wait, total_wait_seconds=self.total
+            CallAnswered,
+            agent_id="ann",
+            answered_at=self.at,
+            wait_seconds=self.wait - self.away,
+            total_wait_seconds=self.total - self.away,
+            away_seconds=self.away,
         )
         return self
 
@@ -129,6 +139,65 @@ class Story:
             reason="hung_up",
         )
         return self
+
+    def held(self, after: float) -> Story:
+        """Hangs up to be called back."""
+        self._pass(after)
+        self.held_at = self.at
+        self.tell(
+            CallbackRequested,
+            phone="+33100000001",
+            mode="agent_first",
+            attempts=3,
+            valid_until=self.at + timedelta(hours=4),
+            wait_seconds=self.wait,
+        )
+        return self
+
+    def _dialled(self, after: float) -> str:
+        self._pass(after)
+        self.dials += 1
+        dial_id = f"{self.call_id}/{self.dials}"
+        self.tell(
+            CallbackDialled,
+            dial_id=dial_id,
+            attempt=self.dials,
+            phone="+33100000001",
+            agent_id="ann",
+            ring_seconds=30,
+            limit_at=self.at + timedelta(seconds=40),
+        )
+        return dial_id
+
+    def unreached(self, after: float) -> Story:
+        """Dialled in vain."""
+        dial_id = self._dialled(after)
+        self.tell(CallbackFailed, dial_id=dial_id, attempt=self.dials, reason="busy", agent_id="ann", next_at=self.at)
+        return self
+
+    def called_back(self, after: float) -> Story:
+        """Dialled, and answers an agent."""
+        self._dialled(after)
+        return self.answered(5)
+
+    def given_up(self, after: float) -> Story:
+        """The callback has not come about."""
+        self._pass(after)
+        self.tell(
+            CallAbandoned,
+            abandoned_at=self.at,
+            wait_seconds=self.wait - self.away,
+            total_wait_seconds=self.total - self.away,
+            short=False,
+            reason="callback_unreached",
+            away_seconds=self.away,
+        )
+        return self
+
+    @property
+    def away(self) -> float:
+        """How long the caller has not been on the line."""
+        return 0.0 if self.held_at is None else (self.at - self.held_at).total_seconds()
 
     def ended(self, talk: float) -> Story:
         assert self.answered_at is not None
@@ -248,9 +317,17 @@ def stories(draw: st.DrawFn, call_id: str = "c") -> list[Event]:
         story.missed(draw(WAITS))
     if draw(st.integers(0, 3)) == 0:
         story.overflowed(draw(WAITS), second)
-    match draw(st.sampled_from(["waiting", "abandoned", "talking", "ended", "done", "done"])):
+    match draw(
+        st.sampled_from(["waiting", "abandoned", "talking", "ended", "done", "done", "held", "called_back", "given_up"])
+    ):
         case "abandoned":
             story.abandoned(draw(WAITS))
+        case "held":
+            story.held(draw(WAITS)).unreached(draw(WAITS))
+        case "called_back":
+            story.held(draw(WAITS)).called_back(draw(WAITS)).ended(draw(WAITS)).wrapped_up(draw(WAITS))
+        case "given_up":
+            story.held(draw(WAITS)).unreached(draw(WAITS)).given_up(draw(WAITS))
         case "talking":
             story.answered(draw(WAITS))
         case "ended":

@@ -98,6 +98,25 @@ def test_the_tenant_counts_an_overflowed_call_once() -> None:
     assert tenant.waiting == queue.waiting + late.waiting
 
 
+def test_a_caller_who_is_called_back_counts_once_and_only_the_time_on_the_line_is_a_wait() -> None:
+    """Answered when they are reached, neither fast nor abandoned before that; the service level is not bettered."""
+    stories = [
+        Story("c-1").held(10),
+        Story("c-2").held(10).unreached(100).called_back(300).ended(60).wrapped_up(5),
+        Story("c-3").held(10).unreached(100).given_up(300),
+        Story("c-4").held(2).called_back(3).ended(60).wrapped_up(5),
+    ]
+    events = [event for story in stories for event in story.events]
+    for queue in ("kettle-help", ""):
+        counts, _ = row(queue, events=events)
+        assert (counts.offered, counts.answered, counts.abandoned, counts.not_called_back) == (4, 2, 0, 1)
+        assert counts.waiting == 1, "still to be called back"
+        assert counts.wait_answered_ms == 12_000
+        assert counts.answered_within == 1, "c-4, answered 10 s after it came"
+        assert counts.max_wait_ms == 10_000
+        assert evaluate(counts, {}, "of_offered")["abandonment_rate"] == 0
+
+
 def test_rates_and_times() -> None:
     counts, waits = row("kettle-help")
     figures = evaluate(counts, waits, "of_offered")

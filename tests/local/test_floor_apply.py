@@ -42,6 +42,7 @@ tenants:
           - {when: {type: queue_length, calls: 9}, to: {type: queue, queue_id: last}}
           - {when: {type: estimated_wait, seconds: 90}, to: {type: queue, queue_id: last}}
           - {when: {type: site_down, site_id: lyon, waiting: true}, to: {type: site, site_id: faro}}
+          - {when: {type: waited, seconds: 600}, to: {type: callback}}
           - {when: {type: closed}, to: {type: message, message: call-tomorrow}}
         cover:
           - {sites: [lyon], hours: {week: {mon: [["08:00", "12:00"]]}}}
@@ -53,6 +54,10 @@ tenants:
         agent_order: fastest
         sticky_seconds: 12
         missed_offers_before_break: 2
+        callback: {mode: customer_first, attempts: 2, ring_seconds: 20}
+        announcements:
+          - {message: hold-on, after_seconds: 20, every_seconds: 60, tell: [position, estimated_wait]}
+          - {message: call-later, after_seconds: 300}
         weights: {lost_call_cost: 3, calls_per_hour: 12.5}
       last: {pool: room}
     entry_points:

@@ -28,6 +28,16 @@ async def test_saying_the_same_again_changes_nothing(routing: Routing) -> None:
                 "agent_order": "fastest",
                 "sticky_seconds": 10,
                 "missed_offers_before_break": 3,
+                "callback": {
+                    "mode": "agent_first",
+                    "attempts": 2,
+                    "retry_seconds": 60.0,
+                    "ring_seconds": 20.0,
+                    "valid_seconds": 3600.0,
+                },
+                "announcements": [
+                    {"message": "hold-on", "after_seconds": 20.0, "every_seconds": 60.0, "tell": ["position"]}
+                ],
                 "weights": {
                     "lost_call_cost": 3.0,
                     "calls_per_hour": 120.0,

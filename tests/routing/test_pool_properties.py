@@ -7,7 +7,18 @@ from datetime import timedelta
 from typing import ClassVar
 
 import msgspec
-from common.events import CallAbandoned, CallAssigned, CallEvent, CallOffered, CallQueued, CallWrappedUp, Event
+from common.events import (
+    CallAbandoned,
+    CallAnnounced,
+    CallAssigned,
+    CallbackDialled,
+    CallbackRequested,
+    CallEvent,
+    CallOffered,
+    CallQueued,
+    CallWrappedUp,
+    Event,
+)
 from common.events.routing import AgentEvent, Channel
 from common.hours import is_open, parse
 from common.requirements import all_of, is_met
@@ -29,9 +40,11 @@ from routing.domain.agents import (
     ThenAvailable,
     ThenLogOut,
 )
-from routing.domain.calls import Call, Offered, Queued, Talking, WrappingUp
+from routing.domain.calls import Call, CallingBack, HeldPlace, Offered, Queued, Talking, WrappingUp
 from routing.domain.configuration import (
     AgentProfile,
+    Announcement,
+    CallbackRules,
     Capacity,
     Closed,
     Cover,
@@ -42,6 +55,7 @@ from routing.domain.configuration import (
     Relaxation,
     Site,
     SiteDown,
+    ToCallback,
     ToMessage,
     ToQueue,
     ToSite,
@@ -88,9 +102,27 @@ OVERFLOWS = st.builds(
             Closed(waiting=True),
         ]
     ),
-    st.sampled_from([ToQueue("q0"), ToQueue("q3"), ToSite("faro"), ToMessage("sorry")]),
+    st.sampled_from([ToQueue("q0"), ToQueue("q3"), ToSite("faro"), ToMessage("sorry"), ToCallback()]),
 )
 """Also in circles: rules change one by one, and the pool has to bear what they come to together."""
+
+
+CALLBACKS = st.builds(
+    CallbackRules,
+    mode=st.sampled_from(["agent_first", "customer_first"]),
+    attempts=st.integers(1, 3),
+    retry_seconds=st.sampled_from([5.0, 30.0]),
+    ring_seconds=st.sampled_from([5.0, 20.0]),
+    valid_seconds=st.sampled_from([60.0, 600.0]),
+)
+ANNOUNCEMENTS = st.builds(
+    Announcement,
+    message=st.sampled_from(["hold", "sorry"]),
+    after_seconds=st.sampled_from([0.0, 10.0, 25.0]),
+    every_seconds=st.sampled_from([None, 7.0]),
+    tell=st.sampled_from([(), ("position",), ("estimated_wait", "position")]),
+)
+PHONES = ["+33639980001", "+33639980002", ""]
 
 
 def seconds(count: float) -> timedelta:
@@ -143,6 +175,8 @@ def queues(draw: st.DrawFn, queue_id: str, channel: Channel, version: int = 1) -
         override=draw(st.sampled_from([None, None, None, None, "open", "closed", "draining"])),
         overflows=draw(st.lists(OVERFLOWS, max_size=2).map(tuple)),
         cover=draw(st.sampled_from([(), (), COVER, COVER[:1]])),
+        callback=draw(st.none() | CALLBACKS),
+        announcements=draw(st.lists(ANNOUNCEMENTS, max_size=1).map(tuple)),
         version=version,
     )
 
@@ -190,10 +224,16 @@ class PoolMachine(RuleBasedStateMachine):
         if tick:
             self.floor.tick(self.seconds)
 
-    @rule(queue_id=st.sampled_from(QUEUES), limit=st.sampled_from([None, None, 2.0]), preferred=st.none() | agent_ids)
-    def call(self, queue_id: str, limit: float | None, preferred: str | None) -> None:
+    @rule(
+        queue_id=st.sampled_from(QUEUES),
+        limit=st.sampled_from([None, None, 2.0]),
+        preferred=st.none() | agent_ids,
+        phone=st.sampled_from(PHONES),
+    )
+    def call(self, queue_id: str, limit: float | None, preferred: str | None, phone: str) -> None:
         self.count += 1
         call_id = f"c{self.count}"
+        pending = self.pool.callbacks.pending("kettle", phone)
         events = self.floor.call(
             self.seconds,
             call_id,
@@ -201,6 +241,7 @@ class PoolMachine(RuleBasedStateMachine):
             max_wait_seconds=limit,
             preferred_agent_id=preferred,
             channel=self.channels[queue_id],
+            contact_phone=phone,
         )
         rules = self.pool.queue(queue_id)
         assert rules is not None
@@ -209,8 +250,39 @@ class PoolMachine(RuleBasedStateMachine):
         if rules.override is not None:
             closed = rules.override != "open"
         entered = [event.queue_id for event in events if isinstance(event, CallQueued) and event.call_id == call_id]
-        assert (queue_id not in entered) is closed, "who comes to a closed queue does not enter it; all others do"
-        assert all(self.pool.is_open(other) for other in entered)
+        kept = any(isinstance(event, CallbackRequested) and event.call_id == call_id for event in events)
+        expected = closed and not (kept and queue_id == entered[-1])
+        assert (queue_id not in entered) is expected, "only to be called back does one enter a closed queue"
+        if entered:
+            pending_now = self.pool.callbacks.pending("kettle", phone)
+            assert pending_now == (call_id if kept and phone else None), "who calls again is not called back"
+        elif pending in self.pool.calls:
+            assert self.pool.calls[pending].held_place is not None, "who is turned away keeps the place"
+        assert all(self.pool.is_open(other) for other in entered) or kept
+
+    @precondition(lambda self: self.pool.calls)
+    @rule(data=st.data(), phone=st.sampled_from([None, *PHONES[:2]]))
+    def ask_for_a_callback(self, data: st.DataObject, phone: str | None) -> None:
+        call_id = data.draw(st.sampled_from(sorted(self.pool.calls)))
+        self.floor.give(inputs.RequestCallback, self.seconds, call_id=call_id, phone=phone)
+
+    @precondition(lambda self: self.pool.callbacks)
+    @rule(data=st.data(), outcome=st.sampled_from(["answered", "busy", "cancel"]), late=st.booleans())
+    def go_on_with_a_callback(self, data: st.DataObject, outcome: str, late: bool) -> None:
+        """A fact of the newest attempt, or of one before; or the callback is cancelled."""
+        call_id = data.draw(st.sampled_from(self.pool.callbacks.call_ids()))
+        callback = self.pool.calls[call_id].callback
+        assert callback is not None
+        dial_id = f"{call_id}/{len(callback.dials) - late}"
+        before = self.pool.calls[call_id].state
+        if outcome == "cancel":
+            self.floor.give(inputs.CancelCallback, self.seconds, call_id=call_id, by="olga")
+            return
+        events = self.floor.give(inputs.DialResult, self.seconds, call_id=call_id, dial_id=dial_id, outcome=outcome)
+        if not isinstance(before, CallingBack) or before.dial_id != dial_id or before.limit_at <= self.pool.now:
+            assert self.floor.decision.refused is not None
+        else:
+            assert events
 
     @rule(agent_id=agent_ids)
     def log_in(self, agent_id: str) -> None:
@@ -277,8 +349,21 @@ class PoolMachine(RuleBasedStateMachine):
         for call_id, (agent_id, one) in of_agents.items():
             call = of_calls[call_id]
             assert call.agent_id == agent_id
-            assert one.phase == {Offered: "offered", Talking: "busy", WrappingUp: "wrap_up"}[type(call.state)]
+            phases = {Offered: "offered", CallingBack: "busy", Talking: "busy", WrappingUp: "wrap_up"}
+            assert one.phase == phases[type(call.state)]
             assert one.paused == call.is_paused
+
+    @invariant()
+    def places_are_kept_and_rest_only_for_a_reason(self) -> None:
+        for call in self.pool.calls.values():
+            held = call.held_place
+            assert (held is not None) <= (call.callback is not None)
+            if isinstance(held, HeldPlace) and isinstance(call.state, HeldPlace):
+                assert held.expires_at > self.pool.now
+                closed = not self.pool.is_open(call.queue_id)
+                if held.rests_until is not None:
+                    assert held.rests_until > self.pool.now
+                    assert closed or held.rests_until == held.not_before
 
     @invariant()
     def whoever_is_drained_finishes_their_calls_and_is_gone(self) -> None:
@@ -308,6 +393,14 @@ class PoolMachine(RuleBasedStateMachine):
     def nobody_may_and_could_take_a_waiting_call(self) -> None:
         every = [(call, call.state) for call in self.pool.calls.values() if isinstance(call.state, Queued)]
         waiting = [call for call, state in every if state.alone_until is None]
+        waiting += [
+            call
+            for call in self.pool.calls.values()
+            if isinstance(call.state, HeldPlace)
+            and call.state.rests_until is None
+            and call.callback is not None
+            and call.callback.rules.mode == "agent_first"
+        ]
         for agent in self.pool.agents.values():
             for call in waiting:
                 assert not (self.could_take(agent, call) and self.may_serve(agent.id, call)), (agent, call)
@@ -392,8 +485,13 @@ class PoolMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Left alone and hung up on, every call ends, in exactly one way; and the same inputs give the same events."""
+        for agent_id in AGENTS:
+            self.floor.log_out(self.seconds, agent_id)
         for call_id in sorted(self.pool.calls):
             self.floor.hang_up(self.seconds, call_id)
+        for call_id in self.pool.callbacks.call_ids():
+            if len(call_id) % 2:
+                self.floor.give(inputs.CancelCallback, self.seconds, call_id=call_id, by="olga")
         self.floor.tick(self.seconds + 1000)
         assert self.pool.calls == {}
         check_histories(self.floor.events)
@@ -476,6 +574,16 @@ def check_histories(events: list[Event]) -> None:
         assert len(set(entered)) == len(entered), "a call enters a queue once"
         assert [isinstance(event, CallAbandoned | CallWrappedUp) for event in history].count(True) == 1
         assert isinstance(history[-1], CallAbandoned | CallWrappedUp)
+        dials = [event.dial_id for event in history if isinstance(event, CallbackDialled)]
+        assert len(set(dials)) == len(dials), "an attempt is dialled once"
+        check_announcements(history)
+
+
+def check_announcements(history: list[CallEvent]) -> None:
+    """Nobody is told anything who does not wait on the line; what the checker of the whole floor says, too."""
+    assert check_calls(history, complete=True) == []
+    announced = [(event.message, event.occurred_at) for event in history if isinstance(event, CallAnnounced)]
+    assert len(set(announced)) == len(announced)
 
 
 PoolMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)

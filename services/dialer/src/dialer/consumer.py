@@ -17,6 +17,7 @@ from common.events import (
     CallAbandoned,
     CallAnswered,
     CallAssigned,
+    CallbackFailed,
     CallEvent,
     CallOffered,
     CallOfferMissed,
@@ -50,6 +51,7 @@ HANDLES: Final = (
     CallAnswered,
     CallAbandoned,
     CallWrappedUp,
+    CallbackFailed,
 )
 
 
@@ -85,6 +87,9 @@ class _Batch:
             case CallAnswered():
                 self._given(event, event.agent_id)
                 self._tell(delivery, event, AgentAnswered(event.call_id))
+            case CallbackFailed():
+                self._released(event)
+                self._waits(event)
             case CallAbandoned():
                 self._released(event)
                 self.waiting[event.call_id] = None

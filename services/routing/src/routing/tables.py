@@ -108,6 +108,8 @@ class QueueRow(Base, table=True):
     sticky_seconds: float = Field(sa_column=Column(Float, nullable=False, server_default="0"))
     weights: dict[str, float] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
     cover: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
+    callback: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    announcements: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
     missed_offers_before_break: int = Field(sa_column=Column(Integer, nullable=False, server_default="1"))
     version: int
     updated_at: datetime = _moment()

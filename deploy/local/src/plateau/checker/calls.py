@@ -9,9 +9,14 @@ from typing import Literal
 
 from common.events import (
     CallAbandoned,
+    CallAnnounced,
     CallAnswered,
     CallArrived,
     CallAssigned,
+    CallbackDialled,
+    CallbackFailed,
+    CallbackReached,
+    CallbackRequested,
     CallEnded,
     CallEvent,
     CallHeld,
@@ -29,7 +34,11 @@ from common.events import (
     VoicemailLeft,
 )
 
-State = Literal["new", "in_flow", "offered", "waiting", "leaving", "ringing", "talking", "wrapping_up", "over"]
+from plateau.checker.callbacks import Callback
+
+State = Literal[
+    "new", "in_flow", "offered", "waiting", "held", "leaving", "ringing", "dialling", "talking", "wrapping_up", "over"
+]
 
 _FROM: dict[type[CallEvent | FlowEvent], tuple[State, ...]] = {
     CallArrived: ("new",),
@@ -39,10 +48,15 @@ _FROM: dict[type[CallEvent | FlowEvent], tuple[State, ...]] = {
     CallOffered: ("new", "in_flow"),
     CallQueued: ("offered", "leaving"),
     CallOverflowed: ("offered", "waiting"),
-    CallAssigned: ("waiting",),
+    CallAnnounced: ("waiting",),
+    CallbackRequested: ("waiting", "ringing"),
+    CallbackDialled: ("held", "ringing"),
+    CallbackReached: ("dialling",),
+    CallbackFailed: ("dialling",),
+    CallAssigned: ("waiting", "held"),
     CallOfferMissed: ("ringing",),
-    CallAnswered: ("ringing",),
-    CallAbandoned: ("offered", "waiting", "ringing"),
+    CallAnswered: ("ringing", "dialling"),
+    CallAbandoned: ("offered", "waiting", "held", "ringing", "dialling"),
     CallHeld: ("talking",),
     CallResumed: ("talking",),
     CallRecordingChanged: ("talking",),
@@ -58,6 +72,11 @@ _TO: dict[type[CallEvent | FlowEvent], State] = {
     CallOffered: "offered",
     CallQueued: "waiting",
     CallOverflowed: "leaving",
+    CallAnnounced: "waiting",
+    CallbackRequested: "held",
+    CallbackDialled: "dialling",
+    CallbackReached: "waiting",
+    CallbackFailed: "held",
     CallAssigned: "ringing",
     CallOfferMissed: "waiting",
     CallAnswered: "talking",
@@ -97,6 +116,7 @@ class _History:
         self._queue: str | None = None
         self._offers = 0
         self._last: CallEvent | None = None
+        self._callback = Callback()
 
     def walk(self, history: Sequence[CallEvent | FlowEvent], complete: bool) -> list[str]:
         self._numbers([event.sequence for event in history])
@@ -155,9 +175,21 @@ class _History:
                     self._agent = None
             case _:
                 pass
+        for wrong in self._callback.follow(event):
+            self._say(wrong)
         self._times(event)
-        self._state = _TO[kind]
+        self._state = self._next(event)
         self._last = event
+
+    def _next(self, event: CallEvent) -> State:
+        """Where the event leads: a caller who has hung up waits on no line when an offer is missed."""
+        match event:
+            case CallOfferMissed(callback=True):
+                return "held"
+            case CallbackRequested(ringing_at=str()):
+                return "ringing"
+            case _:
+                return _TO[type(event)]
 
     def _same_as_before(self, event: CallEvent) -> None:
         last = self._last
@@ -174,9 +206,11 @@ class _History:
         told: list[tuple[str, float, datetime | None, datetime]] = []
         match event:
             case CallAnswered():
-                told = [("wait_seconds", event.wait_seconds, event.queued_at, event.answered_at)]
+                waited = event.wait_seconds + event.away_seconds
+                told = [("wait_seconds", waited, event.queued_at, event.answered_at)]
             case CallAbandoned() if event.entry > 0:
-                told = [("wait_seconds", event.wait_seconds, event.queued_at, event.abandoned_at)]
+                waited = event.wait_seconds + event.away_seconds
+                told = [("wait_seconds", waited, event.queued_at, event.abandoned_at)]
             case CallEnded():
                 talk = event.talk_seconds + event.talk_paused_seconds
                 told = [("talk_seconds", talk, event.answered_at, event.ended_at)]
@@ -205,7 +239,7 @@ def _double_bookings(of_call: Mapping[str, Sequence[CallEvent | FlowEvent]]) -> 
             match event:
                 case CallAssigned():
                     current = (event.agent_id, event.occurred_at)
-                case CallOfferMissed() | CallAbandoned() | CallWrappedUp() if current is not None:
+                case CallOfferMissed() | CallbackFailed() | CallAbandoned() | CallWrappedUp() if current is not None:
                     booked[current[0]].append((current[1], event.occurred_at, call_id))
                     current = None
                 case _:

@@ -159,6 +159,12 @@ def _queue(queue: Mapping[str, Any]) -> dict[str, Any]:
             ]
         elif name == "overflows":
             fields["overflows"] = [_flowing(rule) for rule in value]
+        elif name == "callback":
+            fields[name] = _Flow({key: _number(said) for key, said in value.items()})
+        elif name == "announcements":
+            fields[name] = [
+                _Flow({key: _flowing(_number(said)) for key, said in _without_nothing(one).items()}) for one in value
+            ]
         else:
             fields[name] = _FlowList(value) if isinstance(value, list) else value
     return fields

@@ -118,6 +118,10 @@ class Queue(Item):
     weights: Mapping[str, float] | None = None
     """As the API takes them; None: none."""
     missed_offers_before_break: int = 1
+    callback: Mapping[str, Any] | None = None
+    """As the API takes it; None: callers are not called back."""
+    announcements: tuple[Mapping[str, Any], ...] = ()
+    """As the API takes them."""
 
     def requirements(self) -> list[Requirement]:
         """Who may serve at first, and who else later."""

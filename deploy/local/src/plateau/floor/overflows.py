@@ -29,6 +29,8 @@ def read_overflows(queue: Fields) -> tuple[Mapping[str, Any], ...]:
         queue.places[f"overflows.{number}.when"] = fields.places.get("when", fields.place)
         queue.places[f"overflows.{number}.to"] = fields.places.get("to", fields.place)
         queue.places[f"overflows.{number}.to.queue_id"] = fields.places.get("to", fields.place)
+        if to and to["type"] == "callback" and queue.node_of("callback") is None:
+            fields.refuse("to", "the queue has no callback rules")
         if when and to:
             rules.append({"when": when, "to": to})
     return tuple(rules)
@@ -83,8 +85,10 @@ def _to(fields: Fields) -> dict[str, Any]:
             return {"type": kind, "site_id": fields.text("site_id", check=_id)}
         case "message":
             return {"type": kind, "message": fields.text("message", check=_id)}
+        case "callback":
+            return {"type": kind}
         case _:
-            fields.refuse("type", "must be queue, site or message", kind)
+            fields.refuse("type", "must be queue, site, message or callback", kind)
             return {}
 
 

@@ -11,6 +11,7 @@ from plateau.floor.hours import read_hours
 from plateau.floor.model import Overflow, Queue
 from plateau.floor.overflows import read_overflows
 from plateau.floor.sites import read_cover
+from plateau.floor.waiting import read_announcements, read_callback
 
 CHANNELS: Final = ("voice", "chat", "email", "post")
 RECORDING: Final = ("never", "with_consent", "always")
@@ -49,6 +50,8 @@ def read_queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue
         sticky_seconds=fields.number("sticky_seconds", 0, low=0, high=DAY_SECONDS),
         cover=read_cover(fields),
         weights=_weights(fields),
+        callback=read_callback(fields),
+        announcements=read_announcements(fields),
         missed_offers_before_break=fields.integer("missed_offers_before_break", 1, low=1, high=20),
         place=fields.place,
         places=renamed(fields.places, {"pool": "pool_id"}),

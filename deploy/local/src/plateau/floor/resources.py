@@ -22,7 +22,9 @@ LISTS: Final[Mapping[str, str]] = {
     "campaign": "/v1/campaigns",
 }
 """Where each kind is listed; one of them is at `<list>/<id>`."""
-UNORDERED: Final = frozenset({"required_skills", "skills", "closing_dispositions", "event_types", "numbers", "phones"})
+UNORDERED: Final = frozenset(
+    {"required_skills", "skills", "closing_dispositions", "event_types", "numbers", "phones", "tell"}
+)
 """Lists whose order means nothing."""
 
 
@@ -127,6 +129,8 @@ def queue_body(queue: Queue) -> dict[str, Any]:
         "cover": [dict(one) for one in queue.cover],
         "weights": None if queue.weights is None else dict(queue.weights),
         "missed_offers_before_break": queue.missed_offers_before_break,
+        "callback": None if queue.callback is None else dict(queue.callback),
+        "announcements": [dict(one) for one in queue.announcements],
     }
 
 

@@ -20,7 +20,13 @@ from plateau.simulator.world import World
 
 REMEMBERED: Final = 20_000
 """Calls that are over are known that long: what routing still says about them comes too late."""
-LIVE: Final = ("queued", "offered", "talking", "wrapping_up")
+RINGS_SECONDS: Final = 8.0
+"""How long a customer who is called back lets it ring, on average."""
+REACHED: Final = 0.8
+"""Share of the attempts to call back that are answered."""
+ASKS: Final = 0.5
+"""Share of the callers who have lost patience that would rather be called back, where their queue does that."""
+LIVE: Final = ("queued", "held_place", "offered", "calling_back", "talking", "wrapping_up")
 """States in which routing still holds a call."""
 
 
@@ -37,6 +43,8 @@ class Call:
     agent_id: str | None = None
     offer: int = 0
     patience: asyncio.Task[Any] | None = None
+    dial_id: str | None = None
+    """The newest attempt to call the caller back: it is dialled once."""
 
     def lose_patience(self) -> None:
         """Stop the clock of the caller's patience."""
@@ -95,6 +103,10 @@ class Switch:
                 self._desks.missed(data["agent_id"], data["call_id"], data["reason"])
             case "bridge":
                 self._bridge(self._call_of(data), data["agent_id"])
+            case "hold_place":
+                self._call_of(data).lose_patience()
+            case "dial":
+                self._dial(self._call_of(data), data["dial_id"])
             case "release":
                 call = self._calls.get(data["call_id"])
                 if call is not None:
@@ -131,6 +143,11 @@ class Switch:
                 call.patience = self._world.tasks.spawn(self._wait(call, exponential(mean, call.random)))
             case "offered" if agent_id is not None and call.phase == "waiting":
                 self._ring(view)
+            case "held_place":
+                call.lose_patience()
+            case "calling_back":
+                call.lose_patience()
+                self._dial(call, view["callback"]["dial_id"])
             case "talking" if agent_id is not None:
                 self._bridge(call, agent_id)
             case "wrapping_up" if agent_id is not None and call.phase in ("waiting", "talking"):
@@ -166,6 +183,18 @@ class Switch:
         if call.matter is None and (data.get("direction") == "outbound" or call.queue_id in self._campaign_queues):
             call.outbound = True
         return call
+
+    def _dial(self, call: Call, dial_id: str) -> None:
+        """Call a customer back, once for each attempt, however often it is told."""
+        if call.dial_id != dial_id:
+            call.dial_id = dial_id
+            self._world.tasks.spawn(self._reach(call, dial_id))
+
+    async def _reach(self, call: Call, dial_id: str) -> None:
+        await self._world.pause(exponential(RINGS_SECONDS, call.random))
+        outcome = "answered" if call.random.random() < REACHED else "no_answer"
+        if call.dial_id == dial_id and call.phase == "waiting":
+            self._world.facts.add("dial_result", call_id=call.call_id, dial_id=dial_id, outcome=outcome)
 
     def _ring(self, data: Mapping[str, Any]) -> None:
         call = self._call_of(data)
@@ -235,9 +264,21 @@ class Switch:
         await self._world.pause(seconds)
         if call.phase == "waiting":
             call.patience = None
+            if self._called_back(call):
+                self._world.facts.add("callback_requested", call_id=call.call_id)
+                # Until routing has taken the request the caller is on the line, and does not wait for ever.
+                call.patience = self._world.tasks.spawn(self._wait(call, seconds))
+                return
             self._world.counters.hung_up += 1
             self._world.facts.add("hung_up", call_id=call.call_id)
             self._give_up(call)
+
+    def _called_back(self, call: Call) -> bool:
+        """Whether a caller who has lost patience asks to be called back."""
+        matter = call.matter
+        if call.dial_id is not None or matter is None or matter.phone is None:
+            return False
+        return self._world.floor.queue(call.queue_id).callback is not None and call.random.random() < ASKS
 
     async def _talk(self, call: Call) -> None:
         world = self._world

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import msgspec
 
@@ -10,7 +10,12 @@ from common.events.base import Event, Moment
 
 Channel = Literal["voice", "chat", "email", "post"]
 Direction = Literal["inbound", "outbound"]
-AbandonReason = Literal["hung_up", "wait_limit", "no_agent", "closed", "overflow"]
+CallbackEnd = Literal["callback_unreached", "callback_expired", "callback_cancelled", "called_again"]
+AbandonReason = Literal["hung_up", "wait_limit", "no_agent", "closed", "overflow", CallbackEnd]
+CALLBACK_ENDS: tuple[CallbackEnd, ...] = get_args(CallbackEnd)
+"""Reasons of a CallAbandoned whose caller had hung up to be called back."""
+CallbackFailure = Literal["busy", "no_answer", "failed", "timed_out", "agent_hung_up"]
+"""timed_out: the PBX said nothing in time; agent_hung_up: the agent for whom the customer was dialled gave up."""
 MissReason = Literal["timeout", "declined", "agent_gone", "interrupted"]
 Recording = Literal["on", "paused", "off"]
 Supervision = Literal["listen", "whisper", "barge", "off"]
@@ -90,6 +95,8 @@ class CallAssigned(CallEvent, frozen=True, kw_only=True):
     offer_expires_at: Moment
     offer: int
     """1 for the first agent tried, 2 for the second …"""
+    callback: bool = False
+    """The caller has hung up: once the agent accepts, they are dialled."""
 
 
 class CallOfferMissed(CallEvent, frozen=True, kw_only=True):
@@ -101,6 +108,8 @@ class CallOfferMissed(CallEvent, frozen=True, kw_only=True):
     offer: int
     reason: MissReason
     """interrupted: the agent answered another call that keeps them from calls of this channel; no miss of theirs."""
+    callback: bool = False
+    """The caller has hung up, and still waits to be called back."""
 
 
 class CallAnswered(CallEvent, frozen=True, kw_only=True):
@@ -111,9 +120,11 @@ class CallAnswered(CallEvent, frozen=True, kw_only=True):
     agent_id: str
     answered_at: Moment
     wait_seconds: float
-    """In the queue that it was answered from: from `queued_at`, over all offers."""
+    """In the queue that it was answered from: from `queued_at`, over all offers, less `away_seconds`."""
     total_wait_seconds: float
-    """From the first queue entry."""
+    """From the first queue entry, less `away_seconds`."""
+    away_seconds: float = 0.0
+    """Of a caller who was called back: how long they were not on the line, from the request to the answer."""
 
 
 class CallAbandoned(CallEvent, frozen=True, kw_only=True):
@@ -123,15 +134,91 @@ class CallAbandoned(CallEvent, frozen=True, kw_only=True):
 
     abandoned_at: Moment
     wait_seconds: float
+    """Less `away_seconds`, as is `total_wait_seconds`."""
     total_wait_seconds: float
     short: bool
     """Before the queue's short-abandon threshold."""
     reason: AbandonReason
     """hung_up: by the caller; wait_limit: its maximum wait passed (outbound: two seconds); closed: it came to a closed
     queue, which it never entered (`entry` 0): it counts neither as offered nor as abandoned there; overflow: a rule of
-    its queue sent it to a message."""
+    its queue sent it to a message.
+
+    Callers who wait to be called back: callback_unreached: the last attempt failed; callback_expired: it did not come
+    about in time; callback_cancelled: somebody said so; called_again: they called themselves, and that call has taken
+    over the place. These count as offered, and neither as answered nor as abandoned."""
     message: str | None = None
     """The announcement that the caller hears before the release, where a rule names one."""
+    away_seconds: float = 0.0
+    """How long the caller was not on the line, to be called back."""
+
+
+class CallAnnounced(CallEvent, frozen=True, kw_only=True):
+    """The waiting caller hears an announcement of the queue's schedule."""
+
+    TYPE: ClassVar[str] = "call.announced.v1"
+
+    message: str
+    position: int | None = None
+    """1: the next of the queue. Only where the announcement tells it."""
+    estimated_wait_seconds: float | None = None
+    """Only where the announcement tells it and enough is known."""
+
+
+class CallbackRequested(CallEvent, frozen=True, kw_only=True):
+    """The waiting caller hangs up, keeps the place in the order of service and is called back."""
+
+    TYPE: ClassVar[str] = "call.callback_requested.v1"
+
+    phone: str
+    """Where, E.164."""
+    mode: Literal["agent_first", "customer_first"]
+    attempts: int
+    """Dials, at most."""
+    valid_until: Moment
+    wait_seconds: float
+    """Waited in the queue until now."""
+    ringing_at: str | None = None
+    """The agent at whom the call rings at this moment: they may still accept."""
+
+
+class CallbackDialled(CallEvent, frozen=True, kw_only=True):
+    """The customer is to be dialled: once for each `dial_id`, however often this is read."""
+
+    TYPE: ClassVar[str] = "call.callback_dialled.v1"
+
+    dial_id: str
+    attempt: int
+    """1, 2, 3 …"""
+    phone: str
+    agent_id: str | None
+    """The agent who has accepted and waits for the answer; None: customer first."""
+    ring_seconds: float
+    limit_at: Moment
+    """Without a word of the PBX by then, the attempt has failed."""
+
+
+class CallbackReached(CallEvent, frozen=True, kw_only=True):
+    """Customer first: the customer has answered and waits at the place that was kept."""
+
+    TYPE: ClassVar[str] = "call.callback_reached.v1"
+
+    dial_id: str
+    attempt: int
+    away_seconds: float
+
+
+class CallbackFailed(CallEvent, frozen=True, kw_only=True):
+    """The attempt has not reached the customer. The place is kept; after the last attempt a CallAbandoned follows."""
+
+    TYPE: ClassVar[str] = "call.callback_failed.v1"
+
+    dial_id: str
+    attempt: int
+    reason: CallbackFailure
+    agent_id: str | None
+    """Who waited for the answer, and is free again."""
+    next_at: Moment | None
+    """When the next attempt may be made at the soonest; None: there is none."""
 
 
 class CallHeld(CallEvent, frozen=True, kw_only=True):

@@ -70,7 +70,10 @@ class CallFigures(Model):
     abandoned: int = Field(description="All of them, the short ones too", examples=[3])
     short_abandoned: int = Field(examples=[1])
     overflowed_out: int = Field(description="Left for another queue", examples=[0])
-    waiting: int = Field(description="Offered in this step and still in the queue", examples=[0])
+    not_called_back: int = Field(
+        description="Hung up to be called back, and were not reached or cancelled it; not abandoned", examples=[0]
+    )
+    waiting: int = Field(description="Offered in this step and still in the queue, or to be called back", examples=[0])
     answered_within: int = Field(description="Answered within the queue's threshold", examples=[33])
     abandoned_within: int = Field(examples=[2])
     handled: int = Field(description="Answered, and the wrap-up is done", examples=[39])
@@ -102,6 +105,7 @@ def call_figures(
                 "abandoned",
                 "short_abandoned",
                 "overflowed_out",
+                "not_called_back",
                 "waiting",
                 "answered_within",
                 "abandoned_within",

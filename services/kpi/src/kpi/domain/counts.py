@@ -23,12 +23,14 @@ class CallCounts:
     short_abandoned: int = 0
     overflowed_out: int = 0
     """Left unanswered for another queue."""
+    not_called_back: int = 0
+    """Callers who hung up to be called back, and were not reached, or whose callback was cancelled: not abandoned."""
     answered_within: int = 0
-    """Answered within the queue's service-level threshold T."""
+    """Answered within the queue's service-level threshold T, from queue entry: also of callers who were called back."""
     abandoned_within: int = 0
     """Abandoned within T, the short ones too."""
     wait_answered_ms: int = 0
-    """Sum of the waits of the answered calls, from queue entry."""
+    """Sum of the waits of the answered calls, from queue entry: while the caller was on the line."""
     handled: int = 0
     """Answered calls whose wrap-up is done: their handling time is known."""
     talk_ms: int = 0
@@ -40,8 +42,8 @@ class CallCounts:
 
     @property
     def waiting(self) -> int:
-        """Offered calls that have not left the queue yet."""
-        return self.offered - self.answered - self.abandoned - self.overflowed_out
+        """Offered calls that have not left the queue yet, callers who are to be called back included."""
+        return self.offered - self.answered - self.abandoned - self.overflowed_out - self.not_called_back
 
 
 @dataclass(slots=True)

@@ -65,7 +65,7 @@ class QuantileFigure:
     @property
     def formula(self) -> str:
         """The formula as people write it."""
-        return f"{self.q:.0%} quantile of the wait of answered, abandoned and overflowed_out"
+        return f"{self.q:.0%} quantile of the wait of answered, abandoned, overflowed_out and not_called_back"
 
     def value(self, counts: CallCounts, waits: Mapping[int, int]) -> float | None:
         """Seconds, or None when no call has left the queue."""
@@ -86,7 +86,7 @@ class LongestFigure:
     @property
     def formula(self) -> str:
         """The formula as people write it."""
-        return "maximum of the wait of answered, abandoned and overflowed_out"
+        return "maximum of the wait of answered, abandoned, overflowed_out and not_called_back"
 
     def value(self, counts: CallCounts, waits: Mapping[int, int]) -> float | None:
         """Seconds, or None when no call has left the queue."""
@@ -129,12 +129,20 @@ ANSWERED = Figure(
     exclusions="offers to agents that were missed",
     source="offered calls that reached an agent",
 )
+NOT_CALLED_BACK = Figure(
+    name="not_called_back",
+    title="Callers not called back",
+    unit="calls",
+    numerator=("not_called_back",),
+    exclusions="callers who were reached: they are answered, or abandoned if they gave up after that",
+    source="hung up to be called back; not reached, cancelled, or called again themselves",
+)
 ABANDONED = Figure(
     name="abandoned",
     title="Calls abandoned",
     unit="calls",
     numerator=("abandoned",),
-    exclusions="none: short abandons are counted",
+    exclusions="callers who hung up to be called back; short abandons are counted",
     source="the call ended while waiting",
 )
 SHORT_ABANDONED = Figure(
@@ -160,7 +168,8 @@ ASA = Figure(
     unit="seconds",
     numerator=("wait_answered_ms",),
     denominator=("answered",),
-    exclusions="calls that were not answered; the wait starts at queue entry, after any voice menu",
+    exclusions="calls that were not answered; the wait starts at queue entry, after any voice menu; of a caller who "
+    "was called back the time that they were not on the line",
     source="sum of the waits of answered calls / answered",
 )
 AHT = Figure(
@@ -227,7 +236,7 @@ RATES_AND_TIMES: tuple[AnyFigure, ...] = (
 )
 """What is shown beside the counts, with the tenant's service level."""
 
-DEFINED: tuple[AnyFigure, ...] = (OFFERED, ANSWERED, ABANDONED, SHORT_ABANDONED, *RATES_AND_TIMES)
+DEFINED: tuple[AnyFigure, ...] = (OFFERED, ANSWERED, ABANDONED, SHORT_ABANDONED, NOT_CALLED_BACK, *RATES_AND_TIMES)
 """Every figure but the service level, which has one definition per formula."""
 
 

@@ -25,6 +25,10 @@ from common.events import (
     CallAbandoned,
     CallAnswered,
     CallAssigned,
+    CallbackDialled,
+    CallbackFailed,
+    CallbackReached,
+    CallbackRequested,
     CallEnded,
     CallEvent,
     CallOffered,
@@ -43,7 +47,7 @@ from common.events import (
 from common.events.billing import ChargeEvent
 from common.events.crm import CaseEvent
 from common.events.dialer import AttemptEvent
-from common.events.routing import AgentEvent, AgentState
+from common.events.routing import CALLBACK_ENDS, AgentEvent, AgentState
 
 from kpi.domain.agents import ALL_AGENTS
 from kpi.domain.counts import WHOLE_TENANT, AgentTime, CallCounts, CaseCounts, ChargeCounts, DialingCounts, total
@@ -154,10 +158,18 @@ def _overflowed(increments: Increments, event: CallOverflowed) -> None:
 
 
 def _ringing(increments: Increments, event: CallAssigned) -> None:
-    increments.live(event, "ringing")
+    increments.live(event, "held_place" if event.callback else "ringing")
 
 
 def _waiting_again(increments: Increments, event: CallOfferMissed) -> None:
+    increments.live(event, "held_place" if event.callback else "waiting")
+
+
+def _held_place(increments: Increments, event: CallbackRequested | CallbackDialled | CallbackFailed) -> None:
+    increments.live(event, "held_place")
+
+
+def _reached(increments: Increments, event: CallbackReached) -> None:
     increments.live(event, "waiting")
 
 
@@ -169,7 +181,7 @@ def _answered(increments: Increments, event: CallAnswered) -> None:
         (increments.tenant(event), WHOLE_TENANT, event.offered_at, waits[1], event.total_wait_seconds),
     ):
         counts.answered += 1
-        counts.answered_within += wait <= event.service_level_seconds
+        counts.answered_within += wait + event.away_seconds <= event.service_level_seconds
         counts.wait_answered_ms += wait_ms
         increments.wait(event.tenant_id, queue_id, when, counts, wait_ms)
     increments.live(event, "talking")
@@ -183,9 +195,12 @@ def _abandoned(increments: Increments, event: CallAbandoned) -> None:
             (increments.queue(event, entered), event.queue_id, entered, waits[0], event.wait_seconds),
             (increments.tenant(event), WHOLE_TENANT, event.offered_at, waits[1], event.total_wait_seconds),
         ):
-            counts.abandoned += 1
-            counts.short_abandoned += event.short
-            counts.abandoned_within += wait <= event.service_level_seconds
+            if event.reason in CALLBACK_ENDS:
+                counts.not_called_back += 1
+            else:
+                counts.abandoned += 1
+                counts.short_abandoned += event.short
+                counts.abandoned_within += wait + event.away_seconds <= event.service_level_seconds
             increments.wait(event.tenant_id, queue_id, when, counts, wait_ms)
     increments.live(event, "done")
 
@@ -313,6 +328,10 @@ ADDITIONS: dict[type[Event], Callable[[Increments, Any], None]] = {
     CallAssigned: _ringing,
     CallOfferMissed: _waiting_again,
     CallAnswered: _answered,
+    CallbackRequested: _held_place,
+    CallbackDialled: _held_place,
+    CallbackFailed: _held_place,
+    CallbackReached: _reached,
     CallAbandoned: _abandoned,
     CallEnded: _ended,
     CallWrappedUp: _wrapped_up,

@@ -8,8 +8,9 @@ from typing import Literal
 
 from common.events.routing import AgentState
 
-LiveCallState = Literal["entering", "waiting", "ringing", "talking", "wrap_up", "done"]
-"""entering: between two queues or before the first; ringing: still waiting, while one agent is asked."""
+LiveCallState = Literal["entering", "waiting", "ringing", "held_place", "talking", "wrap_up", "done"]
+"""entering: between two queues or before the first; ringing: still waiting, while one agent is asked; held_place: the
+caller has hung up and is to be called back: nobody waits on the line."""
 
 WAITING: tuple[LiveCallState, ...] = ("waiting", "ringing")
 AGENT_STATES: tuple[AgentState, ...] = ("available", "offered", "busy", "wrap_up", "break", "logged_out")

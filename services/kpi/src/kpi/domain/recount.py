@@ -23,8 +23,9 @@ from common.events import (
     CallWrappedUp,
     Event,
 )
+from common.events.routing import CALLBACK_ENDS
 
-Outcome = Literal["waiting", "answered", "abandoned", "overflowed"]
+Outcome = Literal["waiting", "answered", "abandoned", "overflowed", "not_called_back"]
 Key = tuple[str, str | None, datetime]
 """Tenant, queue (None: the whole tenant), start of the interval in UTC."""
 
@@ -42,6 +43,9 @@ class Stay:
     threshold: timedelta
     outcome: Outcome = "waiting"
     wait: timedelta = timedelta(0)
+    """On the line."""
+    away: timedelta = timedelta(0)
+    """Not on the line, to be called back."""
     short: bool = False
 
 
@@ -65,6 +69,7 @@ class Expected:
     abandoned: int = 0
     short_abandoned: int = 0
     overflowed_out: int = 0
+    not_called_back: int = 0
     answered_within: int = 0
     abandoned_within: int = 0
     handled: int = 0
@@ -162,9 +167,12 @@ def _history(call_id: str, events: Sequence[CallEvent], contradictions: list[Dif
 def _leave(stay: Stay, event: CallOverflowed | CallAnswered | CallAbandoned) -> timedelta:
     match event:
         case CallAnswered():
-            stay.outcome, stay.wait = "answered", event.answered_at - stay.since
+            stay.away = timedelta(seconds=event.away_seconds)
+            stay.outcome, stay.wait = "answered", event.answered_at - stay.since - stay.away
         case CallAbandoned():
-            stay.outcome, stay.wait, stay.short = "abandoned", event.abandoned_at - stay.since, event.short
+            stay.away = timedelta(seconds=event.away_seconds)
+            stay.outcome = "not_called_back" if event.reason in CALLBACK_ENDS else "abandoned"
+            stay.wait, stay.short = event.abandoned_at - stay.since - stay.away, event.short
         case CallOverflowed():
             stay.outcome, stay.wait = "overflowed", event.occurred_at - stay.since
     return stay.wait
@@ -180,19 +188,23 @@ def _ms(duration: timedelta) -> int:
     return (duration // timedelta(microseconds=1) + 500) // 1000
 
 
-def _count(expected: Expected, outcome: Outcome, wait: timedelta, threshold: timedelta, short: bool) -> None:
+def _count(expected: Expected, outcome: Outcome, wait: timedelta, stay: Stay) -> None:
+    """`stay`: the one that decided."""
+    within = wait + stay.away <= stay.threshold
     expected.offered += 1
     match outcome:
         case "answered":
             expected.answered += 1
-            expected.answered_within += wait <= threshold
+            expected.answered_within += within
             expected.wait_answered_ms += _ms(wait)
         case "abandoned":
             expected.abandoned += 1
-            expected.abandoned_within += wait <= threshold
-            expected.short_abandoned += short
+            expected.abandoned_within += within
+            expected.short_abandoned += stay.short
         case "overflowed":
             expected.overflowed_out += 1
+        case "not_called_back":
+            expected.not_called_back += 1
         case "waiting":
             return
     expected.waits.append(_ms(wait) / 1000)
@@ -208,7 +220,7 @@ def _count_handling(expected: Expected, history: History) -> None:
 def _count_queues(history: History, intervals: dict[Key, Expected]) -> None:
     for stay in history.stays:
         expected = intervals.setdefault((history.tenant_id, stay.queue_id, _start(stay.since)), Expected())
-        _count(expected, stay.outcome, stay.wait, stay.threshold, stay.short)
+        _count(expected, stay.outcome, stay.wait, stay)
         if stay is history.stays[-1]:
             _count_handling(expected, history)
 
@@ -218,7 +230,7 @@ def _count_tenant(history: History, intervals: dict[Key, Expected]) -> None:
     last = history.stays[-1]
     outcome = "waiting" if last.outcome == "overflowed" else last.outcome
     wait = last.since + last.wait - history.stays[0].since
-    _count(expected, outcome, wait, last.threshold, last.short)
+    _count(expected, outcome, wait, last)
     _count_handling(expected, history)
 
 
@@ -228,6 +240,7 @@ COUNTS = (
     "abandoned",
     "short_abandoned",
     "overflowed_out",
+    "not_called_back",
     "answered_within",
     "abandoned_within",
     "handled",

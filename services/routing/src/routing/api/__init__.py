@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from routing.api import (
     agents,
+    callbacks,
     calls,
     commands,
     configuration,
@@ -32,6 +33,7 @@ ROUTERS = [
     calls.reading,
     explain.router,
     calls.router,
+    callbacks.router,
     conversation.router,
     agents.router,
     commands.router,

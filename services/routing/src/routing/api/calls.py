@@ -39,8 +39,19 @@ from routing.api.state import (
     acting_agent,
     command_id,
 )
+from routing.api.waiting import CallbackView, callback_view
 from routing.domain import inputs
-from routing.domain.calls import Abandoned, Call, CallStateName, InFlow, Queued, Talking, WrappedUp, WrappingUp
+from routing.domain.calls import (
+    Abandoned,
+    Call,
+    CallStateName,
+    HeldPlace,
+    InFlow,
+    Queued,
+    Talking,
+    WrappedUp,
+    WrappingUp,
+)
 from routing.domain.estimates import ahead_of, learn
 from routing.domain.flows import Collect, Record, awaited
 from routing.store import reading as store
@@ -151,6 +162,8 @@ class CallView(Model):
     """Beside those of its queue, as its flow has found."""
     paused: bool
     """Interrupted by another call of its agent."""
+    callback: CallbackView | None
+    """Null: its caller did not ask to be called back."""
 
 
 class OneCallView(CallView):
@@ -285,7 +298,7 @@ async def get_call(call_id: CallPath, session: Db, caller: Caller) -> OneCallVie
     """A call, also after its end. An agent sees only calls of their own."""
     pool_id, call = await call_seen_by(caller, call_id, session)
     position = estimate = None
-    row = await queue_row(session, call.queue_id) if isinstance(call.state, Queued) else None
+    row = await queue_row(session, call.queue_id) if isinstance(call.state, Queued | HeldPlace) else None
     if row is not None:
         ahead = ahead_of(call, await store.waiting_calls(session, pool_id, call.queue_id), queue_of(row))
         position = ahead + 1
@@ -376,4 +389,5 @@ def view_of(pool_id: str, call: Call) -> CallView:
         priority=call.priority,
         skills=list(call.skills),
         paused=call.is_paused,
+        callback=callback_view(call),
     )

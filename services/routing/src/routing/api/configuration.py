@@ -34,7 +34,8 @@ from routing.api.history import Changing
 from routing.api.hours import HoursBody, hours_of
 from routing.api.overflows import Overflows, OverrideView, rules_of
 from routing.api.sites import CoverBody, covers_of
-from routing.api.state import Seconds, SlugPath, check_floor
+from routing.api.state import PositiveSeconds, Seconds, SlugPath, check_floor
+from routing.api.waiting import Announcements, CallbackBody, announcements_of, callback_of
 from routing.domain.agents import LoggedOut, OnBreak
 from routing.domain.configuration import AgentOrder, Overflow, RecordingRule, Relaxation, Weights
 from routing.service import configuration as service
@@ -46,8 +47,6 @@ router = Router(
     dependencies=[require(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT, Role.AGENT)],
 )
 OPERATOR = [require(Role.OPERATOR), Depends(check_floor)]
-
-PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
 class TenantBody(Model):
@@ -141,6 +140,9 @@ class QueueBody(Model):
     calls that still wait are served by every site."""
     weights: WeightsBody | None = None
     """Null: no weights. A pool of which no queue has any goes by priority, ageing and waiting time."""
+    callback: CallbackBody | None = None
+    """Null: callers of this queue are not called back."""
+    announcements: Announcements = Field(default=[])
     missed_offers_before_break: int = Field(1, ge=1, le=20)
     """An agent who lets so many offers in a row time out, or declines them, goes on a break; until then they stay
     available, behind all others."""
@@ -269,13 +271,17 @@ async def put_queue(
 def declaration_of(body: QueueBody) -> service.QueueDeclaration:
     """The queue as the service knows it."""
     return service.QueueDeclaration(
-        **body.model_dump(exclude={"cover", "overflow", "hours", "overflows", "relaxations", "weights"}),
+        **body.model_dump(
+            exclude={"cover", "overflow", "hours", "overflows", "relaxations", "weights", "callback", "announcements"}
+        ),
         overflow=Overflow(body.overflow.queue_id, body.overflow.after_seconds) if body.overflow else None,
         hours=hours_of("hours", body.hours),
         relaxations=tuple(Relaxation(one.after_seconds, one.requirement) for one in body.relaxations),
         overflows=rules_of(body.overflows),
         cover=covers_of(body.cover),
         weights=Weights(**body.weights.model_dump()) if body.weights else None,
+        callback=callback_of(body.callback),
+        announcements=announcements_of(body.announcements),
     )
 
 

@@ -15,9 +15,10 @@ from pydantic import Field
 
 from routing.api.calls import call_seen_by
 from routing.api.state import CallPath
+from routing.api.waiting import CallbackView, callback_view
 from routing.domain import explanation
 from routing.domain.bidding import Bidding
-from routing.domain.calls import Abandoned, Assignment, Call, CallStateName, Move, Pauses, Queued
+from routing.domain.calls import Abandoned, Assignment, Call, CallStateName, HeldPlace, Move, Pauses, Queued
 from routing.domain.configuration import AgentOrder
 from routing.domain.pool import Pool
 from routing.store import history
@@ -164,6 +165,8 @@ class ExplanationView(Model):
     pauses: PausesView | None
     """Null: it was never interrupted."""
     operators_word: OperatorsWordView | None
+    callback: CallbackView | None
+    """The attempts to call back so far; null: the caller did not ask for it."""
 
 
 @router.get(
@@ -177,7 +180,7 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
     async with runtime.database.transaction(caller.scope) as session:
         pool_id, call = await call_seen_by(caller, call_id, session)
         word = await _operators_word(session, call)
-    if isinstance(call.state, Queued):
+    if isinstance(call.state, Queued | HeldPlace):
         # What it waits for is the whole pool's matter, of which each is told their part.
         async with runtime.database.transaction() as session:
             row = await queue_row(session, call.queue_id)
@@ -191,6 +194,7 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
     return ExplanationView(
         call_id=call.id,
         state=call.state_name,
+        callback=callback_view(call),
         words=explanation.words(call, standing, caller.tenant_id, word),
         assignments=[_assignment_view(one, caller.tenant_id) for one in call.assignments],
         moves=[_move_view(one) for one in call.moves],

@@ -73,13 +73,20 @@ class ToMessageBody(Model):
     message: Slug
 
 
+class ToCallbackBody(Model):
+    """The caller hangs up, keeps the place and is called back, as the queue's `callback` says. Passed over if they
+    cannot be: no number, or one that waits for a callback already."""
+
+    type: Literal["callback"]
+
+
 class OverflowRuleBody(Model):
     """Of the rules that hold at a moment, the first one listed that can be followed is."""
 
     when: Annotated[
         WaitedBody | QueueLengthBody | EstimatedWaitBody | SiteDownBody | ClosedBody, Field(discriminator="type")
     ] = Field(examples=[{"type": "waited", "seconds": 45}])
-    to: Annotated[ToQueueBody | ToSiteBody | ToMessageBody, Field(discriminator="type")] = Field(
+    to: Annotated[ToQueueBody | ToSiteBody | ToMessageBody | ToCallbackBody, Field(discriminator="type")] = Field(
         examples=[{"type": "message", "message": "call-later"}]
     )
 

@@ -37,6 +37,7 @@ SlugPath = Annotated[str, Path(pattern=SLUG)]
 CallId = Annotated[str, StringConstraints(pattern=CALL_ID)]
 CallPath = Annotated[str, Path(pattern=CALL_ID)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -27,6 +27,8 @@ from common.events import (
     CallAbandoned,
     CallAnswered,
     CallAssigned,
+    CallbackDialled,
+    CallbackFailed,
     CallEnded,
     CallEvent,
     CallOfferMissed,
@@ -160,6 +162,8 @@ class Streams:
                 return None
             case CallOfferMissed(call_id=call_id) | CallAnswered(call_id=call_id) | CallAbandoned(call_id=call_id):
                 return self._ringing.pop(call_id, None)
+            case CallbackDialled(call_id=call_id):
+                return self._ringing.pop(call_id, None)
             case _:
                 return None
 
@@ -213,7 +217,9 @@ def streamed(lines: AsyncIterator[bytes]) -> StreamingResponse:
 )
 async def stream_agent(agent_id: SlugPath, caller: Caller, here: Here, request: Request) -> StreamingResponse:
     """What an agent's desktop shows: `snapshot` (the agent, as `GET /v1/agents/{id}`), then `offer`, `offer_withdrawn`,
-    `call` (answered, ended, wrapped up) and `state`, each with the event's data. An agent sees only their own."""
+    `call` (answered, ended, wrapped up; the customer of a callback dialled, or not reached) and `state`, each with the
+    event's data. An `offer` with `callback` is of a caller who has hung up: they are dialled once it is accepted. An
+    agent sees only their own."""
     if caller.subject != agent_id and not caller.has(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE):
         raise Forbidden("an agent sees only their own stream")
     await here.directory.agent(agent_id)
@@ -245,6 +251,8 @@ def for_agent(agent_id: str, known: int, seen: Seen) -> list[Sent]:
         case CallAbandoned(call_id=call_id) if seen.ringing_at == agent_id:
             return [Sent("offer_withdrawn", {"call_id": call_id, "reason": "abandoned"}, seen.id)]
         case CallAnswered(agent_id=who) | CallEnded(agent_id=who) | CallWrappedUp(agent_id=who) if who == agent_id:
+            return [Sent("call", _told(event), seen.id)]
+        case CallbackDialled(agent_id=who) | CallbackFailed(agent_id=who) if who == agent_id:
             return [Sent("call", _told(event), seen.id)]
         case AgentLoggedIn() | AgentStateChanged() | AgentLoggedOut() if event.agent_id == agent_id:
             return [Sent("state", _told(event), seen.id)] if event.sequence > known else []

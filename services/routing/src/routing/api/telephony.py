@@ -16,8 +16,13 @@ from common.database import Database
 from common.errors import Invalid
 from common.events import (
     CallAbandoned,
+    CallAnnounced,
     CallAnswered,
     CallAssigned,
+    CallbackDialled,
+    CallbackFailed,
+    CallbackReached,
+    CallbackRequested,
     CallEnded,
     CallEvent,
     CallHeld,
@@ -31,6 +36,7 @@ from common.events import (
     FlowEvent,
     VoicemailLeft,
 )
+from common.events.routing import CALLBACK_ENDS
 from common.fields import Line, PhoneNumber, Slug
 from common.http import Caller, Model, PlainRouter, require
 from common.ids import FLOOR, derived_id, new_id
@@ -91,6 +97,25 @@ class RecordingDone(Fact):
     seconds: Seconds
 
 
+class CallbackAsked(Fact):
+    """The waiting caller wants to hang up and be called back; as `POST /v1/calls/{id}/callback`."""
+
+    type: Literal["callback_requested"]
+    call_id: CallId
+    contact_phone: str | None = Field(None, max_length=40, examples=["+33639980001"])
+    """Where, in international form; null: the number that the call came from."""
+
+
+class DialResult(Fact):
+    """What came of the attempt that `dial` asked for. Only the first fact about an attempt counts, and only while it is
+    under way: an answer that is refused (`dial_is_over`) is to be released."""
+
+    type: Literal["dial_result"]
+    call_id: CallId
+    dial_id: Line
+    outcome: Literal["answered", "busy", "no_answer", "failed"]
+
+
 class HungUp(Fact):
     """By the caller, or by the agent named."""
 
@@ -122,7 +147,16 @@ class AgentState(Fact):
 
 
 AnyFact = Annotated[
-    Offered | Arrived | Digits | RecordingDone | HungUp | OfferAnswered | WrappedUp | AgentState,
+    Offered
+    | Arrived
+    | Digits
+    | RecordingDone
+    | CallbackAsked
+    | DialResult
+    | HungUp
+    | OfferAnswered
+    | WrappedUp
+    | AgentState,
     Field(discriminator="type"),
 ]
 
@@ -187,6 +221,8 @@ def _queue_of(fact: AnyFact) -> str:
         case Offered(queue_id=queue_id):
             return queue_id
         case Digits(call_id=call_id) | RecordingDone(call_id=call_id):
+            return entry_queue(call_id)
+        case CallbackAsked(call_id=call_id) | DialResult(call_id=call_id):
             return entry_queue(call_id)
         case HungUp(call_id=call_id) | OfferAnswered(call_id=call_id) | WrappedUp(call_id=call_id):
             return entry_queue(call_id)
@@ -260,6 +296,11 @@ def _command(
             return named(), inputs.Digits(**place, call_id=call_id, digits=digits)
         case RecordingDone(call_id=call_id, recording=recording, seconds=seconds):
             return named(), inputs.RecordingDone(**place, call_id=call_id, recording=recording, seconds=seconds)
+        case CallbackAsked(call_id=call_id, contact_phone=phone):
+            called = phone_of(phone) or None
+            return named(), inputs.RequestCallback(**place, call_id=call_id, phone=called)
+        case DialResult(call_id=call_id, dial_id=dial_id, outcome=outcome):
+            return named(), inputs.DialResult(**place, call_id=call_id, dial_id=dial_id, outcome=outcome)
         case HungUp(call_id=call_id, agent_id=agent_id):
             return named(), inputs.HangUp(**place, call_id=call_id, agent_id=agent_id)
         case OfferAnswered(type="accepted"):
@@ -279,7 +320,16 @@ async def stream_commands(caller: Caller, here: Here, request: Request) -> Strea
     the name of the `prompt`), `release` and `transfer` (instead of release: the caller goes on as `to_call_id` or to
     `to_number`), each with call_id, external_id, queue_id, tenant_id; for a call in the flow of its entry point also
     `collect` (`prompt`, `longest` digits, `seconds` from the prompt's beginning) and `record_message` (`prompt`, at
-    most `seconds`), with entry_point_id instead of queue_id. What is to be played is played in this order."""
+    most `seconds`), with entry_point_id instead of queue_id. What is to be played is played in this order.
+
+    While a call waits, `play` may come with `what: announcement`, its `message`, and `position` and
+    `estimated_wait_seconds` where these are told.
+
+    A caller who is called back: `hold_place` (play that, and release the caller's leg; the call lives on), then `dial`
+    (`dial_id`, `attempt`, `phone`, `agent_id` of the agent who waits for the answer, `ring_seconds`, `limit_at`), which
+    a `dial_result` fact answers. Each `dial_id` is dialled once: after a reconnection the snapshot shows the attempt
+    under way as `callback.dial_id`, which a PBX that knows it goes on with, and one that does not dials. After
+    `stop_dialling`, or `release` of the call, nobody is dialled any more."""
     return streamed(_command_lines(caller, here.streams, request.app.state.runtime.database))
 
 
@@ -332,10 +382,29 @@ def commands_of(event: CallEvent, seen: Seen) -> Iterable[Sent]:
             yield command("stop_ringing", agent_id=event.agent_id, reason=event.reason)
         case CallAnswered():
             yield command("bridge", agent_id=event.agent_id)
+        case CallAnnounced():
+            told = {"position": event.position, "estimated_wait_seconds": event.estimated_wait_seconds}
+            yield command("play", what="announcement", message=event.message, **told)
+        case CallbackRequested():
+            yield command("hold_place", phone=event.phone)
+        case CallbackDialled():
+            yield command(
+                "dial",
+                dial_id=event.dial_id,
+                attempt=event.attempt,
+                phone=event.phone,
+                agent_id=event.agent_id,
+                ring_seconds=event.ring_seconds,
+                limit_at=event.limit_at,
+            )
+        case CallbackReached():
+            yield command("play", what="queue")
+        case CallbackFailed():
+            yield command("stop_dialling", dial_id=event.dial_id)
         case CallAbandoned():
             if seen.ringing_at is not None:
                 yield command("stop_ringing", agent_id=seen.ringing_at, reason="abandoned")
-            if event.reason != "hung_up":
+            if event.reason != "hung_up" and event.reason not in CALLBACK_ENDS:
                 yield command("play", what=event.message or "no_agent")
             yield command("release")
         case CallHeld():

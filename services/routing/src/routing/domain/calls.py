@@ -6,6 +6,12 @@ Queued ──▶ Offered ──▶ Talking ──▶ WrappingUp ──▶ Wrappe
   ▲  │        │ │
   └──┼────────┘ │        missed offers return it to its queue, at its original place
      └──────────┴──▶ Abandoned          at once, without a wait, when it comes to a closed queue
+
+Queued ──▶ HeldPlace ──▶ Offered ──▶ CallingBack ──▶ Talking        the caller has hung up, and is called back
+  ▲          ▲   │                      │  │  ▲                     agent first: as above
+  │          └───┼──────────────────────┘  │  │                     nobody answered: the place is kept
+  │              └─────────────────────────┼──┘                     customer first: no offer before
+  └────────────────────────────────────────┘                        customer first, answered: waits at the place
 """
 
 from __future__ import annotations
@@ -14,11 +20,11 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 import msgspec
-from common.events.routing import AbandonReason, Channel, Direction, Recording
+from common.events.routing import AbandonReason, CallbackFailure, Channel, Direction, Recording
 from msgspec.structs import replace
 
 from routing.domain.bidding import Bidding
-from routing.domain.configuration import AgentOrder, Closed, Queue, To, When
+from routing.domain.configuration import AgentOrder, CallbackRules, Closed, Queue, To, When
 from routing.domain.flows import Collecting, Flow, FlowState
 from routing.domain.flows import Recording as FlowRecording
 
@@ -53,6 +59,21 @@ class Queued(msgspec.Struct, frozen=True, tag="queued"):
     ring: int = 0
     widens_at: datetime | None = None
     alone_until: datetime | None = None
+    announce_at: datetime | None = None
+    """When the next announcement is due."""
+
+
+class HeldPlace(msgspec.Struct, frozen=True, tag="held_place"):
+    """The caller has hung up and keeps the place in the order of service; `Call.callback` says what was promised.
+
+    In line unless it `rests_until` a time: until the next attempt, or until the queue opens."""
+
+    expires_at: datetime
+    not_before: datetime | None = None
+    """When the next attempt may be made."""
+    rests_until: datetime | None = None
+    ring: int = 0
+    widens_at: datetime | None = None
 
 
 class Offered(msgspec.Struct, frozen=True, tag="offered"):
@@ -61,7 +82,18 @@ class Offered(msgspec.Struct, frozen=True, tag="offered"):
     agent_id: str
     assigned_at: datetime
     expires_at: datetime
-    waiting: Queued
+    waiting: Queued | HeldPlace
+
+
+class CallingBack(msgspec.Struct, frozen=True, tag="calling_back"):
+    """The customer is being dialled, for an agent who has accepted the call (None: customer first). Without a word of
+    the PBX the attempt is over at `limit_at`; `place` is what the call returns to when nobody answers."""
+
+    dial_id: str
+    dialled_at: datetime
+    limit_at: datetime
+    agent_id: str | None
+    place: HeldPlace
 
 
 class Beside(msgspec.Struct, frozen=True, array_like=True):
@@ -142,6 +174,35 @@ class Pauses(msgspec.Struct, frozen=True):
         return replace(self, since=now, talk_seconds=self.talk_seconds + seconds)
 
 
+class Dial(msgspec.Struct, frozen=True, array_like=True):
+    """One attempt to reach the customer. `outcome` None: under way."""
+
+    dial_id: str
+    dialled_at: datetime
+    agent_id: str | None
+    outcome: Literal["answered", CallbackFailure] | None = None
+    over_at: datetime | None = None
+
+
+class Callback(msgspec.Struct, frozen=True, kw_only=True):
+    """A promise to call the caller back, by the rules that the queue had when it was made, and what came of it."""
+
+    phone: str
+    """E.164."""
+    requested_at: datetime
+    """From here on the caller is not on the line."""
+    rules: CallbackRules
+    dials: tuple[Dial, ...] = ()
+    reached_at: datetime | None = None
+    """The customer is on the line again."""
+    ended_by: str | None = None
+    """Who cancelled it: the caller's next call, or whoever gave the command."""
+
+    def away_seconds(self, now: datetime) -> float:
+        """How long the caller was not on the line until then."""
+        return ((self.reached_at or now) - self.requested_at).total_seconds()
+
+
 class Talking(msgspec.Struct, frozen=True, tag="talking"):
     """`held_since` while the caller is on hold, `held_seconds` what was held before."""
 
@@ -187,16 +248,27 @@ class LeftInFlow(msgspec.Struct, frozen=True, tag="left_in_flow"):
     reason: Literal["hung_up", "released", "no_recording", "voicemail"]
 
 
-Live: TypeAlias = InFlow | Queued | Offered | Talking | WrappingUp
+Live: TypeAlias = InFlow | Queued | HeldPlace | Offered | CallingBack | Talking | WrappingUp
 Terminal: TypeAlias = Abandoned | WrappedUp | LeftInFlow
 CallState: TypeAlias = Live | Terminal
 CallStateName = Literal[
-    "in_flow", "queued", "offered", "talking", "wrapping_up", "abandoned", "wrapped_up", "left_in_flow"
+    "in_flow",
+    "queued",
+    "held_place",
+    "offered",
+    "calling_back",
+    "talking",
+    "wrapping_up",
+    "abandoned",
+    "wrapped_up",
+    "left_in_flow",
 ]
 
 _NAMES: dict[type[CallState], CallStateName] = {
     InFlow: "in_flow",
     Queued: "queued",
+    HeldPlace: "held_place",
+    CallingBack: "calling_back",
     Offered: "offered",
     Talking: "talking",
     WrappingUp: "wrapping_up",
@@ -256,6 +328,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """What it asks for beside its queue's skills: its language."""
     pauses: Pauses | None = None
     """None: no other call of its agent has interrupted it."""
+    callback: Callback | None = None
+    place_at: datetime | None = None
+    """Entry into the first queue of the call whose place it took over: by that it is ordered."""
 
     @property
     def state_name(self) -> CallStateName:
@@ -265,7 +340,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     def agent_id(self) -> str | None:
         """The agent it rings at, speaks with, or was handled by."""
         match self.state:
-            case Offered(agent_id=agent_id) | Talking(agent_id=agent_id):
+            case Offered(agent_id=agent_id) | Talking(agent_id=agent_id) | CallingBack(agent_id=agent_id):
                 return agent_id
             case WrappingUp(agent_id=agent_id) | WrappedUp(agent_id=agent_id):
                 return agent_id
@@ -289,9 +364,24 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     def is_over(self) -> bool:
         return self.over_at is not None
 
+    @property
+    def held_place(self) -> HeldPlace | None:
+        """The place of a caller who has hung up and is still to be reached."""
+        match self.state:
+            case HeldPlace() as held:
+                return held
+            case CallingBack(place=held) | Offered(waiting=HeldPlace() as held):
+                return held
+            case _:
+                return None
+
+    def away_seconds(self, now: datetime) -> float:
+        """How long the caller was not on the line until then, because they are called back."""
+        return 0.0 if self.callback is None else self.callback.away_seconds(now)
+
 
 def order_of_service(call: Call, queue: Queue) -> tuple[float, str]:
     """The smaller is served first; the id is the tie-break. One step of priority is worth `ageing_seconds_per_priority`
     of waiting. Both grow at the same pace for all, so that the order never changes with time."""
     head_start = (queue.priority + call.priority) * queue.ageing_seconds_per_priority
-    return (call.first_queued_at.timestamp() - head_start, call.id)
+    return ((call.place_at or call.first_queued_at).timestamp() - head_start, call.id)

@@ -130,8 +130,13 @@ class ToMessage(msgspec.Struct, frozen=True, tag="message"):
     message: str
 
 
+class ToCallback(msgspec.Struct, frozen=True, tag="callback"):
+    """The caller hangs up, keeps the place and is called back. Passed over if they cannot be: no number, or one that
+    waits for a callback already."""
+
+
 When: TypeAlias = Waited | QueueLength | EstimatedWait | SiteDown | Closed
-To: TypeAlias = ToQueue | ToSite | ToMessage
+To: TypeAlias = ToQueue | ToSite | ToMessage | ToCallback
 
 
 class OverflowRule(msgspec.Struct, frozen=True):
@@ -153,6 +158,37 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
     """Expected mean of conversation and wrap-up."""
     patience_seconds: float = 120.0
     """Expected mean time after which a waiting caller hangs up."""
+
+
+CallbackMode = Literal["agent_first", "customer_first"]
+"""agent_first: an agent is found, and the customer is dialled for them; customer_first: the customer is dialled when
+their turn is near, and waits at their place once they answer."""
+
+
+class CallbackRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How callers of a queue are called back who hang up and keep their place."""
+
+    mode: CallbackMode
+    attempts: int = 3
+    """Dials, at most."""
+    retry_seconds: float = 300.0
+    """From a dial that nobody answered to the next one, at least."""
+    ring_seconds: float = 30.0
+    valid_seconds: float = 14_400.0
+    """From the request on: a callback that has not come about by then is given up."""
+
+
+Tell = Literal["position", "estimated_wait"]
+
+
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+    """What callers hear after so many seconds in the queue, while they wait, and then again and again."""
+
+    message: str
+    after_seconds: float
+    every_seconds: float | None = None
+    tell: tuple[Tell, ...] = ()
+    """What of the moment's figures it says."""
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +230,9 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     cover: tuple[Cover, ...] = ()
     """Which sites serve it, and when; none: every site always. At a time that none covers it is closed, and calls that
     still wait are served by every site."""
+    callback: CallbackRules | None = None
+    """None: callers of this queue are not called back."""
+    announcements: tuple[Announcement, ...] = ()
 
     @property
     def rules(self) -> tuple[OverflowRule, ...]:

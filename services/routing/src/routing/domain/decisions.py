@@ -23,6 +23,8 @@ Rules of the match
   the queue's rule for that says, otherwise the caller hears `closed`.
   Calls that wait when it closes keep their place and are answered.
 - An agent takes one call at a time, or as many of each channel as declared: see `capacity`.
+- A waiting caller may hang up and keep the place to be called back: see `callbacks`. While they wait they hear what
+  their queue has declared: see `announcements`.
 - Log-out, break and availability asked for during a call take effect after its wrap-up; during several, after the last.
   So does an operator's drain, which keeps the agent logged out until it is cancelled.
 """
@@ -32,11 +34,23 @@ from __future__ import annotations
 from typing import assert_never
 
 import msgspec
-from common.events import CallAnswered, CallOffered
+from common.events import CallOffered
 from msgspec.structs import replace
 
-from routing.domain import conversation, engagements, flow_calls, inputs, shifts, sites
-from routing.domain.calls import Abandoned, Call, InFlow, LeftInFlow, Offered, Queued, Talking, WrappedUp, WrappingUp
+from routing.domain import callbacks, conversation, engagements, flow_calls, inputs, shifts, sites
+from routing.domain.calls import (
+    Abandoned,
+    Call,
+    CallingBack,
+    HeldPlace,
+    InFlow,
+    LeftInFlow,
+    Offered,
+    Queued,
+    Talking,
+    WrappedUp,
+    WrappingUp,
+)
 from routing.domain.pool import Pool
 from routing.domain.telling import Fact
 from routing.domain.turns import Turn
@@ -56,7 +70,7 @@ def decide(pool: Pool, given: inputs.AnyInput, traceparent: str | None = None) -
     turn.fire_due(now)
     pool.now = now
     refused = _apply(turn, given)
-    turn.release_kept()
+    turn.settle()
     turn.fire_due(now)
     return Decision(turn.facts, refused)
 
@@ -72,6 +86,12 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
             return flow_calls.press(turn, given)
         case inputs.RecordingDone():
             return flow_calls.keep_recording(turn, given)
+        case inputs.RequestCallback():
+            return callbacks.request(turn, given)
+        case inputs.CancelCallback():
+            return callbacks.cancel(turn, given)
+        case inputs.DialResult():
+            return _dial_result(turn, given)
         case inputs.HangUp():
             return _hang_up(turn, given)
         case inputs.Accept():
@@ -167,9 +187,16 @@ def _hang_up(turn: Turn, given: inputs.HangUp) -> str | None:
             flow_calls.hang_up(turn, call, in_flow)
         case Queued():
             turn.abandon(call, "hung_up")
-        case Offered(agent_id=agent_id):
+        case HeldPlace():
+            pass
+        case CallingBack() as calling:
+            if given.agent_id is not None:
+                callbacks.fail(turn, call, calling, "agent_hung_up")
+        case Offered(agent_id=agent_id, waiting=waiting):
             if given.agent_id is not None:
                 return "not_answered"
+            if isinstance(waiting, HeldPlace):
+                return None
             turn.abandon(call, "hung_up")
             engagements.free(turn, turn.pool.agents[agent_id], call)
         case Talking() as talking:
@@ -186,24 +213,34 @@ def _accept(turn: Turn, given: inputs.Accept) -> str | None:
     if call is None:
         return "no_live_call"
     match call.state:
-        case Offered(agent_id=agent_id) if agent_id == given.agent_id:
-            now = turn.pool.now
-            call = turn.put(call, Talking(agent_id, now))
-            turn.tell(
-                CallAnswered,
-                call,
-                agent_id=agent_id,
-                answered_at=now,
-                wait_seconds=(now - call.queued_at).total_seconds(),
-                total_wait_seconds=(now - call.first_queued_at).total_seconds(),
-            )
-            engagements.answer(turn, replace(turn.pool.agents[agent_id], missed_offers=0), call)
+        case Offered(agent_id=agent_id, waiting=waiting) if agent_id == given.agent_id:
+            agent = replace(turn.pool.agents[agent_id], missed_offers=0)
+            if isinstance(waiting, HeldPlace):
+                call = callbacks.dial(turn, call, waiting, agent_id)
+                engagements.answer(turn, agent, call)
+                return None
+            call = turn.answer(call, agent_id)
+            engagements.answer(turn, agent, call)
             conversation.begin(turn, call)
             return None
-        case Talking(agent_id=agent_id) if agent_id == given.agent_id:
+        case Talking(agent_id=agent_id) | CallingBack(agent_id=agent_id) if agent_id == given.agent_id:
             return None
         case _:
             return "not_offered_to_the_agent"
+
+
+def _dial_result(turn: Turn, given: inputs.DialResult) -> str | None:
+    call = turn.pool.calls.get(given.call_id)
+    if call is None:
+        return "no_live_call"
+    if not isinstance(call.state, CallingBack) or call.state.dial_id != given.dial_id:
+        return "dial_is_over"
+    if given.outcome != "answered":
+        callbacks.fail(turn, call, call.state, given.outcome)
+        return None
+    call = callbacks.reach(turn, call, call.state)
+    conversation.begin(turn, call)
+    return None
 
 
 def _decline(turn: Turn, given: inputs.Decline) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 from common.errors import Conflict, Invalid
 from common.requirements import WrongRequirement, mentions, skills_of
 
-from routing.domain.configuration import Queue, Relaxation
+from routing.domain.configuration import Announcement, CallbackRules, OverflowRule, Queue, Relaxation, ToCallback
 
 
 def check_skills(field: str, named: Iterable[str], declared: Iterable[str], pool_id: str) -> None:
@@ -64,6 +64,32 @@ def refuse(wrong: Sequence[dict[str, Any]]) -> None:
     if wrong:
         detail = "; ".join(f"{one['field']}: {one['reason']}" for one in wrong)
         raise Invalid(detail, field=wrong[0]["field"], errors=list(wrong))
+
+
+def check_waiting(
+    channel: str,
+    callback: CallbackRules | None,
+    announcements: Sequence[Announcement],
+    overflows: Sequence[OverflowRule],
+) -> None:
+    """Raises Invalid, naming everything wrong with what happens while callers wait, each by its place."""
+    wrong: list[dict[str, Any]] = []
+    if callback is not None and channel != "voice":
+        wrong.append({"field": "callback", "reason": f"a queue for {channel} calls nobody back"})
+    if callback is not None and callback.attempts > 1 and callback.retry_seconds >= callback.valid_seconds:
+        reason = f"must be shorter than valid_seconds, {callback.valid_seconds:g}, or nothing is tried again"
+        wrong.append({"field": "callback.retry_seconds", "reason": reason})
+    for number, one in enumerate(announcements):
+        if channel != "voice":
+            wrong.append({"field": f"announcements.{number}", "reason": f"a queue for {channel} announces nothing"})
+        if len(set(one.tell)) < len(one.tell):
+            wrong.append({"field": f"announcements.{number}.tell", "reason": "says the same twice"})
+    for number, rule in enumerate(overflows):
+        if isinstance(rule.to, ToCallback) and callback is None:
+            wrong.append({"field": f"overflows.{number}.to", "reason": "the queue has no callback rules"})
+    if wrong:
+        detail = "; ".join(f"{one['field']}: {one['reason']}" for one in wrong)
+        raise Invalid(detail, field=wrong[0]["field"], errors=wrong)
 
 
 def skills_named(queue: Queue) -> set[str]:

@@ -74,7 +74,7 @@ def finish(turn: Turn, agent: Agent, call: Call) -> None:
     match agent.state:
         case AfterCall(then=then):
             _leave_calls(turn, agent, then, call.traceparent)
-            _take_more(turn, agent.id)
+            take_more(turn, agent.id)
         case Serving() as serving:
             _go_on(turn, agent, serving.without(call.id), serving.then, call)
         case _:
@@ -82,12 +82,22 @@ def finish(turn: Turn, agent: Agent, call: Call) -> None:
 
 
 def free(turn: Turn, agent: Agent, call: Call) -> None:
-    """The caller has gone while the call rang at the agent."""
-    if isinstance(agent.state, Serving):
-        _go_on(turn, agent, agent.state.without(call.id), agent.state.then, call)
-    else:
-        _leave_calls(turn, agent, ThenAvailable(), call.traceparent)
-        _take_more(turn, agent.id)
+    """The caller has gone while the call rang at the agent, or cannot be reached for them."""
+    let_off(turn, agent, call)
+    take_more(turn, agent.id)
+
+
+def let_off(turn: Turn, agent: Agent, call: Call) -> None:
+    """The agent has nothing to do with the call any more. Others are offered to them by `take_more`."""
+    match agent.state:
+        case Serving() as serving:
+            _carry_on(turn, agent, serving.without(call.id), serving.then, call)
+        case Busy(then=then):
+            _leave_calls(turn, agent, then, call.traceparent)
+        case Ringing():
+            _leave_calls(turn, agent, ThenAvailable(), call.traceparent)
+        case _:
+            raise AssertionError(f"agent {agent.id} has nothing to do with call {call.id}: {agent.state_name}")
 
 
 def miss(turn: Turn, agent: Agent, call: Call, then: OnBreak | LoggedOut | None) -> None:
@@ -124,7 +134,7 @@ def stay(turn: Turn, agent: Agent, call: Call) -> None:
     """After a miss: the agent takes calls again."""
     if isinstance(agent.state, Ringing):
         agent = turn.move(agent, Available(turn.pool.now), call.traceparent)
-    _take_more(turn, agent.id)
+    take_more(turn, agent.id)
 
 
 def ask(turn: Turn, agent: Agent, serving: Serving, then: Then) -> None:
@@ -191,10 +201,11 @@ def _in_phase(turn: Turn, serving: Serving, call: Call, phase: Phase) -> tuple[E
 def _go_on(turn: Turn, agent: Agent, calls: tuple[Engagement, ...], then: Then, by: Call | None) -> None:
     """The agent has these calls now, if any, and takes more if they can; `by`: the call by which that came."""
     _carry_on(turn, agent, calls, then, by)
-    _take_more(turn, agent.id)
+    take_more(turn, agent.id)
 
 
-def _take_more(turn: Turn, agent_id: str) -> None:
+def take_more(turn: Turn, agent_id: str) -> None:
+    """The agent is offered what they may take now, if they are there for it."""
     agent = turn.pool.agents[agent_id]
     match agent.state:
         case Available() | Serving(then=ThenAvailable()):

@@ -86,11 +86,12 @@ def learn(calls: Iterable[Call], queue_id: str, memory: float = MEMORY) -> Estim
         if call.queue_id != queue_id or call.entry == 0:
             continue
         match call.state:
-            case Queued():
+            case Queued() if call.callback is None:
                 moments.append((call.queued_at, 0, "enter"))
-            case Abandoned(abandoned_at=at):
+            case Abandoned(abandoned_at=at) if call.callback is None:
                 moments += [(call.queued_at, 0, "enter"), (at, 1, "abandon")]
             case _:
+                # A caller who is called back tells of the wait for an agent, but not of how patient callers are.
                 reached = _reached(call)
                 if reached is not None and reached > call.queued_at:
                     moments += [(call.queued_at, 0, "enter"), (reached, 1, "serve")]

@@ -11,7 +11,8 @@ from common.requirements import is_met, text_of
 
 from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.bidding import Bidding, Rival
-from routing.domain.calls import Abandoned, Assignment, Call, InFlow, LeftInFlow, Move, Offered, Queued
+from routing.domain.callback_words import told_callback
+from routing.domain.calls import Abandoned, Assignment, Call, HeldPlace, InFlow, LeftInFlow, Move, Offered, Queued
 from routing.domain.capacity import takes
 from routing.domain.configuration import AgentProfile, Queue, To, ToQueue, without_sites
 from routing.domain.estimates import ahead_of
@@ -31,6 +32,10 @@ _ENDINGS: Final = {
     "no_agent": "No agent could be found",
     "closed": "The queue was closed",
     "overflow": "A rule of the queue sent it to a message",
+    "callback_unreached": "The last attempt to call back had failed",
+    "callback_expired": "The callback was not valid any more",
+    "callback_cancelled": "The callback was cancelled",
+    "called_again": "The caller had called again, and the new call took over the place",
 }
 
 
@@ -71,6 +76,8 @@ def waiting(
     """How the call stands; None unless it waits. `others`: the calls that wait in its queue, itself or not; `staff`:
     the pool's agents who have had a shift, None when they are not to be told; `keeping`: what the pool says of it."""
     state = call.state
+    if isinstance(state, HeldPlace):
+        state = Queued(None, None, ring=state.ring, widens_at=state.widens_at)
     if not isinstance(state, Queued):
         return None
     due = [] if state.overflow_at is None else rules_due(queue, call.queued_at, state.overflow_at)
@@ -138,6 +145,7 @@ def words(
     said = [*_flow(call)]
     for one in steps:
         said += [said_of(one)] if isinstance(one, Move) else [_assigned(one, tenant_id), *_beside(one, call, tenant_id)]
+    said += told_callback(call)
     last = call.assignments[-1] if call.assignments else None
     state = call.state
     if isinstance(state, Offered):

@@ -87,6 +87,34 @@ class RecordingDone(Input, frozen=True, kw_only=True):
     seconds: float
 
 
+class RequestCallback(Input, frozen=True, kw_only=True):
+    """The waiting caller hangs up and wants to be called back at their place: at `phone`, or where they called from."""
+
+    TYPE: ClassVar[str] = "routing.request_callback.v1"
+
+    call_id: str
+    phone: str | None = None
+
+
+class CancelCallback(Input, frozen=True, kw_only=True):
+    """The caller is not to be called back any more; `by`: who says so."""
+
+    TYPE: ClassVar[str] = "routing.cancel_callback.v1"
+
+    call_id: str
+    by: str
+
+
+class DialResult(Input, frozen=True, kw_only=True):
+    """What came of the attempt `dial_id` to reach the customer of a callback."""
+
+    TYPE: ClassVar[str] = "routing.dial_result.v1"
+
+    call_id: str
+    dial_id: str
+    outcome: Literal["answered", "busy", "no_answer", "failed"]
+
+
 class HangUp(Input, frozen=True, kw_only=True):
     """The call is over: by its agent if `agent_id` is given (only while they talk), otherwise by the caller."""
 
@@ -221,6 +249,9 @@ AnyInput: TypeAlias = (
     | ArriveCall
     | Digits
     | RecordingDone
+    | RequestCallback
+    | CancelCallback
+    | DialResult
     | HangUp
     | Accept
     | Decline
@@ -246,6 +277,9 @@ INPUTS: dict[str, type[Event]] = {
         ArriveCall,
         Digits,
         RecordingDone,
+        RequestCallback,
+        CancelCallback,
+        DialResult,
         HangUp,
         Accept,
         Decline,

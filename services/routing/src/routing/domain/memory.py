@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from routing.domain.calls import Abandoned, Call, Offered, Queued
+from routing.domain.calls import Abandoned, Call, HeldPlace, Offered, Queued
 from routing.domain.configuration import EstimatedWait, Queue
 from routing.domain.estimates import Estimator
 
@@ -54,6 +54,7 @@ class Memories:
         """The queue has these rules now; `waiting`: the calls in it."""
         known = self._of.get(queue.id)
         estimates = any(isinstance(rule.when, EstimatedWait) for rule in queue.overflows)
+        estimates = estimates or any("estimated_wait" in one.tell for one in queue.announcements)
         if not estimates:
             if known is not None:
                 del self._of[queue.id]
@@ -95,5 +96,11 @@ class Memories:
 
 
 def _counted_in(call: Call | None) -> str | None:
-    """The queue in which the call waits for its first agent."""
-    return call.queue_id if call is not None and isinstance(call.state, Queued) and call.offers == 0 else None
+    """The queue in which the call, or the place that its caller keeps in line, waits for its first agent."""
+    if call is None or call.offers > 0:
+        return None
+    match call.state:
+        case Queued() | HeldPlace(rests_until=None):
+            return call.queue_id
+        case _:
+            return None

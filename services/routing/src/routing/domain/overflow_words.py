@@ -11,6 +11,7 @@ from routing.domain.configuration import (
     QueueLength,
     SiteDown,
     To,
+    ToCallback,
     ToMessage,
     ToQueue,
     ToSite,
@@ -33,6 +34,8 @@ def place_of(to: To) -> str:
             return f"the agents of site {site_id}"
         case ToMessage(message=message):
             return f"message {message}"
+        case ToCallback():
+            return "a callback"
         case _:
             assert_never(to)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from routing.domain.callbacks import why_not
 from routing.domain.calls import Call, Move
 from routing.domain.configuration import (
     Closed,
@@ -13,6 +14,7 @@ from routing.domain.configuration import (
     Queue,
     QueueLength,
     SiteDown,
+    ToCallback,
     ToMessage,
     ToQueue,
     ToSite,
@@ -23,11 +25,17 @@ from routing.domain.pool import Pool
 
 
 def move_possible(pool: Pool, call: Call, moves: Iterable[Move]) -> Move | None:
-    """The first of these that the call can follow: not to where it has been, nor to a queue that is closed to it."""
+    """The first of these that the call can follow: not to where it has been, nor to a queue that is closed to it.
+    Whose caller was promised a callback stays."""
+    if call.callback is not None:
+        return None
     for move in moves:
         match move.to:
             case ToMessage():
                 return move
+            case ToCallback():
+                if why_not(pool, call) is None:
+                    return move
             case ToQueue(queue_id=queue_id):
                 been = queue_id == call.queue_id or queue_id in call.left_queues
                 if not been and pool.queue(queue_id) is not None and pool.takes(call, queue_id):

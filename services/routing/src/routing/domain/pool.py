@@ -6,7 +6,7 @@ agents and the timers in step, so that no caller can forget one of them.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -14,7 +14,8 @@ from common.events.routing import Channel
 
 from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.bidding import Bidding
-from routing.domain.calls import Call, Queued
+from routing.domain.callback_places import CallbackPlaces, is_near
+from routing.domain.calls import Call, HeldPlace, Queued
 from routing.domain.configuration import AgentProfile, Queue, Site, site_skill
 from routing.domain.groups import Group, Groups
 from routing.domain.matching import Bins, numbers_in
@@ -54,6 +55,7 @@ class Pool:
         self._timers = Timers()
         self._sites: dict[str, Site] = {}
         self.memories = Memories()
+        self.callbacks = CallbackPlaces()
 
     @classmethod
     def load(
@@ -105,9 +107,14 @@ class Pool:
         slot = self._queues[queue_id]
         return slot.is_open or (call.direction == "outbound" and slot.queue.override is None)
 
+    def changes_at(self, queue_id: str) -> datetime | None:
+        """When the queue opens or closes by its hours; None: never, or an operator has said."""
+        return self._queues[queue_id].changes_at
+
     def length(self, queue_id: str) -> int:
-        """How many calls wait in the queue."""
-        return sum(self._waiting.count(1 << number) for number in self._queues[queue_id].bins)
+        """How many calls wait in the queue, places in line that are kept for callbacks included."""
+        waiting = sum(self._waiting.count(1 << number) for number in self._queues[queue_id].bins)
+        return waiting + len(self.callbacks.near.get(queue_id, ()))
 
     @property
     def queues(self) -> list[Queue]:
@@ -317,7 +324,8 @@ class Pool:
     def _ahead(self, call: Call) -> int:
         slot = self._queues[call.queue_id]
         key = slot.key(call)
-        return sum(self._waiting.rank(number, key) for number in slot.bins)
+        ahead = sum(self._waiting.rank(number, key) for number in slot.bins)
+        return ahead + bisect_left(self.callbacks.near.get(call.queue_id, []), key)
 
     def estimated_wait(self, call: Call) -> float | None:
         """Expected seconds for a call that enters its queue, if a rule asks for it, enough is known, and others wait
@@ -347,10 +355,11 @@ class Pool:
         return None if found is None else self.calls[found]
 
     def waiting_in(self, queue_id: str) -> list[Call]:
-        """The calls waiting in one queue, in the order of service."""
+        """The calls waiting in one queue, in the order of service, places in line that are kept included."""
         slot = self._queues[queue_id]
         keys = [key for number in slot.bins for key in self._waiting.keys(number)]
         keys += [key for keys in self._alone.values() for key in keys if self.calls[key[-1]].queue_id == queue_id]
+        keys += self.callbacks.near.get(queue_id, [])
         return [self.calls[key[-1]] for key in sorted(keys)]
 
     def waiting_for(self, agent_id: str) -> list[Call]:
@@ -378,6 +387,8 @@ class Pool:
         before = self.calls.get(call.id)
         if before is not None:
             self._unindex_call(before)
+        if call.callback is not None:
+            self.callbacks.follow(before, call)
         self.changed_calls[call.id] = call
         if self.memories:
             self.memories.follow(before, call, self.now)
@@ -395,6 +406,12 @@ class Pool:
                 insort(self._alone.setdefault(call.preferred_agent_id, []), slot.key(call))
             else:
                 self._waiting.add(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
+        elif isinstance(call.state, HeldPlace) and call.state.rests_until is None:
+            slot = self._queues[call.queue_id]
+            if is_near(call):
+                insort(self.callbacks.near.setdefault(call.queue_id, []), slot.key(call))
+            else:
+                self._waiting.add(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
 
     def _unindex_call(self, call: Call) -> None:
         if isinstance(call.state, Queued):
@@ -404,6 +421,12 @@ class Pool:
                 alone.remove(slot.key(call))
                 if not alone:
                     del self._alone[call.preferred_agent_id]
+            else:
+                self._waiting.remove(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
+        elif isinstance(call.state, HeldPlace) and call.state.rests_until is None:
+            slot = self._queues[call.queue_id]
+            if is_near(call):
+                self.callbacks.leave(call.queue_id, slot.key(call))
             else:
                 self._waiting.remove(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
 

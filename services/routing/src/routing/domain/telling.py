@@ -140,6 +140,13 @@ def _at_hand(one: Engagement) -> CallAtHand:
     return CallAtHand(one.call_id, one.call_tenant_id, one.channel, one.phase, one.paused)
 
 
+def waited_seconds(call: Call, since: datetime, now: datetime) -> float:
+    """How long the caller has waited on the line from `since`, its entry into a queue, until now."""
+    waited = seconds(since, now)
+    # Rounded, as differences of times in floating point are never quite zero.
+    return waited if call.callback is None else max(0.0, round(waited - call.away_seconds(now), 6))
+
+
 def seconds(start: datetime, end: datetime) -> float:
     """From `start` to `end`."""
     return (end - start).total_seconds()

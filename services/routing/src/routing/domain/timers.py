@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from enum import IntEnum
 
-from routing.domain.calls import Call, InFlow, Offered, Queued, WrappingUp
+from routing.domain.calls import Call, CallingBack, HeldPlace, InFlow, Offered, Queued, WrappingUp
 
 
 class Timer(IntEnum):
@@ -17,11 +17,15 @@ class Timer(IntEnum):
     QUEUE_HOURS = 0
     WRAP_UP_LIMIT = 1
     OFFER_TIMEOUT = 2
-    WIDEN = 3
-    ALONE_LIMIT = 4
-    OVERFLOW = 5
-    WAIT_LIMIT = 6
-    FLOW = 7
+    DIAL_LIMIT = 3
+    CALLBACK_EXPIRES = 4
+    REST_OVER = 5
+    WIDEN = 6
+    ALONE_LIMIT = 7
+    OVERFLOW = 8
+    WAIT_LIMIT = 9
+    FLOW = 10
+    ANNOUNCE = 11
 
 
 class Timers:
@@ -62,13 +66,22 @@ def _waits_of(call: Call) -> Iterator[tuple[Timer, datetime]]:
     match call.state:
         case InFlow(due_at=due_at):
             waits = ((Timer.FLOW, due_at),)
-        case Queued(limit_at=limit_at, overflow_at=overflow_at, widens_at=widens_at, alone_until=alone_until):
+        case Queued() as queued:
             waits = (
-                (Timer.ALONE_LIMIT, alone_until),
-                (Timer.WIDEN, widens_at),
-                (Timer.OVERFLOW, overflow_at),
-                (Timer.WAIT_LIMIT, limit_at),
+                (Timer.ALONE_LIMIT, queued.alone_until),
+                (Timer.WIDEN, queued.widens_at),
+                (Timer.OVERFLOW, queued.overflow_at),
+                (Timer.WAIT_LIMIT, queued.limit_at),
+                (Timer.ANNOUNCE, queued.announce_at),
             )
+        case HeldPlace(expires_at=expires_at, rests_until=rests_until, widens_at=widens_at):
+            waits = (
+                (Timer.CALLBACK_EXPIRES, expires_at),
+                (Timer.REST_OVER, rests_until),
+                (Timer.WIDEN, widens_at),
+            )
+        case CallingBack(limit_at=limit_at):
+            waits = ((Timer.DIAL_LIMIT, limit_at),)
         case Offered(expires_at=expires_at):
             waits = ((Timer.OFFER_TIMEOUT, expires_at),)
         case WrappingUp(limit_at=limit_at) if not call.is_paused:

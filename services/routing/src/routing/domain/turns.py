@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
 from common.events import (
     AgentLoggedOut,
     CallAbandoned,
+    CallAnswered,
     CallAssigned,
     CallEnded,
     CallOfferMissed,
@@ -19,7 +20,7 @@ from common.events import (
 from common.events.routing import AbandonReason, MissReason
 from msgspec.structs import replace
 
-from routing.domain import engagements, flow_calls
+from routing.domain import announcements, callbacks, engagements, flow_calls
 from routing.domain.agents import (
     Agent,
     LoggedOut,
@@ -31,6 +32,8 @@ from routing.domain.calls import (
     Abandoned,
     Assignment,
     Call,
+    CallingBack,
+    HeldPlace,
     InFlow,
     Move,
     Offered,
@@ -39,7 +42,16 @@ from routing.domain.calls import (
     WrappedUp,
     WrappingUp,
 )
-from routing.domain.configuration import Closed, Queue, ToMessage, ToQueue, ToSite, site_skill, without_sites
+from routing.domain.configuration import (
+    Closed,
+    Queue,
+    ToCallback,
+    ToMessage,
+    ToQueue,
+    ToSite,
+    site_skill,
+    without_sites,
+)
 from routing.domain.overflows import (
     move_possible,
     moves_on_entry,
@@ -47,8 +59,11 @@ from routing.domain.overflows import (
     moves_when_waited,
     next_overflow,
 )
-from routing.domain.telling import Telling, seconds
+from routing.domain.telling import Telling, seconds, waited_seconds
 from routing.domain.timers import Timer
+
+_SHORT: Final = ("hung_up", "wait_limit", "no_agent")
+"""Abandons that can be short: those of callers who gave up, or nearly."""
 
 
 class Turn(Telling):
@@ -69,8 +84,14 @@ class Turn(Telling):
             match timer, call.state:
                 case Timer.OFFER_TIMEOUT, Offered() as offered:
                     self.miss(call, offered, "timeout")
-                case Timer.WIDEN, Queued() as waiting:
-                    self._place(call, waiting)
+                case Timer.DIAL_LIMIT, CallingBack() as calling:
+                    callbacks.fail(self, call, calling, "timed_out")
+                case Timer.CALLBACK_EXPIRES, HeldPlace():
+                    callbacks.expire(self, call)
+                case Timer.REST_OVER, HeldPlace() as held:
+                    callbacks.place(self, call, held)
+                case Timer.WIDEN, (Queued() | HeldPlace()) as waiting:
+                    self.place(call, waiting)
                 case Timer.ALONE_LIMIT, Queued() as waiting:
                     self._place(call, replace(waiting, alone_until=None))
                 case Timer.OVERFLOW, Queued():
@@ -79,11 +100,13 @@ class Turn(Telling):
                     flow_calls.time_out(self, call, in_flow)
                 case Timer.WAIT_LIMIT, Queued():
                     self.abandon(call, "wait_limit")
+                case Timer.ANNOUNCE, Queued() as waiting:
+                    announcements.announce(self, call, waiting)
                 case Timer.WRAP_UP_LIMIT, WrappingUp() as wrapping_up:
                     self.finish(call, wrapping_up, None)
                 case _:
                     raise AssertionError(f"{timer!r} is due for a call that is {call.state_name}")
-            self.release_kept()
+            self.settle()
 
     # what happens to a call
 
@@ -114,6 +137,15 @@ class Turn(Telling):
 
     def enter(self, call: Call, queue: Queue) -> None:
         """The call enters a queue: its first, or the one it overflows to."""
+        freed = None
+        if self.pool.callbacks and call.entry == 0:
+            call, freed = callbacks.take_over(self, call)
+        self._wait(self._queued(call, queue), queue)
+        if freed is not None:
+            engagements.take_more(self, freed)
+
+    def _queued(self, call: Call, queue: Queue) -> Call:
+        """The call is one of the queue's; where it waits is still to be said."""
         now = self.pool.now
         limits = []
         if queue.max_wait_seconds is not None:
@@ -123,7 +155,12 @@ class Turn(Telling):
         alone_until = None
         if call.preferred_agent_id is not None and call.offers == 0 and queue.sticky_seconds > 0:
             alone_until = now + timedelta(seconds=queue.sticky_seconds)
-        waiting = Queued(min(limits, default=None), next_overflow(queue, now), alone_until=alone_until)
+        waiting = Queued(
+            min(limits, default=None),
+            next_overflow(queue, now),
+            alone_until=alone_until,
+            announce_at=announcements.next_announcement(queue, now, now),
+        )
         call = replace(
             call,
             queue_id=queue.id,
@@ -133,17 +170,30 @@ class Turn(Telling):
             state=waiting,
         )
         self.tell(CallQueued, call)
+        return call
+
+    def _wait(self, call: Call, queue: Queue) -> None:
+        now = self.pool.now
         if queue.overflows and self.pool.best_agent(queue.id, queue.ring_at(now, now)[0], call.skills) is None:
             move = move_possible(self.pool, call, moves_on_entry(self.pool, queue, call))
             if move is not None:
                 self.move_on(call, move)
                 return
-        self._place(call, waiting)
+        if isinstance(call.state, Queued):
+            self._place(call, call.state)
+
+    def place(self, call: Call, waiting: Queued | HeldPlace) -> None:
+        """Offer the call to an available agent, or let it wait, or the place that its caller keeps."""
+        if isinstance(waiting, HeldPlace):
+            callbacks.place(self, call, waiting)
+        else:
+            self._place(call, waiting)
 
     def _place(self, call: Call, waiting: Queued) -> None:
         """Offer the call to its preferred agent, or to the best available one of the ring that it has reached, or let
         it wait: for the preferred agent alone while its time for that lasts and they are logged in."""
-        ring, widens_at = self.queue_of(call).ring_at(call.queued_at, self.pool.now)
+        queue = self.queue_of(call)
+        ring, widens_at = queue.ring_at(call.queued_at, self.pool.now)
         waiting = replace(waiting, ring=ring, widens_at=widens_at)
         agent = self.pool.preferred(call, ring) if call.offers == 0 else None
         if agent is None:
@@ -151,13 +201,16 @@ class Turn(Telling):
         if agent is None or not self.pool.can_take(agent, call):
             agent = None if waiting.alone_until is not None else self.pool.best_agent(call.queue_id, ring, call.skills)
         if agent is not None:
-            self._assign(call, waiting, agent, came_free=False)
+            self.assign(call, waiting, agent, came_free=False)
             return
+        if waiting.announce_at is not None:
+            waiting = announcements.passed_over(queue, waiting, call.queued_at, self.pool.now)
         call = replace(call, state=waiting)
         if self.pool.calls.get(call.id) != call:
             self.pool.put_call(call)
 
-    def _assign(self, call: Call, waiting: Queued, agent: Agent, *, came_free: bool) -> None:
+    def assign(self, call: Call, waiting: Queued | HeldPlace, agent: Agent, *, came_free: bool) -> None:
+        """Offer the call to the agent, who is available."""
         now = self.pool.now
         requirement, agents, groups, ahead = self.pool.standing(call, waiting.ring)
         assignment = Assignment(
@@ -192,6 +245,7 @@ class Turn(Telling):
             assigned_at=now,
             offer_expires_at=expires_at,
             offer=call.offers,
+            callback=isinstance(waiting, HeldPlace),
         )
         engagements.offer(self, agent, call)
 
@@ -215,12 +269,25 @@ class Turn(Telling):
 
     def give_back(self, call: Call, offered: Offered, reason: MissReason) -> Call:
         """The call has its place in the queue again; it does not wait for its preferred agent alone any more."""
-        call = self.put(call, replace(offered.waiting, alone_until=None))
-        self.tell(CallOfferMissed, call, agent_id=offered.agent_id, offer=call.offers, reason=reason)
+        waiting = offered.waiting
+        if isinstance(waiting, Queued):
+            waiting = replace(waiting, alone_until=None)
+        call = self.put(call, waiting)
+        self.tell(
+            CallOfferMissed,
+            call,
+            agent_id=offered.agent_id,
+            offer=call.offers,
+            reason=reason,
+            callback=isinstance(waiting, HeldPlace),
+        )
         return call
 
-    def wait_again(self, call: Call, waiting: Queued) -> None:
+    def wait_again(self, call: Call, waiting: Queued | HeldPlace) -> None:
         """The call goes on where it would be, had nobody been asked."""
+        if isinstance(waiting, HeldPlace):
+            callbacks.place(self, call, waiting)
+            return
         now, waiting = self.pool.now, replace(waiting, alone_until=None)
         if waiting.limit_at is not None and waiting.limit_at <= now:
             self.abandon(call, "wait_limit")
@@ -255,6 +322,8 @@ class Turn(Telling):
         match move.to:
             case ToMessage(message=message):
                 self.abandon(call, move.reason, message)
+            case ToCallback():
+                callbacks.hold(self, call if call.entry else self._queued(call, self.queue_of(call)))
             case ToQueue(queue_id=queue_id):
                 self._go_to(call, queue_id)
             case ToSite(site_id=site_id):
@@ -277,18 +346,34 @@ class Turn(Telling):
     def abandon(self, call: Call, reason: AbandonReason, message: str | None = None) -> None:
         """The call is over unanswered; its caller hears `message` if one is named."""
         now = self.pool.now
-        total = seconds(call.first_queued_at, now)
+        total = waited_seconds(call, call.first_queued_at, now)
         call = self.put(call, Abandoned(now, reason))
         self.tell(
             CallAbandoned,
             call,
             abandoned_at=now,
-            wait_seconds=seconds(call.queued_at, now),
+            wait_seconds=waited_seconds(call, call.queued_at, now),
             total_wait_seconds=total,
-            short=reason not in ("closed", "overflow") and total < self.queue_of(call).short_abandon_seconds,
+            short=reason in _SHORT and total < self.queue_of(call).short_abandon_seconds,
             reason=reason,
             message=message,
+            away_seconds=call.away_seconds(now),
         )
+
+    def answer(self, call: Call, agent_id: str) -> Call:
+        """Agent and caller speak; the agent's own state is for who calls this."""
+        now = self.pool.now
+        call = self.put(call, Talking(agent_id, now))
+        self.tell(
+            CallAnswered,
+            call,
+            agent_id=agent_id,
+            answered_at=now,
+            wait_seconds=waited_seconds(call, call.queued_at, now),
+            total_wait_seconds=waited_seconds(call, call.first_queued_at, now),
+            away_seconds=call.away_seconds(now),
+        )
+        return call
 
     def end(self, call: Call, talking: Talking, *, to_call_id: str | None = None, to_number: str | None = None) -> None:
         """The conversation is over; a caller who is handed on goes to `to_call_id` or `to_number`."""
@@ -305,7 +390,7 @@ class Turn(Telling):
             agent_id=talking.agent_id,
             answered_at=talking.answered_at,
             ended_at=now,
-            wait_seconds=seconds(call.queued_at, talking.answered_at),
+            wait_seconds=waited_seconds(call, call.queued_at, talking.answered_at),
             talk_seconds=seconds(talking.answered_at, now) - paused,
             held_seconds=held,
             talk_paused_seconds=paused,
@@ -328,7 +413,7 @@ class Turn(Telling):
             answered_at=done.answered_at,
             ended_at=done.ended_at,
             wrapped_up_at=now,
-            wait_seconds=seconds(call.queued_at, done.answered_at),
+            wait_seconds=waited_seconds(call, call.queued_at, done.answered_at),
             talk_seconds=seconds(done.answered_at, done.ended_at) - paused[0],
             wrap_up_seconds=seconds(done.ended_at, now) - paused[1],
             disposition=disposition,
@@ -344,8 +429,12 @@ class Turn(Telling):
         """An agent takes the first call that they may and can, if any waits, and as many as they can."""
         if isinstance(agent.state, Serving) and agent.id not in self.pool.seats:
             return  # their capacity was taken back: one call at a time, after these
-        while (call := self.pool.best_call(agent.id)) is not None and isinstance(call.state, Queued):
-            self._assign(call, call.state, agent, came_free=True)
+        while (call := self.pool.best_call(agent.id)) is not None:
+            if isinstance(call.state, HeldPlace) and callbacks.rests(self, call, call.state):
+                continue
+            if not isinstance(call.state, Queued | HeldPlace):
+                return
+            self.assign(call, call.state, agent, came_free=True)
             agent = self.pool.agents[agent.id]
             if not isinstance(agent.state, Serving):
                 return
@@ -355,19 +444,29 @@ class Turn(Telling):
         self._place_anew(self.pool.waiting_for(agent_id))
 
     def release_kept(self) -> None:
-        """After all that an input or a timer has done: agents who need not be kept any more take the calls that may
-        have them. Only by declared weights is anybody ever kept."""
-        while (call := self.pool.releasable()) is not None and isinstance(call.state, Queued):
-            self._place(call, call.state)
+        """Agents who need not be kept any more take the calls that may have them. Only by declared weights is anybody
+        ever kept."""
+        while (call := self.pool.releasable()) is not None and isinstance(call.state, Queued | HeldPlace):
+            self.place(call, call.state)
+
+    def settle(self) -> None:
+        """After all that an input or a timer has done."""
+        self.release_kept()
+        if self.pool.callbacks.near:
+            callbacks.call_near(self)
 
     def serve_queue(self, queue_id: str) -> None:
         """After new rules: as many of the queue's calls as available agents may take, each in its ring."""
         self._place_anew(self.pool.waiting_in(queue_id))
+        for call_id in self.pool.callbacks.call_ids() if self.pool.callbacks else ():
+            call = self.pool.calls[call_id]
+            if call.queue_id == queue_id and isinstance(call.state, HeldPlace):
+                callbacks.place(self, call, call.state)
 
     def _place_anew(self, calls: Iterable[Call]) -> None:
         for call in calls:
-            if isinstance(call.state, Queued):
-                self._place(call, call.state)
+            if isinstance(call.state, Queued | HeldPlace):
+                self.place(call, call.state)
 
     def leave(self, agent: Agent, traceparent: str | None, reason: str | None = None) -> None:
         """The agent's shift ends; `reason` says why an operator ended it."""

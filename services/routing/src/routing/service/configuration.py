@@ -25,6 +25,8 @@ from routing.domain.capacity import wrong_capacity, wrong_interrupts
 from routing.domain.configuration import (
     AgentOrder,
     AgentProfile,
+    Announcement,
+    CallbackRules,
     Cover,
     Overflow,
     OverflowRule,
@@ -33,7 +35,14 @@ from routing.domain.configuration import (
     Relaxation,
     Weights,
 )
-from routing.domain.declarations import check_requirements, check_skills, check_unmoved, refuse, skills_named
+from routing.domain.declarations import (
+    check_requirements,
+    check_skills,
+    check_unmoved,
+    check_waiting,
+    refuse,
+    skills_named,
+)
 from routing.service import overflows
 from routing.store import configuration as store
 from routing.store import sites
@@ -69,6 +78,8 @@ class QueueDeclaration:
     sticky_seconds: float
     weights: Weights | None
     missed_offers_before_break: int
+    callback: CallbackRules | None
+    announcements: tuple[Announcement, ...]
 
 
 async def put_tenant(
@@ -163,6 +174,7 @@ async def _checked(
         raise Invalid(f"there is no tenant {wanted.tenant_id}", field="tenant_id")
     pool = await _pool(session, wanted.pool_id)
     check_requirements(wanted.required_skills, wanted.requirement, wanted.relaxations, pool["skills"], wanted.pool_id)
+    check_waiting(wanted.channel, wanted.callback, wanted.announcements, wanted.overflows)
     if before:
         check_unmoved("queue", queue_id, "pool_id", before["pool_id"], wanted.pool_id)
         check_unmoved("queue", queue_id, "tenant_id", before["tenant_id"], wanted.tenant_id)
@@ -231,6 +243,8 @@ def _columns(wanted: QueueDeclaration, cover: tuple[Cover, ...]) -> dict[str, An
         "sticky_seconds": wanted.sticky_seconds,
         "weights": None if wanted.weights is None else msgspec.to_builtins(wanted.weights),
         "missed_offers_before_break": wanted.missed_offers_before_break,
+        "callback": None if wanted.callback is None else msgspec.to_builtins(wanted.callback),
+        "announcements": [{**msgspec.to_builtins(one), "tell": list(one.tell)} for one in wanted.announcements],
     }
 
 

@@ -53,9 +53,14 @@ async def live_calls(session: Session) -> list[tuple[str, Call]]:
 
 
 async def waiting_calls(session: Session, pool_id: str, queue_id: str) -> list[Call]:
-    """The calls that wait in one queue, in no order."""
+    """The calls that wait in one queue, places that are kept included, in no order."""
     rows = await session.fetch(
-        "SELECT data FROM calls WHERE live AND pool_id = $1 AND queue_id = $2 AND state = 'queued'", pool_id, queue_id
+        """
+        SELECT data FROM calls
+        WHERE live AND pool_id = $1 AND queue_id = $2 AND state IN ('queued', 'held_place')
+        """,
+        pool_id,
+        queue_id,
     )
     return [msgspec.convert(row["data"], Call) for row in rows]
 

@@ -18,6 +18,8 @@ from routing.domain.agents import Agent
 from routing.domain.calls import Call
 from routing.domain.configuration import (
     AgentProfile,
+    Announcement,
+    CallbackRules,
     Capacity,
     Cover,
     Overflow,
@@ -247,6 +249,8 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
         cover=tuple(_cover(one) for one in row["cover"]),
         weights=None if row["weights"] is None else msgspec.convert(row["weights"], Weights),
         missed_offers_before_break=row["missed_offers_before_break"],
+        callback=None if row["callback"] is None else msgspec.convert(row["callback"], CallbackRules),
+        announcements=msgspec.convert(row["announcements"], tuple[Announcement, ...]),
     )
 
 

@@ -1,0 +1,274 @@
+"""Virtual hold: a waiting caller hangs up, keeps the place in the order of service, and is called back.
+
+- Agent first: the place is served as a waiting call is. The agent who accepts the offer is busy with the call while the
+  customer is dialled; if nobody answers, the agent is free again, and what they have asked for meanwhile takes effect.
+- Customer first: the turn is near when nobody of the queue is before the place, or an agent who may serve it is
+  available. The customer is dialled then, but of one queue never more of them at a time (those who have answered and
+  wait for an agent included) than agents who may serve the place are available, or one. Who answers waits at their
+  place, up to the queue's longest wait; no rule of overflow sends them on.
+- A caller who asks while the call rings at an agent leaves it to ring: the agent who accepts is connected by a dial.
+- Each attempt has an id, is told once, and is over by the first fact about it or at its limit. Later facts are refused.
+- After an attempt that failed the place is kept, but not served before the retry time. After the last one, or when the
+  callback is not valid any more, the call is over.
+- While the queue is closed places rest; they are served again when it opens. One that is drained serves them.
+- A caller who calls the tenant again, in the same pool, takes over the place: the callback is over.
+- What the PBX says of the caller's first leg, such as its hang-up, changes nothing once the place is held.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from common.events import CallbackDialled, CallbackFailed, CallbackReached, CallbackRequested
+from common.events.routing import CallbackEnd, CallbackFailure
+from msgspec.structs import replace
+
+from routing.domain import engagements, inputs
+from routing.domain.announcements import next_announcement
+from routing.domain.callback_places import is_near
+from routing.domain.calls import Call, Callback, CallingBack, Dial, HeldPlace, Offered, Queued
+from routing.domain.configuration import CallbackRules
+from routing.domain.telling import waited_seconds
+
+if TYPE_CHECKING:
+    from routing.domain.pool import Pool
+    from routing.domain.turns import Turn
+
+MARGIN_SECONDS: Final = 10.0
+"""Beyond the ring time: how long the PBX may take to say what came of an attempt."""
+
+
+def request(turn: Turn, given: inputs.RequestCallback) -> str | None:
+    """The waiting caller wants to be called back. The same again changes nothing."""
+    call = turn.pool.calls.get(given.call_id)
+    if call is None:
+        return "no_live_call"
+    if call.callback is not None:
+        return None if call.held_place else "called_back_before"
+    if not isinstance(call.state, Queued | Offered):
+        return "not_waiting"
+    refused = why_not(turn.pool, call, given.phone)
+    if refused is None:
+        hold(turn, call, given.phone)
+    return refused
+
+
+def why_not(pool: Pool, call: Call, phone: str | None = None) -> str | None:
+    """Why the caller of this call of a queue cannot be called back; None: they can."""
+    queue = pool.queue(call.queue_id)
+    if queue is None or queue.callback is None:
+        return "no_callbacks"
+    if call.direction != "inbound" or call.channel != "voice":
+        return "not_an_inbound_call"
+    if call.callback is not None:
+        return "called_back_before"
+    number = phone or call.contact_phone
+    if not number:
+        return "no_phone"
+    if pool.callbacks.pending(call.tenant_id, number, call.contact_phone) is not None:
+        return "callback_pending"
+    return None
+
+
+def hold(turn: Turn, call: Call, phone: str | None = None) -> None:
+    """The caller, who can be called back, hangs up: the place is kept."""
+    now, rules = turn.pool.now, turn.queue_of(call).callback
+    if rules is None:
+        raise AssertionError(f"queue {call.queue_id} calls nobody back")
+    held = HeldPlace(now + timedelta(seconds=rules.valid_seconds))
+    callback = Callback(phone=phone or call.contact_phone, requested_at=now, rules=rules)
+    ringing = call.state if isinstance(call.state, Offered) else None
+    call = replace(call, callback=callback)
+    call = turn.put(call, held if ringing is None else replace(ringing, waiting=held))
+    turn.tell(
+        CallbackRequested,
+        call,
+        phone=callback.phone,
+        mode=rules.mode,
+        attempts=rules.attempts,
+        valid_until=held.expires_at,
+        wait_seconds=waited_seconds(call, call.queued_at, now),
+        ringing_at=None if ringing is None else ringing.agent_id,
+    )
+    if ringing is None:
+        place(turn, call, held)
+
+
+def place(turn: Turn, call: Call, held: HeldPlace) -> None:
+    """Offer the call to the best available agent, or let its place wait in line; or rest while it cannot be served."""
+    held = _in_line(turn, call, held)
+    if held.rests_until is None and not is_near(call):
+        agent = turn.pool.preferred(call, held.ring) if call.offers == 0 else None
+        if agent is None or not turn.pool.can_take(agent, call):
+            agent = turn.pool.best_agent(call.queue_id, held.ring, call.skills)
+        if agent is not None:
+            turn.assign(call, held, agent, came_free=False)
+            return
+    _keep(turn, call, held)
+
+
+def rests(turn: Turn, call: Call, held: HeldPlace) -> bool:
+    """Whether the place, which is in line, may not be served now: then it is not in line any more."""
+    held = _in_line(turn, call, held)
+    if held.rests_until is not None:
+        _keep(turn, call, held)
+    return held.rests_until is not None
+
+
+def _in_line(turn: Turn, call: Call, held: HeldPlace) -> HeldPlace:
+    pool, rests_until = turn.pool, None
+    if held.not_before is not None and held.not_before > pool.now:
+        rests_until = held.not_before
+    elif not pool.is_open(call.queue_id) and turn.queue_of(call).override != "draining":
+        rests_until = min(pool.changes_at(call.queue_id) or held.expires_at, held.expires_at)
+    ring, widens_at = turn.queue_of(call).ring_at(call.queued_at, pool.now)
+    return replace(held, rests_until=rests_until, ring=ring, widens_at=widens_at)
+
+
+def _keep(turn: Turn, call: Call, held: HeldPlace) -> None:
+    call = replace(call, state=held)
+    if turn.pool.calls.get(call.id) != call:
+        turn.pool.put_call(call)
+
+
+def call_near(turn: Turn) -> None:
+    """Customer first: dial those whose turn is near."""
+    callbacks = turn.pool.callbacks
+    for queue_id in sorted(callbacks.near):
+        looked_at: set[tuple[tuple[str, ...], int]] = set()
+        for _, call_id in list(callbacks.near[queue_id]):
+            call = turn.pool.calls[call_id]
+            held = call.state
+            if not isinstance(held, HeldPlace) or (call.skills, held.ring) in looked_at:
+                continue
+            if rests(turn, call, held):
+                continue
+            _, available, _, ahead = turn.pool.standing(call, held.ring)
+            near = ahead == 0 or available > 0
+            if near and callbacks.in_flight(queue_id) < max(1, available):
+                dial(turn, call, held, None)
+            else:
+                looked_at.add((call.skills, held.ring))
+
+
+def dial(turn: Turn, call: Call, held: HeldPlace, agent_id: str | None) -> Call:
+    """The PBX is to dial the customer: once."""
+    now, callback = turn.pool.now, _callback(call)
+    attempt = len(callback.dials) + 1
+    dial_id = f"{call.id}/{attempt}"
+    ring_seconds = callback.rules.ring_seconds
+    calling = CallingBack(dial_id, now, now + timedelta(seconds=ring_seconds + MARGIN_SECONDS), agent_id, held)
+    made = replace(callback, dials=(*callback.dials, Dial(dial_id, now, agent_id)))
+    call = turn.put(replace(call, callback=made), calling)
+    turn.tell(
+        CallbackDialled,
+        call,
+        dial_id=dial_id,
+        attempt=attempt,
+        phone=callback.phone,
+        agent_id=agent_id,
+        ring_seconds=ring_seconds,
+        limit_at=calling.limit_at,
+    )
+    return call
+
+
+def reach(turn: Turn, call: Call, calling: CallingBack) -> Call:
+    """The customer is on the line again: with the agent who waits for them, or at their place in the queue."""
+    now = turn.pool.now
+    call = replace(call, callback=replace(_over(turn, call, "answered"), reached_at=now))
+    if calling.agent_id is not None:
+        return turn.answer(call, calling.agent_id)
+    queue = turn.queue_of(call)
+    waiting = Queued(
+        None if queue.max_wait_seconds is None else now + timedelta(seconds=queue.max_wait_seconds),
+        None,
+        announce_at=next_announcement(queue, call.queued_at, now),
+    )
+    call = turn.put(call, waiting)
+    dials = _callback(call).dials
+    turn.tell(CallbackReached, call, dial_id=calling.dial_id, attempt=len(dials), away_seconds=call.away_seconds(now))
+    turn.place(call, waiting)
+    return call
+
+
+def fail(turn: Turn, call: Call, calling: CallingBack, reason: CallbackFailure) -> None:
+    """The attempt has not reached the customer."""
+    callback, held = _over(turn, call, reason), calling.place
+    rules: CallbackRules = callback.rules
+    not_before = turn.pool.now + timedelta(seconds=rules.retry_seconds)
+    last = len(callback.dials) >= rules.attempts
+    again = not last and not_before < held.expires_at
+    held = replace(held, not_before=not_before, rests_until=not_before)
+    call = turn.put(replace(call, callback=callback), held)
+    turn.tell(
+        CallbackFailed,
+        call,
+        dial_id=calling.dial_id,
+        attempt=len(callback.dials),
+        reason=reason,
+        agent_id=calling.agent_id,
+        next_at=not_before if again else None,
+    )
+    if not again:
+        turn.abandon(call, "callback_unreached" if last else "callback_expired")
+    else:
+        place(turn, call, held)
+    if calling.agent_id is not None:
+        engagements.free(turn, turn.pool.agents[calling.agent_id], call)
+
+
+def cancel(turn: Turn, given: inputs.CancelCallback) -> str | None:
+    """Nobody is to be called back. The same again is refused: there is no callback any more."""
+    call = turn.pool.calls.get(given.call_id)
+    if call is None:
+        return "no_live_call"
+    if call.held_place is None:
+        return "no_callback_pending"
+    freed = end(turn, call, "callback_cancelled", given.by)
+    if freed is not None:
+        engagements.take_more(turn, freed)
+    return None
+
+
+def expire(turn: Turn, call: Call) -> None:
+    """The place was kept as long as it is valid."""
+    turn.abandon(call, "callback_expired")
+
+
+def take_over(turn: Turn, call: Call) -> tuple[Call, str | None]:
+    """The call, about to enter its first queue, at the place that is kept for its caller, if there is one; and the
+    agent who was busy with that and has nothing to do for now."""
+    if call.direction != "inbound" or call.transferred_from is not None:
+        return call, None
+    pending = turn.pool.callbacks.pending(call.tenant_id, call.contact_phone)
+    if pending is None:
+        return call, None
+    before = turn.pool.calls[pending]
+    freed = end(turn, before, "called_again", call.id)
+    return replace(call, place_at=before.place_at or before.first_queued_at), freed
+
+
+def end(turn: Turn, call: Call, reason: CallbackEnd, by: str) -> str | None:
+    """The caller is not called back; returns the agent who was busy with that, to be served."""
+    agent_id, callback = call.agent_id, _callback(call)
+    if isinstance(call.state, CallingBack):
+        callback = _over(turn, call, None)
+    turn.abandon(replace(call, callback=replace(callback, ended_by=by)), reason)
+    if agent_id is not None:
+        engagements.let_off(turn, turn.pool.agents[agent_id], call)
+    return agent_id
+
+
+def _over(turn: Turn, call: Call, outcome: str | None) -> Callback:
+    """The callback with its newest attempt over. `outcome` None: called off."""
+    callback = _callback(call)
+    newest = replace(callback.dials[-1], outcome=outcome, over_at=turn.pool.now)
+    return replace(callback, dials=(*callback.dials[:-1], newest))
+
+
+def _callback(call: Call) -> Callback:
+    if call.callback is None:
+        raise AssertionError(f"call {call.id} is {call.state_name} without a callback")
+    return call.callback
