@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 def offer(turn: Turn, agent: Agent, call: Call) -> None:
     """The call rings at the agent, who can take it."""
-    now, seats = turn.pool.now, turn.pool.seats
-    if not seats or agent.id not in seats:
+    now = turn.pool.now
+    if agent.id not in turn.pool.seated:
         turn.move(agent, Ringing(now, call.id, call.tenant_id, call.channel), call.traceparent)
         return
     new = Engagement(now, call.id, call.tenant_id, turn.queue_of(call).channel, "offered")
@@ -156,7 +156,7 @@ def ask(turn: Turn, agent: Agent, serving: Serving, then: Then) -> None:
 
 def beside(turn: Turn, agent: Agent, call: Call) -> Beside | None:
     """For the note of an assignment; None for an agent who takes one call at a time."""
-    capacity = turn.pool.seats.capacity_of(agent.id) if turn.pool.seats else None
+    capacity = turn.pool.seats.capacity_of(agent.id)
     if capacity is None:
         return None
     channel = turn.queue_of(call).channel

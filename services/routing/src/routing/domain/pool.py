@@ -46,6 +46,7 @@ class Pool:
         self._group_of: dict[str, Group] = {}
         """Of agents who take one call at a time; the others are in `seats`."""
         self.seats = Seats(self._groups)
+        self.seated = self.seats.of
         self._waiting: Bins[WaitingKey] = Bins()
         self._alone: dict[str, list[WaitingKey]] = {}
         """Agent -> the calls that wait for them alone, in the order of service."""
@@ -130,10 +131,11 @@ class Pool:
 
     def queue_ids_of(self, agent_id: str) -> list[str]:
         """Queues whose calls the agent may serve from the first moment on, by id."""
-        if self.seats and agent_id in self.seats:
-            groups = self.seats.groups_of(agent_id).values()
+        if agent_id in self.seated:
+            groups = self.seated[agent_id].values()
             return sorted(queue_id for group in groups for queue_id in self._queue_ids(group))
-        return self._queue_ids(self._group_of[agent_id])
+        group = self._group_of[agent_id]
+        return self._queue_ids(group) if group.queue_ids is None else group.queue_ids
 
     def _queue_ids(self, group: Group) -> list[str]:
         if group.queue_ids is None:
@@ -144,19 +146,19 @@ class Pool:
     def may_serve(self, agent_id: str, call: Call, ring: int) -> bool:
         """Whether the agent takes calls of its channel and has the skills that it needs in this ring of its queue."""
         number = self._ring(self._queues[call.queue_id], ring, call.skills).number
-        if self.seats and agent_id in self.seats:
-            return any(group.fitting >> number & 1 for group in self.seats.groups_of(agent_id).values())
+        if agent_id in self.seated:
+            return any(group.fitting >> number & 1 for group in self.seated[agent_id].values())
         return bool(self._group_of[agent_id].fitting >> number & 1)
 
     def can_take(self, agent: Agent, call: Call) -> bool:
         """Whether the agent could take this call beside those at hand."""
-        if self.seats and agent.id in self.seats:
+        if agent.id in self.seated:
             return self._queues[call.queue_id].queue.channel in self.seats.takes(agent)
         return isinstance(agent.state, Available)
 
     def takes_of(self, agent: Agent) -> list[Channel] | None:
         """The channels of which the agent could take one more call; None: they take one call at a time, of any."""
-        return list(self.seats.takes(agent)) if self.seats and agent.id in self.seats else None
+        return list(self.seats.takes(agent)) if agent.id in self.seated else None
 
     def configure_queue(self, queue: Queue) -> bool:
         """Take over new rules unless newer ones are known; calls that wait are put in order by the new ones."""
@@ -240,13 +242,13 @@ class Pool:
         return True
 
     def _index_agent(self, agent: Agent) -> None:
-        if self.seats and agent.id in self.seats:
+        if agent.id in self.seated:
             self.seats.add(agent)
         else:
             self._groups.add(agent, self._group_of[agent.id], available=isinstance(agent.state, Available))
 
     def _unindex_agent(self, agent: Agent) -> None:
-        if self.seats and agent.id in self.seats:
+        if agent.id in self.seated:
             self.seats.remove(agent)
         else:
             self._groups.remove(agent, self._group_of[agent.id], available=isinstance(agent.state, Available))
@@ -291,7 +293,7 @@ class Pool:
     def best_call(self, agent_id: str) -> Call | None:
         """The first, by priority with ageing, of the calls that wait for the agent alone, then of all they may take; by
         weights, of the queue with the highest bid, or None, so that the agent is kept."""
-        if self.seats and agent_id in self.seats:
+        if agent_id in self.seated:
             return self._best_beside(self.agents[agent_id])
         if alone := self._alone.get(agent_id):
             return self.calls[alone[0][-1]]
@@ -306,7 +308,7 @@ class Pool:
         for call in self.waiting_for(agent.id):
             if self.can_take(agent, call):
                 return call
-        groups = self.seats.groups_of(agent.id)
+        groups = self.seated[agent.id]
         fitting = 0
         for channel in self.seats.takes(agent):
             fitting |= groups[channel].fitting
@@ -338,8 +340,8 @@ class Pool:
         if not self._weighed:
             return None
         channel = self._queues[call.queue_id].queue.channel
-        seated = self.seats and agent_id in self.seats
-        group = self.seats.groups_of(agent_id)[channel] if seated else self._group_of[agent_id]
+        seated = agent_id in self.seated
+        group = self.seated[agent_id][channel] if seated else self._group_of[agent_id]
         return self._weighing.bidding(call.queue_id, group)
 
     def keeping(self, call: Call) -> Bidding | None:
@@ -377,8 +379,14 @@ class Pool:
 
     def put_agent(self, agent: Agent) -> None:
         """The agent, who must be configured, has a new state."""
-        self._unindex_agent(self.agents[agent.id])
-        self._index_agent(agent)
+        before = self.agents[agent.id]
+        if agent.id in self.seated:
+            self.seats.remove(before)
+            self.seats.add(agent)
+        else:
+            group = self._group_of[agent.id]
+            self._groups.remove(before, group, available=isinstance(before.state, Available))
+            self._groups.add(agent, group, available=isinstance(agent.state, Available))
         self.agents[agent.id] = agent
         self.changed_agents[agent.id] = agent
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from common.events.routing import Channel
 
 from routing.domain.agents import CHANNELS, Agent
@@ -13,28 +11,22 @@ from routing.domain.groups import Group, Groups
 
 
 class Seats:
-    """False while no agent has a declared capacity."""
+    """`of`: their groups by channel, by agent; whoever is not in it takes one call at a time."""
 
     def __init__(self, groups: Groups) -> None:
         self._groups = groups
         self._capacities: dict[str, Capacity] = {}
-        self._of: dict[str, dict[Channel, Group]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._of)
-
-    def __contains__(self, agent_id: str) -> bool:
-        return agent_id in self._of
+        self.of: dict[str, dict[Channel, Group]] = {}
 
     def configure(self, profile: AgentProfile) -> None:
         """The agent, who is indexed nowhere, has this capacity from now on."""
         capacity = profile.capacity
         if capacity is None:
             self._capacities.pop(profile.id, None)
-            self._of.pop(profile.id, None)
+            self.of.pop(profile.id, None)
             return
         self._capacities[profile.id] = capacity
-        self._of[profile.id] = {
+        self.of[profile.id] = {
             channel: self._groups.group(profile.levels, channel)
             for channel in CHANNELS
             if capacity.calls.get(channel, 0) > 0
@@ -44,10 +36,6 @@ class Seats:
         """As declared; None: one call at a time."""
         return self._capacities.get(agent_id)
 
-    def groups_of(self, agent_id: str) -> Mapping[Channel, Group]:
-        """The agent's groups by channel."""
-        return self._of[agent_id]
-
     def takes(self, agent: Agent) -> tuple[Channel, ...]:
         """The channels of which the agent could take one more call."""
         return takes(agent.state, self._capacities[agent.id])
@@ -55,11 +43,11 @@ class Seats:
     def add(self, agent: Agent) -> None:
         """Index the agent in each of their groups."""
         free = self.takes(agent)
-        for channel, group in self._of[agent.id].items():
+        for channel, group in self.of[agent.id].items():
             self._groups.add(agent, group, available=channel in free)
 
     def remove(self, agent: Agent) -> None:
         """Undo `add` of the same agent in the same state, under the same capacity."""
         free = self.takes(agent)
-        for channel, group in self._of[agent.id].items():
+        for channel, group in self.of[agent.id].items():
             self._groups.remove(agent, group, available=channel in free)

@@ -52,11 +52,13 @@ class Telling:
         before = agent
         agent = replace(agent, sequence=agent.sequence + 1, state=state)
         self.pool.put_agent(agent)
-        busy_with: Ringing | Busy | AfterCall | Engagement | None = None
-        if isinstance(state, Serving):
-            busy_with = state.foremost
-        elif isinstance(state, Ringing | Busy | AfterCall):
-            busy_with = state
+        call_id = call_tenant_id = None
+        calls: list[CallAtHand] = []
+        if isinstance(state, (Ringing, Busy, AfterCall)):
+            call_id, call_tenant_id = state.call_id, state.call_tenant_id
+        elif isinstance(state, Serving):
+            call_id, call_tenant_id = state.foremost.call_id, state.foremost.call_tenant_id
+            calls = [_at_hand(one) for one in state.calls]
         self.tell_agent(
             AgentStateChanged,
             agent,
@@ -66,9 +68,9 @@ class Telling:
             since_previous=before.state.since,
             seconds_in_previous=seconds(before.state.since, self.pool.now),
             reason=state.reason if isinstance(state, OnBreak) else None,
-            call_id=busy_with.call_id if busy_with else None,
-            call_tenant_id=busy_with.call_tenant_id if busy_with else None,
-            calls=[_at_hand(one) for one in state.calls] if isinstance(state, Serving) else [],
+            call_id=call_id,
+            call_tenant_id=call_tenant_id,
+            calls=calls,
         )
         return agent
 
@@ -130,7 +132,7 @@ class Telling:
             pool_id=self.pool.id,
             queue_ids=self.pool.queue_ids_of(agent.id),
             occurred_at=self.pool.now,
-            takes=self.pool.takes_of(agent),
+            takes=self.pool.takes_of(agent) if agent.id in self.pool.seated else None,
             **more,
         )
         self.publish(event, traceparent)

@@ -427,7 +427,7 @@ class Turn(Telling):
 
     def serve(self, agent: Agent) -> None:
         """An agent takes the first call that they may and can, if any waits, and as many as they can."""
-        if isinstance(agent.state, Serving) and agent.id not in self.pool.seats:
+        if isinstance(agent.state, Serving) and agent.id not in self.pool.seated:
             return  # their capacity was taken back: one call at a time, after these
         while (call := self.pool.best_call(agent.id)) is not None:
             if isinstance(call.state, HeldPlace) and callbacks.rests(self, call, call.state):
