@@ -70,8 +70,15 @@ class Story:
         self._told = clock
         self._sequences = itertools.count(1)
 
-    def agent(self, agent_id: str, state: str, queues: Sequence[str] = ("sales",), pool: str = "blue") -> Event:
-        """An agent came into a state."""
+    def agent(
+        self,
+        agent_id: str,
+        state: str,
+        queues: Sequence[str] = ("sales",),
+        pool: str = "blue",
+        takes: list[str] | None = None,
+    ) -> Event:
+        """An agent came into a state; `takes`: of one who takes several calls at a time."""
         values = {
             "tenant_id": "floor",
             "agent_id": agent_id,
@@ -81,6 +88,7 @@ class Story:
             "previous_state": "break",
             "since_previous": self._told.now(),
             "seconds_in_previous": 1.0,
+            "takes": takes,
         }
         return self.event("agent.logged_out.v1" if state == "logged_out" else "agent.state_changed.v1", **values)
 

@@ -70,6 +70,28 @@ async def test_an_agent_who_was_given_a_call_is_not_idle_before_their_state_says
     assert await floor.tick() == 1
 
 
+async def test_who_takes_several_calls_counts_while_they_could_take_a_voice_call(floor: Floor) -> None:
+    await floor.campaign(leads=numbers(9))
+    await floor.deliver(floor.agent("anna", "available", takes=["chat"]))
+    assert await floor.tick() == 0  # available, but not for voice
+    await floor.deliver(floor.agent("anna", "busy", takes=["chat"]))
+    assert await floor.tick() == 0
+    await floor.deliver(
+        floor.agent("anna", "busy", takes=["voice", "email"]), floor.call("assigned", "mail", channel="email")
+    )
+    assert await floor.tick() == 1  # e-mails at hand, which voice interrupts
+    (attempt,) = await floor.attempts()
+    await floor.tell(attempt.attempt_id, PbxFact.BUSY)
+    await floor.deliver(floor.call("assigned", "voice"))
+    assert await floor.tick() == 0  # the voice call is ahead of the agent's state
+    await floor.deliver(floor.call("abandoned", "voice"))
+    assert await floor.tick() == 1
+    await floor.deliver(floor.agent("anna", "logged_out", takes=[]))
+    (_, attempt) = await floor.attempts()
+    await floor.tell(attempt.attempt_id, PbxFact.BUSY)
+    assert await floor.tick() == 0
+
+
 async def test_only_the_newest_state_of_an_agent_counts(floor: Floor) -> None:
     await floor.campaign(leads=numbers(9))
     old = floor.event("agent.logged_in.v1", agent_id="anna", pool_id="blue", queue_ids=["sales"], state="available")

@@ -96,6 +96,28 @@ def test_weights_are_read_with_their_defaults_and_each_fault_at_its_place() -> N
     assert len(wrong_of(wrong)) == 3
 
 
+def test_several_calls_at_a_time_are_read_and_each_fault_named_at_its_place() -> None:
+    text = """\
+pools:
+  room:
+    name: Room
+    interrupts: {voice: [email, post], chat: [post]}
+    agents: [{id: ada, name: Ada, capacity: {voice: 1, chat: 3}}, {id: bea, name: Bea}]
+    positions: [{prefix: alma, count: 2, capacity: {email: 5}}]
+"""
+    floor = parse(text)
+    assert floor.pools[0].interrupts == {"voice": ("email", "post"), "chat": ("post",)}
+    assert [agent.capacity for agent in floor.agents] == [{"voice": 1, "chat": 3}, {}, {"email": 5}, {"email": 5}]
+    told = wrong_of(
+        text.replace("{voice: 1, chat: 3}", "{voice: 2, fax: 1}")
+        .replace("{email: 5}", "{email: 0}")
+        .replace("{voice: [email, post], chat: [post]}", "{chat: [post, voice], post: [email], email: [chat, fax]}")
+    )
+    assert [line.split(":")[1] for line in told] == ["4", "4", "4", "4", "4", "5", "5", "6"]
+    assert any("post would interrupt each other" in line for line in told)
+    assert any("a voice call cannot be interrupted" in line for line in told)
+
+
 def test_each_unknown_skill_of_a_requirement_is_named_at_its_column() -> None:
     text = GOOD.replace("required_skills: [french]", 'requirement: "greek or dutch"')
     line = line_of(text, "greek or dutch")

@@ -23,7 +23,8 @@ pools:
     name: Room
     skills: [french]
     positions:
-      - {prefix: alma, count: 3, site: lyon, skills: {french: 8}}
+      - {prefix: alma, count: 3, site: lyon, skills: {french: 8}, capacity: {voice: 1, chat: 3}}
+    interrupts: {voice: [email, post], chat: [post]}
 tenants:
   boats:
     name: Paper Boats
@@ -200,7 +201,7 @@ async def test_a_refusal_names_the_line_and_what_stands_and_applying_goes_on(
     services.refusals["/v1/queues/orders"] = reason
     with pytest.raises(NotApplied) as refused:
         await apply(client, await plan(client, floor))
-    assert str(refused.value).startswith("floor.yaml:20:")
+    assert str(refused.value).startswith("floor.yaml:21:")
     assert 'queue orders: overflow.after_seconds: too long (said by routing, status 422), not "30"' in str(
         refused.value
     )

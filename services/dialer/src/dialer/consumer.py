@@ -24,7 +24,7 @@ from common.events import (
     CallQueued,
     CallWrappedUp,
 )
-from common.events.routing import AgentState
+from common.events.routing import AgentEvent, AgentState, Channel
 
 from dialer.domain.attempt import (
     AgentAnswered,
@@ -38,6 +38,7 @@ from dialer.domain.attempt import (
 )
 from dialer.service.attempts import Happened, apply
 from dialer.store import floor
+from dialer.store.floor import KnownAgent
 
 TOPICS: Final = ("agents", "calls")
 HANDLES: Final = (
@@ -59,20 +60,20 @@ HANDLES: Final = (
 class _Batch:
     """What a batch comes to: only the last word on each agent and call is written."""
 
-    agents: dict[str, tuple[str, list[str], AgentState, int]] = field(default_factory=dict)
+    agents: dict[str, KnownAgent] = field(default_factory=dict)
     waiting: dict[str, str | None] = field(default_factory=dict)
     released: list[str] = field(default_factory=list)
-    given: dict[str, str] = field(default_factory=dict)
-    """Agent by call."""
+    given: dict[str, tuple[str, Channel]] = field(default_factory=dict)
+    """Agent and channel by call."""
     happened: list[Happened] = field(default_factory=list)
 
     def add(self, delivery: Delivery) -> None:
         event = delivery.event
         match event:
             case AgentLoggedIn() | AgentStateChanged():
-                self._agent(event.agent_id, event.pool_id, event.queue_ids, event.state, event.sequence)
+                self._agent(event, event.state)
             case AgentLoggedOut():
-                self._agent(event.agent_id, event.pool_id, event.queue_ids, "logged_out", event.sequence)
+                self._agent(event, "logged_out")
             case CallOffered() | CallQueued():
                 if isinstance(event, CallQueued):
                     self._waits(event)
@@ -100,10 +101,16 @@ class _Batch:
             case _:
                 raise AssertionError(f"{event.TYPE} is not in HANDLES")
 
-    def _agent(self, agent_id: str, pool_id: str, queue_ids: list[str], state: AgentState, sequence: int) -> None:
-        known = self.agents.get(agent_id)
-        if known is None or known[3] < sequence:
-            self.agents[agent_id] = (pool_id, queue_ids, state, sequence)
+    def _agent(self, event: AgentEvent, state: AgentState) -> None:
+        known = self.agents.get(event.agent_id)
+        if known is not None and known.sequence > event.sequence:
+            return
+        if event.takes is not None and state != "logged_out":
+            # What counts here is whether they could be offered an outbound call, which is spoken.
+            state = "available" if "voice" in event.takes else "busy" if state == "available" else state
+        self.agents[event.agent_id] = KnownAgent(
+            event.pool_id, event.queue_ids, state, event.sequence, event.takes is not None
+        )
 
     def _waits(self, event: CallEvent) -> None:
         # Dialer's own calls count as dials in flight until an agent is assigned; not a second time as waiting.
@@ -112,7 +119,7 @@ class _Batch:
 
     def _given(self, event: CallEvent, agent_id: str) -> None:
         self.waiting[event.call_id] = None
-        self.given[event.call_id] = agent_id
+        self.given[event.call_id] = (agent_id, event.channel)
 
     def _released(self, event: CallEvent) -> None:
         self.released.append(event.call_id)
@@ -133,8 +140,7 @@ def handler(patience: Patience) -> BatchHandler:
             batch.add(delivery)
         if batch.agents:
             await floor.save_agents(session, batch.agents)
-        engaged = {agent_id: call_id for call_id, agent_id in batch.given.items()}
-        await floor.save_engagements(session, batch.released, engaged)
+        await floor.save_engagements(session, batch.released, batch.given)
         if batch.waiting:
             await floor.save_waiting(session, batch.waiting)
         if batch.happened:

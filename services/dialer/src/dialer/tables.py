@@ -10,6 +10,7 @@ from common.tables import system_tables
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Float,
@@ -173,7 +174,10 @@ class PoolRow(Base, table=True):
 
 
 class AgentRow(Base, table=True):
-    """The newest known state of each agent; `call_id` is the call that routing gave them, ahead of their state."""
+    """The newest known state of each agent; `call_id` is the call that routing gave them, ahead of their state.
+
+    Of an agent with several calls at a time, `state` is available while they could be offered a voice call, and
+    `call_id` is a voice call."""
 
     __tablename__ = "agents"
     __table_args__ = (
@@ -186,6 +190,7 @@ class AgentRow(Base, table=True):
     queue_ids: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
     state: str
     sequence: int
+    several_calls: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     call_id: str | None
 
 

@@ -69,7 +69,12 @@ async def export(client: Client) -> str:
     for pool_id, pool in pools.items():
         own = [_agent(key, agent) for key, agent in agents.items() if agent["pool_id"] == pool_id]
         floor["pools"][pool_id] = _without_nothing(
-            {"name": pool["name"], "skills": _FlowList(pool.get("skills") or []), "agents": own}
+            {
+                "name": pool["name"],
+                "skills": _FlowList(pool.get("skills") or []),
+                "interrupts": _flowing(pool.get("interrupts") or {}),
+                "agents": own,
+            }
         )
     for tenant_id, tenant in tenants.items():
         tariff = None
@@ -116,6 +121,7 @@ def _agent(agent_id: str, agent: Mapping[str, Any]) -> _Flow:
                 "name": agent["name"],
                 "site": agent.get("site_id"),
                 "skills": _Flow(agent.get("skills") or {}),
+                "capacity": _Flow(agent.get("capacity") or {}),
             }
         )
     )

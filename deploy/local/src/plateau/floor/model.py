@@ -60,6 +60,8 @@ class Tenant(Item):
 class Pool(Item):
     name: str
     skills: tuple[str, ...] = ()
+    interrupts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By channel, the channels whose calls it interrupts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,8 @@ class Agent(Item):
     skills: Mapping[str, int] = field(default_factory=dict)
     """Level 1 to 10 by skill."""
     site_id: str | None = None
+    capacity: Mapping[str, int] = field(default_factory=dict)
+    """Calls at a time by channel; empty: one, of whatever channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,5 +194,7 @@ class Floor:
         return tuple(
             agent
             for agent in self.agents
-            if agent.pool_id == queue.pool_id and any(is_met(one, agent.skills) for one in requirements)
+            if agent.pool_id == queue.pool_id
+            and (not agent.capacity or agent.capacity.get(queue.channel))
+            and any(is_met(one, agent.skills) for one in requirements)
         )

@@ -7,6 +7,7 @@ from typing import Final
 
 import yaml
 
+from plateau.floor.capacity import read_capacity, read_interrupts
 from plateau.floor.document import SLUG, Fields, Place, Wrong
 from plateau.floor.draft import ID_RULE, Draft
 from plateau.floor.model import Agent, Pool
@@ -25,6 +26,7 @@ def read_pool(draft: Draft, name: str, node: yaml.Node, path: str, directory: Pa
         id=name,
         name=fields.text("name"),
         skills=tuple(skill for skill, _ in skills),
+        interrupts=read_interrupts(fields),
         place=fields.place,
         places=fields.places,
     )
@@ -41,7 +43,8 @@ def _agent(draft: Draft, pool_id: str, fields: Fields) -> None:
     name = fields.text("id")
     draft.new_id("agent", name, fields.node_of("id") or fields.node, fields.path_of("id"))
     shown = fields.text("name")
-    _add_agent(draft, pool_id, fields, name, shown, _levels(draft, fields), fields.text("site", "") or None)
+    site_id = fields.text("site", "") or None
+    _add_agent(draft, pool_id, fields, name, shown, _levels(draft, fields), site_id, read_capacity(fields))
     fields.done()
 
 
@@ -50,6 +53,7 @@ def _positions(draft: Draft, pool_id: str, fields: Fields) -> None:
     prefix = fields.text("prefix")
     count = fields.integer("count", low=0, high=MOST_POSITIONS)
     skills, site_id = _levels(draft, fields), fields.text("site", "") or None
+    capacity = read_capacity(fields)
     fields.done()
     for number in range(1, count + 1):
         name = f"{prefix}-{number:03d}"
@@ -57,7 +61,8 @@ def _positions(draft: Draft, pool_id: str, fields: Fields) -> None:
         draft.new_id("agent", name, fields.node_of("prefix") or fields.node, fields.path_of("prefix"))
         if len(draft.document.wrong) > known:
             return
-        _add_agent(draft, pool_id, fields, name, f"{prefix.capitalize()} {number:03d}", skills, site_id)
+        shown = f"{prefix.capitalize()} {number:03d}"
+        _add_agent(draft, pool_id, fields, name, shown, skills, site_id, capacity)
 
 
 def _add_agent(
@@ -68,13 +73,22 @@ def _add_agent(
     shown: str,
     skills: dict[str, tuple[int, Place]],
     site_id: str | None,
+    capacity: dict[str, int],
 ) -> None:
     for skill, (_, place) in skills.items():
         draft.skill_places["agent", name, skill] = place
     levels = {skill: level for skill, (level, _) in skills.items()}
-    places = fields.places
     draft.agents.append(
-        Agent(id=name, name=shown, pool_id=pool_id, skills=levels, site_id=site_id, place=fields.place, places=places)
+        Agent(
+            id=name,
+            name=shown,
+            pool_id=pool_id,
+            skills=levels,
+            site_id=site_id,
+            capacity=capacity,
+            place=fields.place,
+            places=fields.places,
+        )
     )
 
 

@@ -97,7 +97,8 @@ def tenant_bodies(tenant: Tenant) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def pool_body(pool: Pool) -> dict[str, Any]:
-    return {"name": pool.name, "skills": list(pool.skills)}
+    interrupts = {channel: list(others) for channel, others in pool.interrupts.items()}
+    return {"name": pool.name, "skills": list(pool.skills), "interrupts": interrupts}
 
 
 def queue_body(queue: Queue) -> dict[str, Any]:
@@ -140,6 +141,7 @@ def agent_body(agent: Agent) -> dict[str, Any]:
         "pool_id": agent.pool_id,
         "skills": dict(agent.skills),
         "site_id": agent.site_id,
+        "capacity": dict(agent.capacity),
     }
 
 

@@ -3,42 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from common.database import Session
-from common.events.routing import AgentState
+from common.events.routing import AgentState, Channel
 
 from dialer.domain.pacing import Floor
 from dialer.store import attempts
 
 
-async def save_agents(session: Session, newest: Mapping[str, tuple[str, list[str], AgentState, int]]) -> None:
-    """Agents by id: pool, queues, state, sequence. An older sequence than the known one changes nothing."""
+@dataclass(frozen=True, slots=True)
+class KnownAgent:
+    """What an agent's newest event says. `several_calls`: they may have other calls beside an outbound one."""
+
+    pool_id: str
+    queue_ids: list[str]
+    state: AgentState
+    sequence: int
+    several_calls: bool = False
+
+
+async def save_agents(session: Session, newest: Mapping[str, KnownAgent]) -> None:
+    """Agents by id. An older sequence than the known one changes nothing."""
     rows = sorted(newest.items())
     await session.execute(
         "INSERT INTO pools SELECT DISTINCT * FROM unnest($1::text[]) AS pool ORDER BY 1 ON CONFLICT DO NOTHING",
-        [pool_id for _, (pool_id, _, _, _) in rows],
+        [agent.pool_id for _, agent in rows],
     )
     # Arrays of different lengths do not nest, so each agent's queues travel as one text.
     await session.execute(
         """
-        INSERT INTO agents (agent_id, pool_id, queue_ids, state, sequence)
-        SELECT agent_id, pool_id, string_to_array(queues, ' '), state, sequence
-        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[])
-            AS new (agent_id, pool_id, queues, state, sequence)
+        INSERT INTO agents (agent_id, pool_id, queue_ids, state, sequence, several_calls)
+        SELECT agent_id, pool_id, string_to_array(queues, ' '), state, sequence, several_calls
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::bool[])
+            AS new (agent_id, pool_id, queues, state, sequence, several_calls)
         ON CONFLICT (agent_id) DO UPDATE SET pool_id = excluded.pool_id, queue_ids = excluded.queue_ids,
-            state = excluded.state, sequence = excluded.sequence
+            state = excluded.state, sequence = excluded.sequence, several_calls = excluded.several_calls
         WHERE agents.sequence < excluded.sequence
         """,
         [agent_id for agent_id, _ in rows],
-        [pool_id for _, (pool_id, _, _, _) in rows],
-        [" ".join(sorted(set(queue_ids))) for _, (_, queue_ids, _, _) in rows],
-        [state for _, (_, _, state, _) in rows],
-        [sequence for _, (_, _, _, sequence) in rows],
+        [agent.pool_id for _, agent in rows],
+        [" ".join(sorted(set(agent.queue_ids))) for _, agent in rows],
+        [agent.state for _, agent in rows],
+        [agent.sequence for _, agent in rows],
+        [agent.several_calls for _, agent in rows],
     )
 
 
-async def save_engagements(session: Session, released: Sequence[str], engaged: Mapping[str, str]) -> None:
-    """Calls that hold no agent any more, then agents (by id) with the call that they were given."""
+async def save_engagements(session: Session, released: Sequence[str], given: Mapping[str, tuple[str, Channel]]) -> None:
+    """Calls that hold no agent any more, then calls by id with the agent whom they were given to, and their channel."""
     if released:
         await session.execute(
             """
@@ -47,13 +60,21 @@ async def save_engagements(session: Session, released: Sequence[str], engaged: M
             """,
             list(released),
         )
+    engaged: dict[str, tuple[str, Channel]] = {}
+    for call_id, (agent_id, channel) in given.items():
+        if channel == "voice" or engaged.get(agent_id, ("", channel))[1] != "voice":
+            engaged[agent_id] = (call_id, channel)
     if engaged:
+        rows = sorted(engaged.items())
         await session.execute(
             """
-            UPDATE agents SET call_id = new.call_id FROM unnest($1::text[], $2::text[]) AS new (agent_id, call_id)
-            WHERE agents.agent_id = new.agent_id
+            UPDATE agents SET call_id = new.call_id
+            FROM unnest($1::text[], $2::text[], $3::text[]) AS new (agent_id, call_id, channel)
+            WHERE agents.agent_id = new.agent_id AND (new.channel = 'voice' OR NOT agents.several_calls)
             """,
-            *(list(column) for column in zip(*sorted(engaged.items()), strict=True)),
+            [agent_id for agent_id, _ in rows],
+            [call_id for _, (call_id, _) in rows],
+            [channel for _, (_, channel) in rows],
         )
 
 
