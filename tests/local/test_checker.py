@@ -11,6 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from common import envelope
 from common.events import (
+    AgentLoggedIn,
     AgentStateChanged,
     AttemptEnded,
     CallAnswered,
@@ -24,8 +25,9 @@ from common.events import (
     ChargeReversed,
     Event,
 )
+from common.events.routing import CallAtHand, Channel
 from common.kafka import Kafka
-from local.histories import START, History, at, day
+from local.histories import START, TENANT, History, at, day
 from msgspec.structs import replace
 from plateau.checker import Recorded, check, violations
 from plateau.checker.log import Log, log_of
@@ -229,6 +231,51 @@ def test_a_call_on_two_channels_is_no_double_booking() -> None:
     history.assigned("call-8", 2, "carla")
     history.assigned("chat-1", 3, "carla")
     assert not any("two calls" in one for one in violations(history.events))
+
+
+State = tuple[str, list[CallAtHand], list[Channel]]
+
+
+def several(*states: State) -> list[str]:
+    """What is wrong with an agent who logs in for voice and three chats and then comes into these states: state, calls
+    at hand, what they could take."""
+    about: dict[str, Any] = {"tenant_id": "floor", "agent_id": "ada", "pool_id": "main", "queue_ids": []}
+    takes: list[Channel] = ["voice", "chat"]
+    events: list[Event] = [
+        AgentLoggedIn(**about, sequence=1, occurred_at=at(0), state="available", takes=takes),
+    ]
+    before = "available"
+    for number, (state, calls, takes) in enumerate(states, 1):
+        changed: dict[str, Any] = {"state": state, "previous_state": before, "since_previous": at(number - 1)}
+        changed |= {"seconds_in_previous": 1.0, "calls": calls, "call_id": calls[0].call_id if calls else None}
+        events.append(AgentStateChanged(**about, **changed, sequence=number + 1, occurred_at=at(number), takes=takes))
+        before = state
+    return violations(events)
+
+
+def at_hand(call_id: str, state: Any, channel: Channel = "chat") -> CallAtHand:
+    return CallAtHand(call_id, TENANT, channel, state)
+
+
+def test_several_calls_of_an_agent_are_followed_each() -> None:
+    """Right as long as each goes its way and none is offered beyond what they said that they could take."""
+    one: State = ("offered", [at_hand("a", "offered")], ["chat"])
+    two: State = ("offered", [at_hand("a", "offered"), at_hand("b", "offered")], ["chat"])
+    busy: State = ("busy", [at_hand("a", "busy"), at_hand("b", "offered")], ["chat"])
+    done: State = ("wrap_up", [at_hand("a", "wrap_up")], ["chat"])
+    free: State = ("available", [], ["voice", "chat"])
+    assert several(one, two, busy, done, free) == []
+    assert any("lost call a while busy" in told for told in several(one, two, busy, free))
+    assert any("took no more of chat" in told for told in several((*one[:2], []), two))
+    assert any(
+        "took no more of voice" in told
+        for told in several(one, ("offered", [*one[1], at_hand("v", "offered", "voice")], []))
+    )
+    assert any("from offered to wrap_up" in told for told in several(one, done))
+    voice = [at_hand("v", "offered", "voice"), at_hand("w", "offered", "voice")]
+    assert any("two voice calls" in told for told in several(("offered", voice, [])))
+    paused = replace(at_hand("a", "busy"), paused=True)
+    assert any("is busy by call a" in told for told in several(one, ("busy", [paused], [])))
 
 
 def test_a_withheld_number_belongs_to_no_case() -> None:

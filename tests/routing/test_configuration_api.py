@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from common.ids import new_id
+from common.testing import eventually
 
 from .conftest import QUEUE, Routing
 
@@ -232,3 +233,47 @@ async def test_each_role_may_do_its_own_work_only(routing: Routing) -> None:
     answer = await ann.post(f"/v1/calls/{call_id}/accept", json={"agent_id": "ben"})
     assert answer.status_code == 403
     assert (await routing.operator.post(f"/v1/calls/{call_id}/accept", json={})).json()["field"] == "agent_id"
+
+
+async def test_several_calls_at_a_time_are_declared_and_bad_ones_refused_by_their_place(routing: Routing) -> None:
+    """Given an agent and a pool; when a capacity or interruptions are declared that cannot be, then each fault is named
+    by its place and nothing is stored; when they can be, then the agent shows what they could take, at once."""
+    await routing.floor("ann")
+    for path, body, fields in (
+        ("agents/ann", {"name": "Ann", "pool_id": "main", "capacity": {"voice": 2, "chat": 1}}, ["capacity.voice"]),
+        ("agents/ann", {"name": "Ann", "pool_id": "main", "capacity": {"chat": 0}}, ["capacity"]),
+        (
+            "pools/main",
+            {"name": "Main", "skills": ["french", "billing"], "interrupts": {"chat": ["voice", "chat"]}},
+            ["interrupts.chat.0", "interrupts.chat.1"],
+        ),
+    ):
+        answer = await routing.operator.put(f"/v1/{path}", json=body)
+        assert answer.status_code == 422
+        assert [error["field"] for error in answer.json()["errors"]] == fields
+    unknown = {"name": "Ann", "pool_id": "main", "capacity": {"fax": 1}}
+    assert (await routing.operator.put("/v1/agents/ann", json=unknown)).status_code == 422
+    assert (await routing.operator.get("/v1/agents/ann")).json()["capacity"] == {}
+
+    body = {"name": "Ann", "pool_id": "main", "skills": {"french": 5}, "capacity": {"voice": 1, "chat": 3}}
+    first = await routing.put("agents/ann", body)
+    assert first["capacity"] == {"voice": 1, "chat": 3}
+    assert (await routing.put("agents/ann", body))["version"] == first["version"]
+    interrupts = {"voice": ["chat"]}
+    pool = {"name": "Main", "skills": ["french", "billing"], "interrupts": interrupts}
+    assert (await routing.put("pools/main", pool))["interrupts"] == interrupts
+    await routing.put("queues/chats", {**QUEUE, "channel": "chat"})
+    await routing.post("agents/ann/log-in")
+    call = await routing.post("calls", {"queue_id": "chats", "channel": "chat"})
+    await routing.call_is(call["call_id"], "offered")
+    ann = await routing.agent_is("ann", "offered")
+    assert ann["takes"] == ["voice", "chat"]
+    assert [(one["call_id"], one["channel"], one["state"]) for one in ann["calls"]] == [
+        (call["call_id"], "chat", "offered")
+    ]
+    await routing.put("pools/main", {**pool, "interrupts": {}})
+
+    async def changed() -> bool:
+        return bool((await routing.operator.get("/v1/agents/ann")).json()["takes"] == ["chat"])
+
+    await eventually(changed)

@@ -43,7 +43,7 @@ OCCUPANCY = TimeFigure(
     numerator=HANDLING,
     denominator=(*HANDLING, *AVAILABLE),
     exclusions="breaks, above and below",
-    source="handling time / (handling + available time)",
+    source="handling time / (handling + available time); the time with several calls at once counts once",
 )
 UTILISATION = TimeFigure(
     name="utilisation",

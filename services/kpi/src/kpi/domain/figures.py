@@ -179,7 +179,8 @@ AHT = Figure(
     numerator=("talk_ms", "wrap_up_ms"),
     denominator=("handled",),
     exclusions="answered calls whose wrap-up is not done yet; once all are, handled = answered",
-    source="sum of talk (holds are part of it) and wrap-up / answered",
+    source="sum of talk (with holds) and wrap-up, without interruptions by other calls of the agent, / answered; "
+    "of calls that an agent has at once each counts its own time",
 )
 LONGEST_WAIT = LongestFigure()
 WAIT_P50 = QuantileFigure(name="wait_p50_seconds", title="Median wait", q=0.50)
