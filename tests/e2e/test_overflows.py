@@ -1,4 +1,4 @@
-"""Where else: sites that go down and the calls they leave, from the floor file to the explanation."""
+"""Where else: sites that go down, and a partner's share, from the floor file to the explanation and the figures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,14 @@ tenants:
     time_zone: Europe/Paris
     closing_dispositions: [solved]
     tariff: {price_per_closed_case: "4.20"}
+    directory: {partner: "+33199000987"}
     queues:
+      shared:
+        pool: main
+        required_skills: [help]
+        split:
+          - {percent: 70, to: {type: stay}}
+          - {percent: 30, to: {type: number, name: partner}}
       help:
         pool: main
         required_skills: [help]
@@ -44,7 +51,8 @@ tenants:
 async def test_calls_go_where_the_rules_say(tmp_path: Path) -> None:
     """Given a queue that one site covers, and the rule that another one takes its calls while that is down; when the
     site goes down while a call rings there; then the other site answers it, the first one serves again once it is up,
-    and `explain` names the rule and the site."""
+    and `explain` names the rule and the site. Given a queue that shares 70 to 30 with a partner's number; when ten
+    calls come; then three go there, `explain` names the share, and KPI counts them once."""
     async with running_stack(State(tmp_path), speed=1.0) as stack, Client(stack.urls, stack.token()) as client:
         await apply(client, await plan(client, parse(FLOOR)))
         assert (await plan(client, parse(FLOOR))).pending == ()
@@ -93,6 +101,25 @@ async def test_calls_go_where_the_rules_say(tmp_path: Path) -> None:
         await is_in(second, "offered", "ada")
         await finish(second, "ada")
 
+        # a partner has 30 % of a queue's calls
+        calls = [await offered("shared") for _ in range(10)]
+
+        async def shared() -> list[str] | None:
+            views = [await client.find("routing", f"/v1/calls/{call_id}") for call_id in calls]
+            return None if None in views else [str(view["state"]) for view in views if view is not None]
+
+        states = await eventually(shared, timeout=20)
+        assert states is not None
+        assert states.count("redirected") == 3
+        partners = calls[states.index("redirected")]
+        told = await explained(partners)
+        assert told["moves"][0]["when"]["percent"] == 30
+        assert any("to number partner: it fell into the share of 30 %" in sentence for sentence in told["words"])
+        for call_id in calls:
+            await tell(type="hung_up", call_id=call_id)
+
         found = await settled(stack.bootstrap_servers, client)
     assert found.report.violations == []
     assert found.differences == []
+    rows = [row for row in found.rows if row["queue_id"] == "shared"]
+    assert (sum(row["offered"] for row in rows), sum(row["redirected"] for row in rows)) == (7, 3)

@@ -409,3 +409,18 @@ def test_sites_are_named_where_they_are_missing() -> None:
     assert sum("cover" in message and "is not a time of day" in message for message in messages) == 1
     lost = GOOD.replace("count: ", "site: lyons, count: ", 1)
     assert any("no such site" in message for message in wrong_of("sites: {lyon: {name: L, time_zone: UTC}}\n" + lost))
+
+
+def test_a_split_comes_to_a_hundred_and_leads_where_there_is_something() -> None:
+    split = """\
+        split:
+          - {percent: 60, to: {type: queue, queue_id: orders}}
+          - {percent: 30, to: {type: number, name: nobody}}
+          - {percent: 20, to: {type: message, message: sorry}}
+"""
+    text = GOOD.replace("      late:\n", f"      late:\n{split}")
+    messages = [message.split(": ", 1)[1] for message in wrong_of(text)]
+    assert any("calls would go round for ever (late -> orders -> late)" in message for message in messages)
+    assert any("split: the percentages come to 90, not to 100" in message for message in messages)
+    assert any("split.1.to.name: the tenant's directory has no such number" in message for message in messages)
+    assert any("must be queue, site, number or stay" in message for message in messages)

@@ -45,6 +45,9 @@ tenants:
           - {when: {type: site_down, site_id: lyon, waiting: true}, to: {type: site, site_id: faro}}
           - {when: {type: waited, seconds: 600}, to: {type: callback}}
           - {when: {type: closed}, to: {type: message, message: call-tomorrow}}
+        split:
+          - {percent: 70, to: {type: stay}}
+          - {percent: 30, to: {type: number, name: night-desk}}
         cover:
           - {sites: [lyon], hours: {week: {mon: [["08:00", "12:00"]]}}}
           - {sites: [lyon, faro]}

@@ -16,6 +16,7 @@ from common.events import (
     CallEvent,
     CallOffered,
     CallQueued,
+    CallRedirected,
     CallWrappedUp,
     Event,
 )
@@ -53,10 +54,13 @@ from routing.domain.configuration import (
     Queue,
     QueueLength,
     Relaxation,
+    Share,
     Site,
     SiteDown,
+    Stay,
     ToCallback,
     ToMessage,
+    ToNumber,
     ToQueue,
     ToSite,
     Waited,
@@ -87,6 +91,8 @@ OPEN_IN_TURNS = parse(
 COVER = (Cover(("lyon", "faro"), OPEN_IN_TURNS, "Europe/Paris"), Cover(("lyon",), OPEN_IN_TURNS, "Europe/Lisbon"))
 """The second from an hour later on."""
 
+SPLIT = (Share(50, Stay()), Share(20, ToQueue("q2")), Share(20, ToSite("lyon")), Share(10, ToNumber("partner")))
+
 OVERFLOWS = st.builds(
     OverflowRule,
     st.sampled_from(
@@ -102,7 +108,9 @@ OVERFLOWS = st.builds(
             Closed(waiting=True),
         ]
     ),
-    st.sampled_from([ToQueue("q0"), ToQueue("q3"), ToSite("faro"), ToMessage("sorry"), ToCallback()]),
+    st.sampled_from(
+        [ToQueue("q0"), ToQueue("q3"), ToSite("faro"), ToNumber("partner"), ToMessage("sorry"), ToCallback()]
+    ),
 )
 """Also in circles: rules change one by one, and the pool has to bear what they come to together."""
 
@@ -177,6 +185,8 @@ def queues(draw: st.DrawFn, queue_id: str, channel: Channel, version: int = 1) -
         cover=draw(st.sampled_from([(), (), COVER, COVER[:1]])),
         callback=draw(st.none() | CALLBACKS),
         announcements=draw(st.lists(ANNOUNCEMENTS, max_size=1).map(tuple)),
+        split=draw(st.sampled_from([(), (), SPLIT])),
+        numbers={"partner": "+33639980002"},
         version=version,
     )
 
@@ -252,7 +262,8 @@ class PoolMachine(RuleBasedStateMachine):
         entered = [event.queue_id for event in events if isinstance(event, CallQueued) and event.call_id == call_id]
         kept = any(isinstance(event, CallbackRequested) and event.call_id == call_id for event in events)
         expected = closed and not (kept and queue_id == entered[-1])
-        assert (queue_id not in entered) is expected, "only to be called back does one enter a closed queue"
+        if closed or not rules.split:
+            assert (queue_id not in entered) is expected, "only to be called back does one enter a closed queue"
         if entered:
             pending_now = self.pool.callbacks.pending("kettle", phone)
             assert pending_now == (call_id if kept and phone else None), "who calls again is not called back"
@@ -479,7 +490,9 @@ class PoolMachine(RuleBasedStateMachine):
     def what_is_remembered_is_what_waits(self) -> None:
         """An estimator counts the calls that wait for their first agent, and only queues whose rules ask have one."""
         for memory in self.pool.memories.all():
-            assert memory.estimator is not None
+            if memory.estimator is None:
+                assert memory.shares is not None
+                continue
             waiting = [call for call in self.pool.waiting_in(memory.queue_id) if call.offers == 0]
             assert memory.estimator.waiting == len(waiting)
 
@@ -572,8 +585,8 @@ def check_histories(events: list[Event]) -> None:
         assert isinstance(history[0], CallOffered)
         entered = [event.queue_id for event in history if isinstance(event, CallQueued)]
         assert len(set(entered)) == len(entered), "a call enters a queue once"
-        assert [isinstance(event, CallAbandoned | CallWrappedUp) for event in history].count(True) == 1
-        assert isinstance(history[-1], CallAbandoned | CallWrappedUp)
+        assert [isinstance(event, CallAbandoned | CallRedirected | CallWrappedUp) for event in history].count(True) == 1
+        assert isinstance(history[-1], CallAbandoned | CallRedirected | CallWrappedUp)
         dials = [event.dial_id for event in history if isinstance(event, CallbackDialled)]
         assert len(set(dials)) == len(dials), "an attempt is dialled once"
         check_announcements(history)

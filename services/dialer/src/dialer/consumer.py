@@ -22,6 +22,7 @@ from common.events import (
     CallOffered,
     CallOfferMissed,
     CallQueued,
+    CallRedirected,
     CallWrappedUp,
 )
 from common.events.routing import AgentEvent, AgentState, Channel
@@ -51,6 +52,7 @@ HANDLES: Final = (
     CallOfferMissed,
     CallAnswered,
     CallAbandoned,
+    CallRedirected,
     CallWrappedUp,
     CallbackFailed,
 )
@@ -95,6 +97,8 @@ class _Batch:
                 self._released(event)
                 self.waiting[event.call_id] = None
                 self._tell(delivery, event, CallLost(event.call_id, hung_up=event.reason == "hung_up"))
+            case CallRedirected():
+                self.waiting[event.call_id] = None
             case CallWrappedUp():
                 self._released(event)
                 self._tell(delivery, event, CallDone(event.call_id, event.disposition))

@@ -66,6 +66,8 @@ class CallColumns(Base):
     short_abandoned: int = Field(sa_type=BigInteger)
     overflowed_out: int = Field(sa_type=BigInteger)
     not_called_back: int = Field(sa_column_kwargs={"server_default": "0"}, sa_type=BigInteger)
+    turned_away: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    redirected: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     answered_within: int = Field(sa_type=BigInteger)
     abandoned_within: int = Field(sa_type=BigInteger)
     wait_answered_ms: int = Field(sa_type=BigInteger)

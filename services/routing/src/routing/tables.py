@@ -107,6 +107,7 @@ class QueueRow(Base, table=True):
     override_reason: str | None
     sticky_seconds: float = Field(sa_column=Column(Float, nullable=False, server_default="0"))
     weights: dict[str, float] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    split: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
     cover: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
     callback: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
     announcements: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))

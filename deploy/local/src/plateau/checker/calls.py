@@ -27,6 +27,7 @@ from common.events import (
     CallPrompted,
     CallQueued,
     CallRecordingChanged,
+    CallRedirected,
     CallResumed,
     CallSupervised,
     CallWrappedUp,
@@ -57,6 +58,7 @@ _FROM: dict[type[CallEvent | FlowEvent], tuple[State, ...]] = {
     CallOfferMissed: ("ringing",),
     CallAnswered: ("ringing", "dialling"),
     CallAbandoned: ("offered", "waiting", "held", "ringing", "dialling"),
+    CallRedirected: ("offered", "waiting"),
     CallHeld: ("talking",),
     CallResumed: ("talking",),
     CallRecordingChanged: ("talking",),
@@ -81,6 +83,7 @@ _TO: dict[type[CallEvent | FlowEvent], State] = {
     CallOfferMissed: "waiting",
     CallAnswered: "talking",
     CallAbandoned: "over",
+    CallRedirected: "over",
     CallHeld: "talking",
     CallResumed: "talking",
     CallRecordingChanged: "talking",
@@ -145,7 +148,7 @@ class _History:
         kind = type(event)
         if self._state not in _FROM[kind]:
             self._say(f"{kind.TYPE} (sequence {event.sequence}) while {self._state}")
-        if isinstance(event, CallAbandoned | CallWrappedUp | CallLeftInFlow | VoicemailLeft):
+        if isinstance(event, CallAbandoned | CallRedirected | CallWrappedUp | CallLeftInFlow | VoicemailLeft):
             self._endings.append(kind.TYPE)
         if isinstance(event, FlowEvent):
             self._state = _TO[kind]
@@ -208,6 +211,8 @@ class _History:
             case CallAnswered():
                 waited = event.wait_seconds + event.away_seconds
                 told = [("wait_seconds", waited, event.queued_at, event.answered_at)]
+            case CallRedirected() if event.entry > 0:
+                told = [("wait_seconds", event.wait_seconds, event.queued_at, event.redirected_at)]
             case CallAbandoned() if event.entry > 0:
                 waited = event.wait_seconds + event.away_seconds
                 told = [("wait_seconds", waited, event.queued_at, event.abandoned_at)]

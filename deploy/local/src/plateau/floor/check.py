@@ -11,6 +11,7 @@ from plateau.floor.draft import Draft
 from plateau.floor.entry_points import wrong_entry_points
 from plateau.floor.leads import wrong_leads
 from plateau.floor.model import Agent, Queue, Tenant
+from plateau.floor.overflows import targets
 from plateau.floor.resources import overflow_targets
 from plateau.floor.sites import wrong_sites
 
@@ -22,6 +23,7 @@ def check(draft: Draft) -> None:
     wrong.extend(_unknown_pools(draft))
     wrong.extend(wrong_sites(draft))
     wrong.extend(_overflows(draft.queues))
+    wrong.extend(_numbers(draft))
     wrong.extend(wrong_entry_points(draft.entry_points, draft.pools, draft.queues))
     wrong.extend(_campaigns(draft))
     wrong.extend(_dispositions(draft.tenants, draft.queues))
@@ -81,6 +83,18 @@ def _overflows(queues: list[Queue]) -> Iterator[Wrong]:
                 yield Wrong(place, path, f"this queue is in another pool, {other.pool_id}", target)
             elif (ring := _way_back(queue.id, target, by_id)) is not None:
                 yield Wrong(place, path, f"calls would go round for ever ({' -> '.join(ring)})", target)
+
+
+def _numbers(draft: Draft) -> Iterator[Wrong]:
+    """Every number that a queue's rules name and that its tenant's directory has not."""
+    directories = {tenant.id: tenant.directory for tenant in draft.tenants}
+    for queue in draft.queues:
+        known = directories.get(queue.tenant_id, {})
+        ways = [("overflows", queue.overflows), ("split", queue.split)]
+        for field, name in (found for part, rules in ways for found in targets(part, rules, "number", "name")):
+            if name not in known:
+                detail = f"the tenant's directory has no such number{suggestion(name, known)}"
+                yield Wrong(queue.where_within(field), f"queue {queue.id}: {field}", detail, name)
 
 
 def _way_back(queue_id: str, target: str, by_id: dict[str, Queue]) -> list[str] | None:

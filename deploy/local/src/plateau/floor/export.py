@@ -163,8 +163,8 @@ def _queue(queue: Mapping[str, Any]) -> dict[str, Any]:
                 _without_nothing({"sites": _FlowList(one["sites"]), "hours": one["hours"] and _hours(one["hours"])})
                 for one in value
             ]
-        elif name == "overflows":
-            fields["overflows"] = [_flowing(rule) for rule in value]
+        elif name in ("overflows", "split"):
+            fields[name] = [_flowing(one) for one in value]
         elif name == "callback":
             fields[name] = _Flow({key: _number(said) for key, said in value.items()})
         elif name == "announcements":

@@ -117,6 +117,8 @@ class Queue(Item):
     relaxations: tuple[Relaxation, ...] = ()
     agent_order: str = "longest_idle"
     sticky_seconds: float = 0
+    split: tuple[Mapping[str, Any], ...] = ()
+    """As the API takes it."""
     cover: tuple[Mapping[str, Any], ...] = ()
     """As the API takes it."""
     weights: Mapping[str, float] | None = None

@@ -36,12 +36,30 @@ def read_overflows(queue: Fields) -> tuple[Mapping[str, Any], ...]:
     return tuple(rules)
 
 
-def targets(overflows: tuple[Mapping[str, Any], ...]) -> list[tuple[str, str]]:
-    """(field as the API names it, queue) of the rules that lead to another queue."""
+def read_split(queue: Fields) -> tuple[Mapping[str, Any], ...]:
+    """The queue's `split`: `{percent: 70, to: {type: stay}}` and so on; the percentages come to 100."""
+    node = queue.node_of("split")
+    if node is None:
+        return ()
+    shares: list[Mapping[str, Any]] = []
+    for number, (item, path) in enumerate(queue.document.items(node, queue.path_of("split"))):
+        fields = queue.document.fields(item, path)
+        percent, to = fields.integer("percent", low=1, high=100), _part(fields, "to", _to_of_share)
+        fields.done()
+        queue.places[f"split.{number}"] = fields.place
+        queue.places[f"split.{number}.to"] = fields.places.get("to", fields.place)
+        if to:
+            shares.append({"percent": percent, "to": to})
+    percents = sum(share["percent"] for share in shares)
+    if percents != 100:
+        queue.refuse("split", f"the percentages come to {percents}, not to 100")
+    return tuple(shares)
+
+
+def targets(name: str, ways: tuple[Mapping[str, Any], ...], kind: str, key: str) -> list[tuple[str, str]]:
+    """(field as the API names it, target) of the rules or shares that lead to a target of this kind."""
     return [
-        (f"overflows.{number}.to.queue_id", rule["to"]["queue_id"])
-        for number, rule in enumerate(overflows)
-        if rule["to"]["type"] == "queue"
+        (f"{name}.{number}.to.{key}", one["to"][key]) for number, one in enumerate(ways) if one["to"]["type"] == kind
     ]
 
 
@@ -83,13 +101,24 @@ def _to(fields: Fields) -> dict[str, Any]:
             return {"type": kind, "queue_id": fields.text("queue_id", check=_id)}
         case "site":
             return {"type": kind, "site_id": fields.text("site_id", check=_id)}
+        case "number":
+            return {"type": kind, "name": fields.text("name", check=_id)}
         case "message":
             return {"type": kind, "message": fields.text("message", check=_id)}
         case "callback":
             return {"type": kind}
         case _:
-            fields.refuse("type", "must be queue, site, message or callback", kind)
+            fields.refuse("type", "must be queue, site, number, message or callback", kind)
             return {}
+
+
+def _to_of_share(fields: Fields) -> dict[str, Any]:
+    if fields.node_of("type") is not None and fields.text("type") == "stay":
+        return {"type": "stay"}
+    to = _to(fields)
+    if to.get("type") in ("message", "callback"):
+        fields.refuse("type", "must be queue, site, number or stay", to["type"])
+    return to
 
 
 def _id(text: str) -> str:

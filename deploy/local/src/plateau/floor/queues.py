@@ -9,7 +9,7 @@ from plateau.floor.document import Fields
 from plateau.floor.draft import DAY_SECONDS, SHORTEST, Draft, renamed
 from plateau.floor.hours import read_hours
 from plateau.floor.model import Overflow, Queue
-from plateau.floor.overflows import read_overflows
+from plateau.floor.overflows import read_overflows, read_split
 from plateau.floor.sites import read_cover
 from plateau.floor.waiting import read_announcements, read_callback
 
@@ -48,6 +48,7 @@ def read_queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue
         agent_order=fields.text("agent_order", "longest_idle", check=requirements.agent_order),
         overflows=read_overflows(fields),
         sticky_seconds=fields.number("sticky_seconds", 0, low=0, high=DAY_SECONDS),
+        split=read_split(fields),
         cover=read_cover(fields),
         weights=_weights(fields),
         callback=read_callback(fields),

@@ -127,6 +127,7 @@ def queue_body(queue: Queue) -> dict[str, Any]:
         "agent_order": queue.agent_order,
         "overflows": [dict(rule) for rule in queue.overflows],
         "sticky_seconds": queue.sticky_seconds,
+        "split": [dict(share) for share in queue.split],
         "cover": [dict(one) for one in queue.cover],
         "weights": None if queue.weights is None else dict(queue.weights),
         "missed_offers_before_break": queue.missed_offers_before_break,
@@ -197,7 +198,12 @@ def _overflow_targets_first(queues: tuple[Queue, ...]) -> Iterator[Queue]:
 def overflow_targets(queue: Queue) -> list[tuple[str, str]]:
     """(field, queue) of every way out of a queue to another one."""
     plain = [] if queue.overflow is None else [("overflow.queue_id", queue.overflow.queue_id)]
-    return [(field, target) for field, target in [*targets(queue.overflows), *plain] if target]
+    ways = [
+        *targets("overflows", queue.overflows, "queue", "queue_id"),
+        *targets("split", queue.split, "queue", "queue_id"),
+        *plain,
+    ]
+    return [(field, target) for field, target in ways if target]
 
 
 def differences(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

@@ -12,6 +12,7 @@ from plateau.floor.document import Fields, Wrong, suggestion
 from plateau.floor.draft import Draft, time_zone
 from plateau.floor.hours import read_hours
 from plateau.floor.model import Queue, Site
+from plateau.floor.overflows import targets
 
 
 def read_site(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path) -> None:
@@ -54,6 +55,7 @@ def sites_named(queue: Queue) -> Iterator[tuple[str, str]]:
         for part in ("when", "to"):
             if "site_id" in rule[part]:
                 yield f"overflows.{number}.{part}.site_id", rule[part]["site_id"]
+    yield from targets("split", queue.split, "site", "site_id")
     for number, one in enumerate(queue.cover):
         for place, site in enumerate(one["sites"]):
             yield f"cover.{number}.sites.{place}", site

@@ -75,8 +75,8 @@ class CallQueued(CallEvent, frozen=True, kw_only=True):
 
 
 class CallOverflowed(CallEvent, frozen=True, kw_only=True):
-    """The call left `queue_id` unanswered for `to_queue_id`; a CallQueued there follows. `entry` 0: `queue_id` was
-    closed, and the call never entered it."""
+    """The call left `queue_id` unanswered for `to_queue_id`; a CallQueued there follows. `entry` 0: the call never
+    entered `queue_id`, which was closed or whose split gave it away."""
 
     TYPE: ClassVar[str] = "call.overflowed.v1"
 
@@ -219,6 +219,21 @@ class CallbackFailed(CallEvent, frozen=True, kw_only=True):
     """Who waited for the answer, and is free again."""
     next_at: Moment | None
     """When the next attempt may be made at the soonest; None: there is none."""
+
+
+class CallRedirected(CallEvent, frozen=True, kw_only=True):
+    """A rule of its queue sent the caller to a number outside, unanswered. Terminal: what happens there is not ours.
+    `entry` 0: the call never entered the queue, whose split or closing rule gave it away."""
+
+    TYPE: ClassVar[str] = "call.redirected.v1"
+
+    redirected_at: Moment
+    to_number: str
+    """E.164."""
+    to_name: str
+    """Of the number in the tenant's directory."""
+    wait_seconds: float
+    total_wait_seconds: float
 
 
 class CallHeld(CallEvent, frozen=True, kw_only=True):

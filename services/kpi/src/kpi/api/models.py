@@ -69,7 +69,13 @@ class CallFigures(Model):
     answered: int = Field(examples=[39])
     abandoned: int = Field(description="All of them, the short ones too", examples=[3])
     short_abandoned: int = Field(examples=[1])
-    overflowed_out: int = Field(description="Left for another queue", examples=[0])
+    overflowed_out: int = Field(description="Left for another queue or a number outside", examples=[0])
+    turned_away: int = Field(
+        description="Told a message at a closed queue, or by an overflow rule (these are abandoned, too)", examples=[0]
+    )
+    redirected: int = Field(
+        description="Sent to a number outside (those that had entered are overflowed_out, too)", examples=[0]
+    )
     not_called_back: int = Field(
         description="Hung up to be called back, and were not reached or cancelled it; not abandoned", examples=[0]
     )
@@ -106,6 +112,8 @@ def call_figures(
                 "short_abandoned",
                 "overflowed_out",
                 "not_called_back",
+                "turned_away",
+                "redirected",
                 "waiting",
                 "answered_within",
                 "abandoned_within",

@@ -22,7 +22,13 @@ class CallCounts:
     """All of them, the short ones too."""
     short_abandoned: int = 0
     overflowed_out: int = 0
-    """Left unanswered for another queue."""
+    """Left unanswered for another queue or a number outside; of a tenant: for a number outside."""
+    turned_away: int = 0
+    """Told a message instead of being answered: at a closed queue, which they never entered, or by an overflow rule
+    after they had; the latter are abandoned, too."""
+    redirected: int = 0
+    """Sent to a number outside: by a split or at a closed queue, which they never entered, or after they had; the
+    latter are overflowed_out, too."""
     not_called_back: int = 0
     """Callers who hung up to be called back, and were not reached, or whose callback was cancelled: not abandoned."""
     answered_within: int = 0

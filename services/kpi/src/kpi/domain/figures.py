@@ -153,6 +153,22 @@ SHORT_ABANDONED = Figure(
     exclusions="abandons at or after the queue's short-abandon threshold",
     source="abandoned before the queue's threshold (default 5 s)",
 )
+TURNED_AWAY = Figure(
+    name="turned_away",
+    title="Calls turned away",
+    unit="calls",
+    numerator=("turned_away",),
+    exclusions="calls that hung up by themselves; those of a closed queue are in no other figure",
+    source="told a message at a closed queue, or by an overflow rule",
+)
+REDIRECTED = Figure(
+    name="redirected",
+    title="Calls sent to a number outside",
+    unit="calls",
+    numerator=("redirected",),
+    exclusions="transfers by an agent; those that never entered the queue are in no other figure",
+    source="by a split or an overflow rule; those that had entered are in offered, and neither answered nor abandoned",
+)
 ABANDONMENT_RATE = Figure(
     name="abandonment_rate",
     title="Abandonment rate",
@@ -237,7 +253,16 @@ RATES_AND_TIMES: tuple[AnyFigure, ...] = (
 )
 """What is shown beside the counts, with the tenant's service level."""
 
-DEFINED: tuple[AnyFigure, ...] = (OFFERED, ANSWERED, ABANDONED, SHORT_ABANDONED, NOT_CALLED_BACK, *RATES_AND_TIMES)
+DEFINED: tuple[AnyFigure, ...] = (
+    OFFERED,
+    ANSWERED,
+    ABANDONED,
+    SHORT_ABANDONED,
+    TURNED_AWAY,
+    REDIRECTED,
+    NOT_CALLED_BACK,
+    *RATES_AND_TIMES,
+)
 """Every figure but the service level, which has one definition per formula."""
 
 

@@ -35,6 +35,7 @@ from common.events import (
     CallOfferMissed,
     CallOverflowed,
     CallQueued,
+    CallRedirected,
     CallWrappedUp,
     CaseCallLinked,
     CaseClosed,
@@ -187,7 +188,25 @@ def _answered(increments: Increments, event: CallAnswered) -> None:
     increments.live(event, "talking")
 
 
+def _redirected(increments: Increments, event: CallRedirected) -> None:
+    entered = event.queued_at if event.entry > 0 and event.queued_at is not None else event.offered_at
+    waits = milliseconds(event.wait_seconds), milliseconds(event.total_wait_seconds)
+    for counts, queue_id, when, wait_ms in (
+        (increments.queue(event, entered), event.queue_id, entered, waits[0]),
+        (increments.tenant(event), WHOLE_TENANT, event.offered_at, waits[1]),
+    ):
+        counts.redirected += 1
+        if event.entry > 0:
+            counts.overflowed_out += 1
+            increments.wait(event.tenant_id, queue_id, when, counts, wait_ms)
+    increments.live(event, "done")
+
+
 def _abandoned(increments: Increments, event: CallAbandoned) -> None:
+    if event.reason in ("closed", "overflow"):
+        entered = event.queued_at if event.entry > 0 and event.queued_at is not None else event.offered_at
+        increments.queue(event, entered).turned_away += 1
+        increments.tenant(event).turned_away += 1
     if event.entry > 0:
         entered = queued_at(event)
         waits = milliseconds(event.wait_seconds), milliseconds(event.total_wait_seconds)
@@ -333,6 +352,7 @@ ADDITIONS: dict[type[Event], Callable[[Increments, Any], None]] = {
     CallbackFailed: _held_place,
     CallbackReached: _reached,
     CallAbandoned: _abandoned,
+    CallRedirected: _redirected,
     CallEnded: _ended,
     CallWrappedUp: _wrapped_up,
     AgentLoggedIn: _logged_in,

@@ -20,6 +20,7 @@ from common.events import (
     CallEvent,
     CallOverflowed,
     CallQueued,
+    CallRedirected,
     CallWrappedUp,
     Event,
 )
@@ -58,6 +59,15 @@ class History:
     stays: list[Stay] = field(default_factory=list)
     talk: timedelta | None = None
     wrap_up: timedelta | None = None
+    queue_id: str = ""
+    """The queue that it was last in or offered to."""
+    turned_away: bool = False
+    redirected: bool = False
+
+    @property
+    def elsewhere(self) -> bool:
+        """Told a message, or sent to a number outside."""
+        return self.turned_away or self.redirected
 
 
 @dataclass(slots=True)
@@ -70,6 +80,8 @@ class Expected:
     short_abandoned: int = 0
     overflowed_out: int = 0
     not_called_back: int = 0
+    turned_away: int = 0
+    redirected: int = 0
     answered_within: int = 0
     abandoned_within: int = 0
     handled: int = 0
@@ -119,6 +131,8 @@ def recount(events: Iterable[tuple[object, Event]]) -> Recount:
         if history.stays:
             _count_queues(history, intervals)
             _count_tenant(history, intervals)
+        if history.elsewhere:
+            _count_elsewhere(history, intervals)
     return Recount(len(per_call), total, total - len(seen), intervals, contradictions)
 
 
@@ -132,6 +146,9 @@ def _history(call_id: str, events: Sequence[CallEvent], contradictions: list[Dif
     if len(set(sequences)) != len(sequences):
         contradiction("sequence", "each number once", sequences)
     for event in events:
+        history.queue_id = event.queue_id
+        history.turned_away |= isinstance(event, CallAbandoned) and event.reason in ("closed", "overflow")
+        history.redirected |= isinstance(event, CallRedirected)
         match event:
             case CallQueued():
                 if event.entry != len(history.stays) + 1 or event.queued_at is None:
@@ -143,8 +160,8 @@ def _history(call_id: str, events: Sequence[CallEvent], contradictions: list[Dif
                         timedelta(seconds=event.service_level_seconds),
                     )
                 )
-            case CallOverflowed() | CallAnswered() | CallAbandoned():
-                if isinstance(event, CallAbandoned | CallOverflowed) and event.entry == 0:
+            case CallOverflowed() | CallAnswered() | CallAbandoned() | CallRedirected():
+                if event.entry == 0 and not isinstance(event, CallAnswered):
                     continue
                 stay = history.stays[-1] if history.stays else None
                 if stay is None or stay.outcome != "waiting" or stay.queue_id != event.queue_id:
@@ -164,7 +181,7 @@ def _history(call_id: str, events: Sequence[CallEvent], contradictions: list[Dif
     return history
 
 
-def _leave(stay: Stay, event: CallOverflowed | CallAnswered | CallAbandoned) -> timedelta:
+def _leave(stay: Stay, event: CallOverflowed | CallAnswered | CallAbandoned | CallRedirected) -> timedelta:
     match event:
         case CallAnswered():
             stay.away = timedelta(seconds=event.away_seconds)
@@ -175,6 +192,8 @@ def _leave(stay: Stay, event: CallOverflowed | CallAnswered | CallAbandoned) -> 
             stay.wait, stay.short = event.abandoned_at - stay.since - stay.away, event.short
         case CallOverflowed():
             stay.outcome, stay.wait = "overflowed", event.occurred_at - stay.since
+        case CallRedirected():
+            stay.outcome, stay.wait = "overflowed", event.redirected_at - stay.since
     return stay.wait
 
 
@@ -228,10 +247,19 @@ def _count_queues(history: History, intervals: dict[Key, Expected]) -> None:
 def _count_tenant(history: History, intervals: dict[Key, Expected]) -> None:
     expected = intervals.setdefault((history.tenant_id, None, _start(history.offered_at)), Expected())
     last = history.stays[-1]
-    outcome = "waiting" if last.outcome == "overflowed" else last.outcome
+    outcome = "waiting" if last.outcome == "overflowed" and not history.redirected else last.outcome
     wait = last.since + last.wait - history.stays[0].since
     _count(expected, outcome, wait, last)
     _count_handling(expected, history)
+
+
+def _count_elsewhere(history: History, intervals: dict[Key, Expected]) -> None:
+    """Under the last queue: when it entered that, or was offered if it never did."""
+    entered = history.stays[-1].since if history.stays else history.offered_at
+    for queue_id, when in ((history.queue_id, entered), (None, history.offered_at)):
+        expected = intervals.setdefault((history.tenant_id, queue_id, _start(when)), Expected())
+        expected.turned_away += history.turned_away
+        expected.redirected += history.redirected
 
 
 COUNTS = (
@@ -241,6 +269,8 @@ COUNTS = (
     "short_abandoned",
     "overflowed_out",
     "not_called_back",
+    "turned_away",
+    "redirected",
     "answered_within",
     "abandoned_within",
     "handled",

@@ -32,7 +32,7 @@ from pydantic import Field, StringConstraints
 from routing.api.capacity import CallAtHandView, Capacity, Interrupts, at_hand, taken_by
 from routing.api.history import Changing
 from routing.api.hours import HoursBody, hours_of
-from routing.api.overflows import Overflows, OverrideView, rules_of
+from routing.api.overflows import Overflows, OverrideView, Split, rules_of, split_of
 from routing.api.sites import CoverBody, covers_of
 from routing.api.state import PositiveSeconds, Seconds, SlugPath, check_floor
 from routing.api.waiting import Announcements, CallbackBody, announcements_of, callback_of
@@ -135,6 +135,9 @@ class QueueBody(Model):
     """Where calls go that the queue cannot keep. `overflow` counts as one more rule, the last."""
     sticky_seconds: Seconds = 0.0
     """How long a call waits for its preferred agent alone, while they are logged in but not available."""
+    split: Split = Field(default=[])
+    """Where calls from outside that are offered to it go, by percentages that sum to 100, in turns that keep them at
+    every moment. Calls that overflow into it stay, and so does every call when there is no split."""
     cover: list[CoverBody] = Field(default=[], max_length=20)
     """Which sites serve it, and when; none: every site always. At a time that none covers, the queue is closed, and
     calls that still wait are served by every site."""
@@ -272,12 +275,23 @@ def declaration_of(body: QueueBody) -> service.QueueDeclaration:
     """The queue as the service knows it."""
     return service.QueueDeclaration(
         **body.model_dump(
-            exclude={"cover", "overflow", "hours", "overflows", "relaxations", "weights", "callback", "announcements"}
+            exclude={
+                "split",
+                "cover",
+                "overflow",
+                "hours",
+                "overflows",
+                "relaxations",
+                "weights",
+                "callback",
+                "announcements",
+            }
         ),
         overflow=Overflow(body.overflow.queue_id, body.overflow.after_seconds) if body.overflow else None,
         hours=hours_of("hours", body.hours),
         relaxations=tuple(Relaxation(one.after_seconds, one.requirement) for one in body.relaxations),
         overflows=rules_of(body.overflows),
+        split=split_of(body.split),
         cover=covers_of(body.cover),
         weights=Weights(**body.weights.model_dump()) if body.weights else None,
         callback=callback_of(body.callback),

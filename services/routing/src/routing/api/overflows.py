@@ -11,7 +11,7 @@ from common.http import Model
 from pydantic import Field
 
 from routing.api.state import Seconds
-from routing.domain.configuration import OverflowRule, Override
+from routing.domain.configuration import OverflowRule, Override, Share
 
 
 class WaitedBody(Model):
@@ -66,6 +66,20 @@ class ToSiteBody(Model):
     site_id: Slug
 
 
+class ToNumberBody(Model):
+    """A number of the tenant's directory. The PBX is told to transfer the caller, and the call is over for the floor.
+    Only calls from outside go there."""
+
+    type: Literal["number"]
+    name: Slug = Field(examples=["night-desk"])
+
+
+class StayBody(Model):
+    """The call enters its queue."""
+
+    type: Literal["stay"]
+
+
 class ToMessageBody(Model):
     """The caller hears the announcement of this name, and the call is over."""
 
@@ -86,9 +100,30 @@ class OverflowRuleBody(Model):
     when: Annotated[
         WaitedBody | QueueLengthBody | EstimatedWaitBody | SiteDownBody | ClosedBody, Field(discriminator="type")
     ] = Field(examples=[{"type": "waited", "seconds": 45}])
-    to: Annotated[ToQueueBody | ToSiteBody | ToMessageBody | ToCallbackBody, Field(discriminator="type")] = Field(
-        examples=[{"type": "message", "message": "call-later"}]
-    )
+    to: Annotated[
+        ToQueueBody | ToSiteBody | ToNumberBody | ToMessageBody | ToCallbackBody, Field(discriminator="type")
+    ] = Field(examples=[{"type": "message", "message": "call-later"}])
+
+
+class ShareBody(Model):
+    """So many of 100 calls that come to the queue from outside go there. What cannot be followed stays."""
+
+    percent: int = Field(ge=1, le=100, examples=[30])
+    to: Annotated[ToQueueBody | ToSiteBody | ToNumberBody | StayBody, Field(discriminator="type")]
+
+
+Split = Annotated[
+    list[ShareBody],
+    Field(
+        max_length=20,
+        examples=[
+            [
+                {"percent": 70, "to": {"type": "stay"}},
+                {"percent": 30, "to": {"type": "number", "name": "night-desk"}},
+            ]
+        ],
+    ),
+]
 
 
 Overflows = Annotated[list[OverflowRuleBody], Field(max_length=20)]
@@ -97,6 +132,11 @@ Overflows = Annotated[list[OverflowRuleBody], Field(max_length=20)]
 def rules_of(bodies: list[OverflowRuleBody]) -> tuple[OverflowRule, ...]:
     """The rules as the pool knows them."""
     return msgspec.convert([body.model_dump() for body in bodies], tuple[OverflowRule, ...])
+
+
+def split_of(bodies: list[ShareBody]) -> tuple[Share, ...]:
+    """The split as the pool knows it."""
+    return msgspec.convert([body.model_dump() for body in bodies], tuple[Share, ...])
 
 
 class OverrideBody(Model):

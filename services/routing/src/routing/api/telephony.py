@@ -31,6 +31,7 @@ from common.events import (
     CallPrompted,
     CallQueued,
     CallRecordingChanged,
+    CallRedirected,
     CallResumed,
     CallSupervised,
     FlowEvent,
@@ -407,6 +408,8 @@ def commands_of(event: CallEvent, seen: Seen) -> Iterable[Sent]:
             if event.reason != "hung_up" and event.reason not in CALLBACK_ENDS:
                 yield command("play", what=event.message or "no_agent")
             yield command("release")
+        case CallRedirected():
+            yield command("transfer", to_call_id=None, to_number=event.to_number)
         case CallHeld():
             yield command("hold")
         case CallResumed():

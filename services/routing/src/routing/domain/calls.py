@@ -6,6 +6,7 @@ Queued ──▶ Offered ──▶ Talking ──▶ WrappingUp ──▶ Wrappe
   ▲  │        │ │
   └──┼────────┘ │        missed offers return it to its queue, at its original place
      └──────────┴──▶ Abandoned          at once, without a wait, when it comes to a closed queue
+Queued ──▶ Redirected                   to a number outside; also without having entered the queue
 
 Queued ──▶ HeldPlace ──▶ Offered ──▶ CallingBack ──▶ Talking        the caller has hung up, and is called back
   ▲          ▲   │                      │  │  ▲                     agent first: as above
@@ -24,7 +25,7 @@ from common.events.routing import AbandonReason, CallbackFailure, Channel, Direc
 from msgspec.structs import replace
 
 from routing.domain.bidding import Bidding
-from routing.domain.configuration import AgentOrder, CallbackRules, Closed, Queue, To, When
+from routing.domain.configuration import AgentOrder, CallbackRules, Closed, Queue, Shared, Stay, To, When
 from routing.domain.flows import Collecting, Flow, FlowState
 from routing.domain.flows import Recording as FlowRecording
 
@@ -142,8 +143,8 @@ class Move(msgspec.Struct, frozen=True, array_like=True):
     moved_at: datetime
     queue_id: str
     """Where the rule is from. The call may not have entered it."""
-    why: When
-    to: To
+    why: When | Shared
+    to: To | Stay
     measured: float | None = None
     """Seconds waited or estimated, calls waiting; None: nothing to measure."""
 
@@ -231,6 +232,13 @@ class Abandoned(msgspec.Struct, frozen=True, tag="abandoned"):
     reason: AbandonReason
 
 
+class Redirected(msgspec.Struct, frozen=True, tag="redirected"):
+    """Terminal: sent to a number outside, unanswered."""
+
+    redirected_at: datetime
+    to_number: str
+
+
 class WrappedUp(msgspec.Struct, frozen=True, tag="wrapped_up"):
     """Terminal: answered and done."""
 
@@ -249,7 +257,7 @@ class LeftInFlow(msgspec.Struct, frozen=True, tag="left_in_flow"):
 
 
 Live: TypeAlias = InFlow | Queued | HeldPlace | Offered | CallingBack | Talking | WrappingUp
-Terminal: TypeAlias = Abandoned | WrappedUp | LeftInFlow
+Terminal: TypeAlias = Abandoned | Redirected | WrappedUp | LeftInFlow
 CallState: TypeAlias = Live | Terminal
 CallStateName = Literal[
     "in_flow",
@@ -260,6 +268,7 @@ CallStateName = Literal[
     "talking",
     "wrapping_up",
     "abandoned",
+    "redirected",
     "wrapped_up",
     "left_in_flow",
 ]
@@ -273,6 +282,7 @@ _NAMES: dict[type[CallState], CallStateName] = {
     Talking: "talking",
     WrappingUp: "wrapping_up",
     Abandoned: "abandoned",
+    Redirected: "redirected",
     WrappedUp: "wrapped_up",
     LeftInFlow: "left_in_flow",
 }
@@ -355,7 +365,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     def over_at(self) -> datetime | None:
         """When its last state began; None while it lives."""
         match self.state:
-            case Abandoned(abandoned_at=at) | WrappedUp(wrapped_up_at=at) | LeftInFlow(left_at=at):
+            case (
+                Abandoned(abandoned_at=at)
+                | Redirected(redirected_at=at)
+                | WrappedUp(wrapped_up_at=at)
+                | LeftInFlow(left_at=at)
+            ):
                 return at
             case _:
                 return None

@@ -124,6 +124,17 @@ class ToSite(msgspec.Struct, frozen=True, tag="site"):
     site_id: str
 
 
+class ToNumber(msgspec.Struct, frozen=True, tag="number"):
+    """A number of the tenant's directory: a partner's, for example. The call is over for the floor. Only calls from
+    outside go there; while the directory has no such name it is passed over."""
+
+    name: str
+
+
+class Stay(msgspec.Struct, frozen=True, tag="stay"):
+    """The call enters its queue."""
+
+
 class ToMessage(msgspec.Struct, frozen=True, tag="message"):
     """The caller hears the announcement of this name, and the call is over."""
 
@@ -136,7 +147,21 @@ class ToCallback(msgspec.Struct, frozen=True, tag="callback"):
 
 
 When: TypeAlias = Waited | QueueLength | EstimatedWait | SiteDown | Closed
-To: TypeAlias = ToQueue | ToSite | ToMessage | ToCallback
+To: TypeAlias = ToQueue | ToSite | ToNumber | ToMessage | ToCallback
+
+
+class Share(msgspec.Struct, frozen=True):
+    """So many of 100 calls that come to the queue from outside go there. What cannot be followed stays."""
+
+    percent: int
+    to: ToQueue | ToSite | ToNumber | Stay
+
+
+class Shared(msgspec.Struct, frozen=True, tag="shared"):
+    """The call fell into this share of its queue's split. `passed_over`: it could not go where the share leads."""
+
+    percent: int
+    passed_over: bool = False
 
 
 class OverflowRule(msgspec.Struct, frozen=True):
@@ -227,6 +252,11 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     weights: Weights | None = None
     missed_offers_before_break: int = 1
     """An agent who misses so many offers in a row, the last of them of this queue, goes on a break."""
+    split: tuple[Share, ...] = ()
+    """Where calls from outside that are offered to it go, in turns that keep the percentages at every moment; those
+    that overflow into it stay. None: all stay."""
+    numbers: dict[str, str] = {}
+    """Those of the tenant's directory, by name, that its rules or its split name."""
     cover: tuple[Cover, ...] = ()
     """Which sites serve it, and when; none: every site always. At a time that none covers it is closed, and calls that
     still wait are served by every site."""

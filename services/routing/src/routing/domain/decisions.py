@@ -47,6 +47,7 @@ from routing.domain.calls import (
     LeftInFlow,
     Offered,
     Queued,
+    Redirected,
     Talking,
     WrappedUp,
     WrappingUp,
@@ -201,7 +202,7 @@ def _hang_up(turn: Turn, given: inputs.HangUp) -> str | None:
             engagements.free(turn, turn.pool.agents[agent_id], call)
         case Talking() as talking:
             turn.end(call, talking)
-        case WrappingUp() | Abandoned() | WrappedUp() | LeftInFlow():
+        case WrappingUp() | Abandoned() | Redirected() | WrappedUp() | LeftInFlow():
             pass
         case _:
             assert_never(call.state)

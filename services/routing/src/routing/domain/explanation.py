@@ -12,7 +12,18 @@ from common.requirements import is_met, text_of
 from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.bidding import Bidding, Rival
 from routing.domain.callback_words import told_callback
-from routing.domain.calls import Abandoned, Assignment, Call, HeldPlace, InFlow, LeftInFlow, Move, Offered, Queued
+from routing.domain.calls import (
+    Abandoned,
+    Assignment,
+    Call,
+    HeldPlace,
+    InFlow,
+    LeftInFlow,
+    Move,
+    Offered,
+    Queued,
+    Redirected,
+)
 from routing.domain.capacity import takes
 from routing.domain.configuration import AgentProfile, Queue, To, ToQueue, without_sites
 from routing.domain.estimates import ahead_of
@@ -150,6 +161,8 @@ def words(
     state = call.state
     if isinstance(state, Offered):
         said.append(f"It rings at {state.agent_id} until {_time(state.expires_at)}.")
+    elif isinstance(state, Redirected):
+        said.append(f"The caller went on to {state.to_number} at {_time(state.redirected_at)}, unanswered here.")
     elif isinstance(state, Abandoned):
         told = _ENDINGS.get(state.reason, state.reason)
         offered = "while it rang or waited" if last else "before it was offered to an agent"

@@ -12,6 +12,23 @@ from routing.domain.configuration import EstimatedWait, Queue
 from routing.domain.estimates import Estimator
 
 
+class Shares(msgspec.Struct):
+    """How many calls have fallen into each share of a split. The next one falls into the share that lags most behind
+    its percentage, the first listed of equals: so of any number of calls each of two shares has its part to within one
+    call, and after every 100 exactly."""
+
+    percents: tuple[int, ...]
+    counts: list[int]
+
+    def next(self) -> int:
+        """The share of one more call."""
+        calls = sum(self.counts) + 1
+        lags = [percent * calls - 100 * count for percent, count in zip(self.percents, self.counts, strict=True)]
+        found = lags.index(max(lags))
+        self.counts[found] += 1
+        return found
+
+
 class Memory(msgspec.Struct, kw_only=True):
     """Of one queue. Nothing is kept that no rule of the queue asks for."""
 
@@ -20,6 +37,7 @@ class Memory(msgspec.Struct, kw_only=True):
     estimator: Estimator | None = None
     """How its calls have waited. A call counts until it is first offered to an agent: one that comes back after a
     missed offer was served as soon as somebody could."""
+    shares: Shares | None = None
 
 
 class Memories:
@@ -36,8 +54,16 @@ class Memories:
         """Take over what was saved, as far as the rules still ask for it. The rules and the calls are loaded before."""
         for memory in saved:
             known = self._of.get(memory.queue_id)
-            if known is not None and known.estimator is not None and memory.estimator is not None:
+            if known is None:
+                continue
+            if known.estimator is not None and memory.estimator is not None:
                 known.estimator = memory.estimator
+            if (
+                known.shares is not None
+                and memory.shares is not None
+                and known.shares.percents == memory.shares.percents
+            ):
+                known.shares = memory.shares
         self._changed.clear()
 
     def drain(self) -> list[Memory]:
@@ -55,14 +81,21 @@ class Memories:
         known = self._of.get(queue.id)
         estimates = any(isinstance(rule.when, EstimatedWait) for rule in queue.overflows)
         estimates = estimates or any("estimated_wait" in one.tell for one in queue.announcements)
-        if not estimates:
+        percents = tuple(share.percent for share in queue.split)
+        if not estimates and not percents:
             if known is not None:
                 del self._of[queue.id]
                 self._changed[queue.id] = Memory(queue_id=queue.id, tenant_id=queue.tenant_id)
             return
         if known is None:
             known = self._of[queue.id] = Memory(queue_id=queue.id, tenant_id=queue.tenant_id)
-        if known.estimator is None:
+        if not percents:
+            known.shares = None
+        elif known.shares is None or known.shares.percents != percents:
+            known.shares = Shares(percents, [0] * len(percents))
+        if not estimates:
+            known.estimator = None
+        elif known.estimator is None:
             known.estimator = Estimator(waiting=sum(_counted_in(call) == queue.id for call in waiting), at=now)
         self._changed[queue.id] = known
 
@@ -86,6 +119,14 @@ class Memories:
         """Expected seconds of a call that enters with so many before it; None: not known."""
         memory = self._of.get(queue_id)
         return None if memory is None or memory.estimator is None else memory.estimator.seconds(ahead)
+
+    def next_share(self, queue_id: str) -> int:
+        """The share of its split, which it has, into which the queue's next call falls."""
+        memory = self._of[queue_id]
+        if memory.shares is None:
+            raise AssertionError(f"queue {queue_id} has no split")
+        self._changed[queue_id] = memory
+        return memory.shares.next()
 
     def _estimator(self, queue_id: str | None) -> Estimator | None:
         memory = self._of.get(queue_id or "")

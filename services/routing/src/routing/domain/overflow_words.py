@@ -9,10 +9,13 @@ from routing.domain.configuration import (
     Closed,
     EstimatedWait,
     QueueLength,
+    Shared,
     SiteDown,
+    Stay,
     To,
     ToCallback,
     ToMessage,
+    ToNumber,
     ToQueue,
     ToSite,
     Waited,
@@ -25,13 +28,17 @@ def said_of(move: Move) -> str:
     return f"At {moved_at} a rule of queue {move.queue_id} sent it to {place_of(move.to)}: {_held(move)}."
 
 
-def place_of(to: To) -> str:
+def place_of(to: To | Stay) -> str:
     """Where a rule leads."""
     match to:
         case ToQueue(queue_id=queue_id):
             return f"queue {queue_id}"
         case ToSite(site_id=site_id):
             return f"the agents of site {site_id}"
+        case ToNumber(name=name):
+            return f"number {name}"
+        case Stay():
+            return "its own agents"
         case ToMessage(message=message):
             return f"message {message}"
         case ToCallback():
@@ -51,6 +58,10 @@ def _held(move: Move) -> str:
             return f"the estimated wait was {measured:.0f} s, and the rule is for {seconds:g} s or more"
         case SiteDown(site_id=site_id):
             return f"site {site_id} was down"
+        case Shared(percent=percent, passed_over=True):
+            return f"it fell into a share of {percent} % of the calls, which could not go where it should"
+        case Shared(percent=percent):
+            return f"it fell into the share of {percent} % of the calls"
         case Closed():
             return "the queue was closed"
         case _:

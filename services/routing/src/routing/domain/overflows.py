@@ -13,9 +13,12 @@ from routing.domain.configuration import (
     OverflowRule,
     Queue,
     QueueLength,
+    Shared,
     SiteDown,
+    Stay,
     ToCallback,
     ToMessage,
+    ToNumber,
     ToQueue,
     ToSite,
     Waited,
@@ -31,10 +34,14 @@ def move_possible(pool: Pool, call: Call, moves: Iterable[Move]) -> Move | None:
         return None
     for move in moves:
         match move.to:
-            case ToMessage():
+            case ToMessage() | Stay():
                 return move
             case ToCallback():
                 if why_not(pool, call) is None:
+                    return move
+            case ToNumber(name=name):
+                queue = pool.queue(move.queue_id)
+                if call.direction == "inbound" and queue is not None and name in queue.numbers:
                     return move
             case ToQueue(queue_id=queue_id):
                 been = queue_id == call.queue_id or queue_id in call.left_queues
@@ -44,6 +51,13 @@ def move_possible(pool: Pool, call: Call, moves: Iterable[Move]) -> Move | None:
                 if site_skill(site_id) not in call.skills and not pool.is_down(site_id):
                     return move
     return None
+
+
+def move_by_share(pool: Pool, queue: Queue, call: Call) -> Move:
+    """For a call from outside that comes to a queue with a split: where its share leads if it can be followed."""
+    share = queue.split[pool.memories.next_share(queue.id)]
+    move = Move(pool.now, queue.id, Shared(share.percent), share.to)
+    return move_possible(pool, call, [move]) or Move(pool.now, queue.id, Shared(share.percent, True), Stay())
 
 
 def moves_when_closed(pool: Pool, queue: Queue, *, waiting: bool = False) -> list[Move]:

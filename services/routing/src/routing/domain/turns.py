@@ -15,6 +15,7 @@ from common.events import (
     CallOfferMissed,
     CallOverflowed,
     CallQueued,
+    CallRedirected,
     CallWrappedUp,
 )
 from common.events.routing import AbandonReason, MissReason
@@ -38,6 +39,7 @@ from routing.domain.calls import (
     Move,
     Offered,
     Queued,
+    Redirected,
     Talking,
     WrappedUp,
     WrappingUp,
@@ -45,14 +47,17 @@ from routing.domain.calls import (
 from routing.domain.configuration import (
     Closed,
     Queue,
+    Stay,
     ToCallback,
     ToMessage,
+    ToNumber,
     ToQueue,
     ToSite,
     site_skill,
     without_sites,
 )
 from routing.domain.overflows import (
+    move_by_share,
     move_possible,
     moves_on_entry,
     moves_when_closed,
@@ -113,10 +118,25 @@ class Turn(Telling):
     def take_in(self, call: Call, queue: Queue) -> None:
         """A call that was just offered enters its queue, unless that is closed to it: then it is turned away."""
         if self.pool.takes(call, queue.id):
-            self.enter(call, queue)
+            if queue.split and call.direction == "inbound":
+                self._share_out(call, queue)
+            else:
+                self.enter(call, queue)
             return
         move = move_possible(self.pool, call, moves_when_closed(self.pool, queue))
         self.move_on(call, move or Move(self.pool.now, queue.id, Closed(), ToMessage("closed")))
+
+    def _share_out(self, call: Call, queue: Queue) -> None:
+        """By the queue's split the call enters, for whatever agents or those of one site, or goes elsewhere."""
+        move = move_by_share(self.pool, queue, call)
+        match move.to:
+            case Stay():
+                self.enter(replace(call, moves=(*call.moves, move)), queue)
+            case ToSite(site_id=site_id):
+                skills = (*call.skills, site_skill(site_id))
+                self.enter(replace(call, moves=(*call.moves, move), skills=skills), queue)
+            case _:
+                self.move_on(call, move)
 
     def empty_if_closed(self, queue_id: str) -> None:
         """The queue may just have closed: calls that wait in it go where a rule says so; others keep their place."""
@@ -326,12 +346,30 @@ class Turn(Telling):
                 callbacks.hold(self, call if call.entry else self._queued(call, self.queue_of(call)))
             case ToQueue(queue_id=queue_id):
                 self._go_to(call, queue_id)
+            case ToNumber(name=name):
+                self._redirect(call, name)
             case ToSite(site_id=site_id):
                 skills = (*without_sites(call.skills), site_skill(site_id))
                 if isinstance(call.state, Queued):
                     self._place(replace(call, skills=skills), call.state)
+            case Stay():
+                raise AssertionError(f"call {call.id} stays, and does not move on")
             case _:
                 assert_never(move.to)
+
+    def _redirect(self, call: Call, name: str) -> None:
+        """The caller goes to a number outside: the call is over."""
+        now, number = self.pool.now, self.queue_of(call).numbers[name]
+        call = self.put(replace(call, transferred_to=number), Redirected(now, number))
+        self.tell(
+            CallRedirected,
+            call,
+            redirected_at=now,
+            to_number=number,
+            to_name=name,
+            wait_seconds=seconds(call.queued_at, now),
+            total_wait_seconds=seconds(call.first_queued_at, now),
+        )
 
     def _go_to(self, call: Call, queue_id: str) -> None:
         target = self.pool.queue(queue_id)

@@ -33,6 +33,7 @@ from routing.domain.configuration import (
     Override,
     Queue,
     Relaxation,
+    Share,
     Weights,
 )
 from routing.domain.declarations import (
@@ -74,6 +75,7 @@ class QueueDeclaration:
     relaxations: tuple[Relaxation, ...]
     agent_order: AgentOrder
     overflows: tuple[OverflowRule, ...]
+    split: tuple[Share, ...]
     cover: tuple[Cover, ...]
     sticky_seconds: float
     weights: Weights | None
@@ -232,6 +234,7 @@ def _columns(wanted: QueueDeclaration, cover: tuple[Cover, ...]) -> dict[str, An
         "relaxations": [msgspec.to_builtins(relaxation) for relaxation in wanted.relaxations],
         "agent_order": wanted.agent_order,
         "overflows": msgspec.to_builtins(list(wanted.overflows)),
+        "split": msgspec.to_builtins(list(wanted.split)),
         "cover": [
             {
                 "sites": list(one.sites),

@@ -9,7 +9,7 @@ from common.database import Session
 from common.errors import Invalid
 from msgspec.structs import replace
 
-from routing.domain.configuration import Closed, Cover, SiteDown, ToQueue, ToSite
+from routing.domain.configuration import Closed, Cover, SiteDown, ToNumber, ToQueue, ToSite
 from routing.domain.overflows import circle
 from routing.store import configuration as store
 from routing.store import sites
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 async def check(session: Session, queue_id: str, wanted: QueueDeclaration) -> tuple[Cover, ...]:
     """The queue's cover with the time zones of its sites. Raises Invalid with every target that cannot be, every circle
     that would come about, and every site that there is not, each by its place."""
-    zones = await sites.time_zones(session) if wanted.cover or wanted.overflows else {}
+    names_sites = wanted.cover or wanted.overflows or wanted.split
+    zones = await sites.time_zones(session) if names_sites else {}
     errors = [
         *await _wrong_queues(session, queue_id, wanted),
         *(
@@ -34,6 +35,8 @@ async def check(session: Session, queue_id: str, wanted: QueueDeclaration) -> tu
             for number, rule in enumerate(wanted.overflows)
             if isinstance(rule.to, ToSite) and isinstance(rule.when, Closed)
         ),
+        *await _wrong_numbers(session, wanted),
+        *_wrong_sum(wanted),
     ]
     if errors:
         raise Invalid(errors[0]["reason"], field=errors[0]["field"], errors=errors)
@@ -46,9 +49,33 @@ def _sites_named(wanted: QueueDeclaration) -> Iterator[tuple[str, str]]:
             yield f"overflows.{number}.when.site_id", rule.when.site_id
         if isinstance(rule.to, ToSite):
             yield f"overflows.{number}.to.site_id", rule.to.site_id
+    for number, share in enumerate(wanted.split):
+        if isinstance(share.to, ToSite):
+            yield f"split.{number}.to.site_id", share.to.site_id
     for number, one in enumerate(wanted.cover):
         for place, site in enumerate(one.sites):
             yield f"cover.{number}.sites.{place}", site
+
+
+async def _wrong_numbers(session: Session, wanted: QueueDeclaration) -> list[dict[str, str]]:
+    named = [(f"overflows.{number}.to.name", rule.to) for number, rule in enumerate(wanted.overflows)]
+    places = [(field, to.name) for field, to in named if isinstance(to, ToNumber)]
+    places += [
+        (f"split.{number}.to.name", share.to.name)
+        for number, share in enumerate(wanted.split)
+        if isinstance(share.to, ToNumber)
+    ]
+    tenant = await store.tenant(session, wanted.tenant_id) if places else None
+    directory = {} if tenant is None else tenant["directory"]
+    reason = f"the directory of tenant {wanted.tenant_id} has no number"
+    return [{"field": field, "reason": f"{reason} {name}"} for field, name in places if name not in directory]
+
+
+def _wrong_sum(wanted: QueueDeclaration) -> list[dict[str, str]]:
+    percents = sum(share.percent for share in wanted.split)
+    if not wanted.split or percents == 100:
+        return []
+    return [{"field": "split", "reason": f"the percentages come to {percents}, not to 100"}]
 
 
 async def _wrong_queues(session: Session, queue_id: str, wanted: QueueDeclaration) -> list[dict[str, str]]:
@@ -56,6 +83,11 @@ async def _wrong_queues(session: Session, queue_id: str, wanted: QueueDeclaratio
         (f"overflows.{number}.to.queue_id", rule.to.queue_id)
         for number, rule in enumerate(wanted.overflows)
         if isinstance(rule.to, ToQueue)
+    ]
+    places += [
+        (f"split.{number}.to.queue_id", share.to.queue_id)
+        for number, share in enumerate(wanted.split)
+        if isinstance(share.to, ToQueue)
     ]
     if wanted.overflow is not None:
         places.append(("overflow.queue_id", wanted.overflow.queue_id))

@@ -97,7 +97,9 @@ async def who_needs(session: Session, pool_id: str, skills: Sequence[str]) -> st
     return found
 
 
-_QUEUES = "SELECT q.*, t.time_zone, t.version AS tenant_version FROM queues q JOIN tenants t USING (tenant_id)"
+_QUEUES = (
+    "SELECT q.*, t.time_zone, t.directory, t.version AS tenant_version FROM queues q JOIN tenants t USING (tenant_id)"
+)
 
 
 async def queue(session: Session, queue_id: str) -> asyncpg.Record | None:
@@ -142,9 +144,11 @@ async def override_queue(
 
 async def overflows_of_pool(session: Session, pool_id: str) -> dict[str, list[str]]:
     """Where the pool's queues overflow to, by queue."""
-    rows = await session.fetch("SELECT id, overflow_queue_id, overflows FROM queues WHERE pool_id = $1", pool_id)
+    rows = await session.fetch("SELECT id, overflow_queue_id, overflows, split FROM queues WHERE pool_id = $1", pool_id)
     return {
-        row["id"]: [rule["to"]["queue_id"] for rule in row["overflows"] if rule["to"]["type"] == "queue"]
+        row["id"]: [
+            rule["to"]["queue_id"] for rule in (*row["overflows"], *row["split"]) if rule["to"]["type"] == "queue"
+        ]
         + ([row["overflow_queue_id"]] if row["overflow_queue_id"] else [])
         for row in rows
     }

@@ -26,6 +26,7 @@ from routing.domain.configuration import (
     OverflowRule,
     Queue,
     Relaxation,
+    Share,
     Site,
     Weights,
 )
@@ -210,7 +211,7 @@ async def queues_of(session: Session, pool_id: str) -> list[Queue]:
 async def _queues(session: Session, wanted: Sequence[str]) -> list[tuple[str, Queue]]:
     rows = await session.fetch(
         """
-        SELECT q.*, t.time_zone, t.version AS tenant_version
+        SELECT q.*, t.time_zone, t.directory, t.version AS tenant_version
         FROM queues q JOIN tenants t USING (tenant_id) WHERE q.pool_id = ANY($1::text[]) ORDER BY q.id
         """,
         wanted,
@@ -246,12 +247,21 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
         overflows=msgspec.convert(row["overflows"], tuple[OverflowRule, ...]),
         override=row["override"],
         sticky_seconds=row["sticky_seconds"],
+        split=msgspec.convert(row["split"], tuple[Share, ...]),
+        numbers=_numbers(row),
         cover=tuple(_cover(one) for one in row["cover"]),
         weights=None if row["weights"] is None else msgspec.convert(row["weights"], Weights),
         missed_offers_before_break=row["missed_offers_before_break"],
         callback=None if row["callback"] is None else msgspec.convert(row["callback"], CallbackRules),
         announcements=msgspec.convert(row["announcements"], tuple[Announcement, ...]),
     )
+
+
+def _numbers(row: asyncpg.Record | Mapping[str, Any]) -> dict[str, str]:
+    """Of the tenant's directory, as far as the queue's rules name them."""
+    ways = [one["to"] for one in (*row["overflows"], *row["split"])]
+    named = sorted({to["name"] for to in ways if to["type"] == "number"})
+    return {name: row["directory"][name] for name in named if name in row["directory"]}
 
 
 def _cover(saved: Mapping[str, Any]) -> Cover:
