@@ -278,7 +278,11 @@ class PoolMachine(RuleBasedStateMachine):
         self.floor.give(inputs.RequestCallback, self.seconds, call_id=call_id, phone=phone)
 
     @precondition(lambda self: self.pool.callbacks)
-    @rule(data=st.data(), outcome=st.sampled_from(["answered", "busy", "cancel"]), late=st.booleans())
+    @rule(
+        data=st.data(),
+        outcome=st.sampled_from(["answered", "answered", "busy", "busy", "cancel"]),
+        late=st.sampled_from([False, False, True]),
+    )
     def go_on_with_a_callback(self, data: st.DataObject, outcome: str, late: bool) -> None:
         """A fact of the newest attempt, or of one before; or the callback is cancelled."""
         call_id = data.draw(st.sampled_from(self.pool.callbacks.call_ids()))
@@ -286,6 +290,9 @@ class PoolMachine(RuleBasedStateMachine):
         assert callback is not None
         dial_id = f"{call_id}/{len(callback.dials) - late}"
         before = self.pool.calls[call_id].state
+        if isinstance(before, Offered) and outcome != "cancel":
+            self.floor.accept(self.seconds, call_id, before.agent_id)
+            return
         if outcome == "cancel":
             self.floor.give(inputs.CancelCallback, self.seconds, call_id=call_id, by="olga")
             return

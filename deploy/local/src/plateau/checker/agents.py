@@ -11,8 +11,11 @@ from common.events import (
     AgentLoggedIn,
     AgentLoggedOut,
     AgentStateChanged,
+    CallAbandoned,
     CallAnswered,
     CallAssigned,
+    CallbackDialled,
+    CallbackFailed,
     CallEnded,
     CallEvent,
 )
@@ -21,12 +24,12 @@ from common.events.routing import AgentEvent, CallAtHand, Channel
 _NEXT: Final[dict[str, frozenset[str]]] = {
     "available": frozenset({"offered", "break", "logged_out"}),
     "offered": frozenset({"busy", "available", "break", "logged_out"}),
-    "busy": frozenset({"wrap_up"}),
+    "busy": frozenset({"wrap_up", "available", "break", "logged_out"}),
     "wrap_up": frozenset({"available", "break", "logged_out"}),
     "break": frozenset({"available", "break", "logged_out"}),
 }
 _WITH_CALL: Final = frozenset({"offered", "busy", "wrap_up"})
-_SAME_AS: Final[dict[type[CallEvent], str]] = {CallAssigned: "offered", CallAnswered: "busy", CallEnded: "wrap_up"}
+_SAME_AS: Final[dict[type[CallEvent], str]] = {CallAssigned: "offered", CallEnded: "wrap_up"}
 """The state that an agent enters with each of these events of a call."""
 
 _STEPS: Final = frozenset(
@@ -126,8 +129,29 @@ def _beside(before: Held, takes: list[Channel] | None, event: AgentEvent) -> Ite
         elif was is not None and (was.state, one.state) not in _STEPS:
             yield f"went from {was.state} to {one.state} with call {call_id}"
     for call_id, one in before.items():
-        if call_id not in after and one.state == "busy":
+        # Of voice the calls' own histories tell it: a customer who is called back may not be reached.
+        if call_id not in after and one.state == "busy" and one.channel != "voice":
             yield f"lost call {call_id} while busy"
+
+
+def _told_by(calls: Sequence[CallEvent]) -> Iterator[Engagement]:
+    """What each event of a call says of its agent, who is busy with a callback from its dial on."""
+    dials_for: dict[str, str | None] = {}
+    for event in sorted(calls, key=lambda one: (one.call_id, one.sequence)):
+        waiting = dials_for.get(event.call_id)
+        match event:
+            case CallAssigned() | CallEnded():
+                yield _SAME_AS[type(event)], event.agent_id, event.call_id, event.occurred_at
+            case CallbackDialled(agent_id=str(agent_id)):
+                dials_for[event.call_id] = agent_id
+                yield "busy", agent_id, event.call_id, event.occurred_at
+            case CallAnswered() if waiting is None:
+                yield "busy", event.agent_id, event.call_id, event.occurred_at
+            case CallbackFailed() | CallAbandoned() if waiting is not None:
+                del dials_for[event.call_id]
+                yield "let off", waiting, event.call_id, event.occurred_at
+            case _:
+                pass
 
 
 def check_engagements(calls: Sequence[CallEvent], agents: Sequence[AgentEvent]) -> list[str]:
@@ -136,14 +160,15 @@ def check_engagements(calls: Sequence[CallEvent], agents: Sequence[AgentEvent]) 
     Meant for a floor at rest: the two topics are read one after the other, so work in progress may be in one alone.
     """
     told_by_calls: Counter[Engagement] = Counter()
-    for event in calls:
-        if isinstance(event, CallAssigned | CallAnswered | CallEnded):
-            told_by_calls[_SAME_AS[type(event)], event.agent_id, event.call_id, event.occurred_at] += 1
+    told_by_calls.update(_told_by(calls))
     told_by_agents: Counter[Engagement] = Counter()
     before: dict[str, Held] = {}
     for change in sorted(agents, key=lambda one: one.sequence):
         known, held = before.get(change.agent_id, {}), _held(change)
         before[change.agent_id] = held
+        for call_id, one in known.items():
+            if call_id not in held and one.state == "busy":
+                told_by_agents["let off", change.agent_id, call_id, change.occurred_at] += 1
         for call_id, one in held.items():
             if call_id not in known or known[call_id].state != one.state:
                 told_by_agents[one.state, change.agent_id, call_id, change.occurred_at] += 1
