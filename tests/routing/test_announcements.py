@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+from common.errors import Invalid
 from common.events import CallAnnounced, Event
 from routing.domain import inputs
-from routing.domain.configuration import Announcement
+from routing.domain.configuration import Announcement, CallbackRules, OverflowRule, ToCallback, Waited
 from routing.domain.decisions import decide
+from routing.domain.declarations import check_waiting
 from routing.domain.pool import Pool
 
 from .floors import START, Floor, at, profile, queue
@@ -105,3 +108,20 @@ def test_the_estimate_is_what_the_queue_has_learnt() -> None:
     estimate_told = told[0].estimated_wait_seconds
     assert estimate_told is not None
     assert 10 < estimate_told < 30, "somebody every 20 s"
+
+
+def test_wrong_callbacks_and_announcements_are_refused_with_every_fault_at_its_place() -> None:
+    rules = CallbackRules(mode="agent_first", retry_seconds=60, valid_seconds=60)
+    twice = Announcement(message="hold", after_seconds=5, tell=("position", "position"))
+    with pytest.raises(Invalid) as refused:
+        check_waiting("chat", rules, (SORRY, twice), ())
+    assert [error["field"] for error in refused.value.errors or []] == [
+        "callback",
+        "callback.retry_seconds",
+        "announcements.0",
+        "announcements.1",
+        "announcements.1.tell",
+    ]
+    with pytest.raises(Invalid) as refused:
+        check_waiting("voice", None, (), (OverflowRule(Waited(5), ToCallback()),))
+    assert refused.value.errors == [{"field": "overflows.0.to", "reason": "the queue has no callback rules"}]
