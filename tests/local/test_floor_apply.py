@@ -25,6 +25,11 @@ pools:
     positions:
       - {prefix: alma, count: 3, site: lyon, skills: {french: 8}, capacity: {voice: 1, chat: 3}}
     interrupts: {voice: [email, post], chat: [post]}
+    shares:
+      boats:
+        reserved_positions: 1
+        release_after_seconds: 45
+        burst: {reserved_positions: 3, most_positions: 9, hours: {week: {sat: [["08:00", "12:00"]]}}}
 tenants:
   boats:
     name: Paper Boats
@@ -116,6 +121,8 @@ class Services:
             body = json.loads(request.content)
             if "required_skills" in body:
                 body["service_level_seconds"] = float(body["service_level_seconds"])
+            if "/shares/" in path:
+                body["tenant_id"] = path.rpartition("/")[2]
             self.objects[service, path] = {"id": path.rpartition("/")[2], **body}
         return httpx.Response(200, json={})
 
@@ -149,6 +156,7 @@ async def test_a_floor_is_applied_in_the_order_of_what_needs_what(
         "PUT routing /v1/sites/lyon",
         "PUT routing /v1/sites/faro",
         "PUT routing /v1/pools/room",
+        "PUT routing /v1/pools/room/shares/boats",
         "PUT routing /v1/queues/last",
         "PUT routing /v1/queues/late",
         "PUT routing /v1/queues/orders",
@@ -204,7 +212,7 @@ async def test_a_refusal_names_the_line_and_what_stands_and_applying_goes_on(
     services.refusals["/v1/queues/orders"] = reason
     with pytest.raises(NotApplied) as refused:
         await apply(client, await plan(client, floor))
-    assert str(refused.value).startswith("floor.yaml:21:")
+    assert str(refused.value).startswith("floor.yaml:26:")
     assert 'queue orders: overflow.after_seconds: too long (said by routing, status 422), not "30"' in str(
         refused.value
     )
@@ -231,6 +239,7 @@ async def test_an_export_applies_without_a_change(services: Services, client: Cl
     assert again.elsewhere == ()
     assert "overflow: {queue: late, after_seconds: 30}" in text
     assert "recording: with_consent" in text
+    assert "release_after_seconds: 45" in text
     assert "lost_call_cost: 3, calls_per_hour: 12.5" in text
     assert "night-desk: '+33199000199'" in text
 

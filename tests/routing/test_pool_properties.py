@@ -30,7 +30,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from msgspec.structs import replace
 from plateau.checker.agents import check_agents, check_engagements
 from plateau.checker.calls import check_calls
-from routing.domain import inputs
+from routing.domain import decisions, inputs
 from routing.domain.agents import (
     AfterCall,
     Agent,
@@ -68,11 +68,16 @@ from routing.domain.configuration import (
 from routing.domain.decisions import decide
 from routing.domain.memory import Memory
 from routing.domain.pool import Pool
+from routing.domain.shares import Positions
+from routing.domain.shares import Share as TenantShare
+from routing.domain.turns import Turn
 
 from .floors import START, Floor, profile, queue
+from .shared_floor import CheckedTurn, in_force, is_permitted, positions, serving, share
 
 SKILLS = ["french", "dutch", "billing"]
 QUEUES = ["q0", "q1", "q2", "q3"]
+TENANTS = {"q0": "kettle", "q1": "kettle", "q2": "lamp", "q3": "lamp"}
 AGENTS = ["ann", "ben", "cat", "dan", "eve"]
 
 OPEN_IN_TURNS = parse(
@@ -91,27 +96,44 @@ OPEN_IN_TURNS = parse(
 COVER = (Cover(("lyon", "faro"), OPEN_IN_TURNS, "Europe/Paris"), Cover(("lyon",), OPEN_IN_TURNS, "Europe/Lisbon"))
 """The second from an hour later on."""
 
-SPLIT = (Share(50, Stay()), Share(20, ToQueue("q2")), Share(20, ToSite("lyon")), Share(10, ToNumber("partner")))
+SPLITS = {
+    tenant_id: (
+        Share(50, Stay()),
+        Share(20, ToQueue(queue_id)),
+        Share(20, ToSite("lyon")),
+        Share(10, ToNumber("partner")),
+    )
+    for tenant_id, queue_id in (("kettle", "q1"), ("lamp", "q2"))
+}
 
-OVERFLOWS = st.builds(
-    OverflowRule,
-    st.sampled_from(
-        [
-            Waited(10),
-            Waited(25),
-            QueueLength(1),
-            QueueLength(2),
-            EstimatedWait(5),
-            SiteDown("lyon"),
-            SiteDown("lyon", waiting=True),
-            Closed(),
-            Closed(waiting=True),
-        ]
-    ),
-    st.sampled_from(
-        [ToQueue("q0"), ToQueue("q3"), ToSite("faro"), ToNumber("partner"), ToMessage("sorry"), ToCallback()]
-    ),
-)
+OVERFLOWS = {
+    tenant_id: st.builds(
+        OverflowRule,
+        st.sampled_from(
+            [
+                Waited(10),
+                Waited(25),
+                QueueLength(1),
+                QueueLength(2),
+                EstimatedWait(5),
+                SiteDown("lyon"),
+                SiteDown("lyon", waiting=True),
+                Closed(),
+                Closed(waiting=True),
+            ]
+        ),
+        st.sampled_from(
+            [
+                *(ToQueue(one) for one in QUEUES if TENANTS[one] == tenant_id),
+                ToSite("faro"),
+                ToNumber("partner"),
+                ToMessage("sorry"),
+                ToCallback(),
+            ]
+        ),
+    )
+    for tenant_id in TENANTS.values()
+}
 """Also in circles: rules change one by one, and the pool has to bear what they come to together."""
 
 
@@ -164,10 +186,13 @@ def relaxations(draw: st.DrawFn) -> tuple[Relaxation, ...]:
 @st.composite
 def queues(draw: st.DrawFn, queue_id: str, channel: Channel, version: int = 1) -> Queue:
     requirement = draw(st.none() | texts)
+    tenant_id = TENANTS[queue_id]
+    others = [one for one in QUEUES if TENANTS[one] == tenant_id]
     return queue(
         queue_id,
         *(sorted(draw(skills)) if requirement is None else ()),
         channel=channel,
+        tenant_id=tenant_id,
         requirement=requirement,
         relaxations=draw(relaxations()),
         missed_offers_before_break=draw(st.sampled_from([1, 1, 2, 3])),
@@ -178,16 +203,37 @@ def queues(draw: st.DrawFn, queue_id: str, channel: Channel, version: int = 1) -
         offer_timeout_seconds=draw(st.sampled_from([5.0, 20.0])),
         wrap_up_seconds=draw(st.sampled_from([0.0, 10.0])),
         max_wait_seconds=draw(st.sampled_from([None, 30.0, 90.0])),
-        overflow=draw(st.sampled_from([None, ("q1", 0.0), ("q1", 20.0), ("q2", 30.0)])),
+        overflow=draw(st.none() | st.tuples(st.sampled_from(others), st.sampled_from([0.0, 20.0, 30.0]))),
         hours=draw(st.sampled_from([None, None, OPEN_IN_TURNS])),
         override=draw(st.sampled_from([None, None, None, None, "open", "closed", "draining"])),
-        overflows=draw(st.lists(OVERFLOWS, max_size=2).map(tuple)),
+        overflows=draw(st.lists(OVERFLOWS[tenant_id], max_size=2).map(tuple)),
         cover=draw(st.sampled_from([(), (), COVER, COVER[:1]])),
         callback=draw(st.none() | CALLBACKS),
         announcements=draw(st.lists(ANNOUNCEMENTS, max_size=1).map(tuple)),
-        split=draw(st.sampled_from([(), (), SPLIT])),
+        split=draw(st.sampled_from([(), (), SPLITS[tenant_id]])),
         numbers={"partner": "+33639980002"},
         version=version,
+    )
+
+
+@st.composite
+def figures(draw: st.DrawFn) -> Positions:
+    most = draw(st.none() | st.integers(0, 4))
+    reserved, guaranteed = draw(st.integers(0, 3)), draw(st.integers(0, 3))
+    ceiling = 4 if most is None else most
+    return positions(min(reserved, ceiling), min(guaranteed, ceiling), most)
+
+
+@st.composite
+def shares(draw: st.DrawFn, version: int, tenant_id: str | None = None) -> TenantShare:
+    return share(
+        tenant_id or draw(st.sampled_from(["kettle", "lamp"])),
+        version=version,
+        burst=draw(st.none() | figures()),
+        burst_hours=draw(st.sampled_from([None, OPEN_IN_TURNS])),
+        burst_override=draw(st.sampled_from([None, None, "on", "off"])),
+        release_after_seconds=draw(st.sampled_from([None, 3.0, 15.0])),
+        figures=draw(figures()),
     )
 
 
@@ -205,6 +251,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.version = 1
         self.seen = 0
         """Events that were looked at."""
+        vars(decisions)["Turn"] = CheckedTurn
 
     @property
     def pool(self) -> Pool:
@@ -221,6 +268,8 @@ class PoolMachine(RuleBasedStateMachine):
             self.floor.give(inputs.ConfigureQueue, 0, queue=data.draw(queues(queue_id, self.channels[queue_id])))
         for agent_id in AGENTS:
             self.floor.give(inputs.ConfigureAgent, 0, agent=self.agent(data, agent_id))
+        for tenant_id in data.draw(st.sets(st.sampled_from(["kettle", "lamp"]))):
+            self.floor.give(inputs.ConfigureShare, 0, share=data.draw(shares(1, tenant_id)))
         self.floor.log_in(0, *data.draw(st.sets(agent_ids)))
 
     def agent(self, data: st.DataObject, agent_id: str) -> AgentProfile:
@@ -243,7 +292,7 @@ class PoolMachine(RuleBasedStateMachine):
     def call(self, queue_id: str, limit: float | None, preferred: str | None, phone: str) -> None:
         self.count += 1
         call_id = f"c{self.count}"
-        pending = self.pool.callbacks.pending("kettle", phone)
+        pending = self.pool.callbacks.pending(TENANTS[queue_id], phone)
         events = self.floor.call(
             self.seconds,
             call_id,
@@ -265,7 +314,7 @@ class PoolMachine(RuleBasedStateMachine):
         if closed or not rules.split:
             assert (queue_id not in entered) is expected, "only to be called back does one enter a closed queue"
         if entered:
-            pending_now = self.pool.callbacks.pending("kettle", phone)
+            pending_now = self.pool.callbacks.pending(TENANTS[queue_id], phone)
             assert pending_now == (call_id if kept and phone else None), "who calls again is not called back"
         elif pending in self.pool.calls:
             assert self.pool.calls[pending].held_place is not None, "who is turned away keeps the place"
@@ -353,6 +402,12 @@ class PoolMachine(RuleBasedStateMachine):
         self.let_time_pass()
         self.floor.give(inputs.ConfigureSite, self.seconds, site=Site(site_id, down, self.version))
 
+    @rule(data=st.data())
+    def change_a_share(self, data: st.DataObject) -> None:
+        self.version += 1
+        self.let_time_pass()
+        self.floor.give(inputs.ConfigureShare, self.seconds, share=data.draw(shares(self.version)))
+
     @rule()
     def restart(self) -> None:
         """The owner dies; the next one reads what was saved, as JSON."""
@@ -421,7 +476,8 @@ class PoolMachine(RuleBasedStateMachine):
         ]
         for agent in self.pool.agents.values():
             for call in waiting:
-                assert not (self.could_take(agent, call) and self.may_serve(agent.id, call)), (agent, call)
+                if self.could_take(agent, call) and self.may_serve(agent.id, call):
+                    assert not is_permitted(self.pool, call, agent.id), (agent, call)
         for call, state in every:
             if state.alone_until is not None:
                 assert call.offers == 0
@@ -488,6 +544,13 @@ class PoolMachine(RuleBasedStateMachine):
         self.nobody_is_offered_a_call_that_they_may_not_serve()
 
     @invariant()
+    def shares_are_as_their_hours_say_and_count_right(self) -> None:
+        for one in self.pool.sharing.known:
+            assert in_force(self.pool).get(one.tenant_id, positions()) == one.positions_at(self.pool.now)
+            standing = self.pool.sharing.standing(one.tenant_id)
+            assert standing is None or standing.serving == serving(self.pool, one.tenant_id)
+
+    @invariant()
     def nothing_is_overdue(self) -> None:
         PoolMachine.steps += 1
         due = self.pool.next_due()
@@ -522,6 +585,7 @@ class PoolMachine(RuleBasedStateMachine):
         again = Pool("main", START)
         replayed = [fact.event for given, trace in self.floor.given for fact in decide(again, given, trace).facts]
         assert replayed == self.floor.events
+        vars(decisions)["Turn"] = Turn
 
 
 def reloaded(pool: Pool) -> Pool:
@@ -531,7 +595,8 @@ def reloaded(pool: Pool) -> Pool:
     assert calls == list(pool.calls.values())
     assert agents == list(pool.agents.values())
     memories = msgspec.json.decode(msgspec.json.encode(pool.memories.all()), type=list[Memory])
-    again = Pool.load(pool.id, pool.now, pool.queues, pool.profiles, agents, calls, memories, pool.sites)
+    known = msgspec.json.decode(msgspec.json.encode(pool.sharing.known), type=list[TenantShare])
+    again = Pool.load(pool.id, pool.now, pool.queues, pool.profiles, agents, calls, memories, pool.sites, known)
     assert again.memories.all() == memories
     return again
 

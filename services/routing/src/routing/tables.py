@@ -116,6 +116,23 @@ class QueueRow(Base, table=True):
     updated_at: datetime = _moment()
 
 
+class ShareRow(Base, table=True):
+    """A tenant's share of a pool. `rules` null: it was taken away; the row stays, so that its version grows on."""
+
+    __tablename__ = "shares"
+
+    pool_id: str = Field(sa_column=Column(String, ForeignKey("pools.id"), primary_key=True))
+    tenant_id: str = Field(sa_column=Column(String, ForeignKey("tenants.tenant_id"), primary_key=True))
+    rules: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    burst_override: str | None
+    """on or off: what an operator said, and who, when and why."""
+    burst_override_by: str | None
+    burst_override_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
+    burst_override_reason: str | None
+    version: int
+    updated_at: datetime = _moment()
+
+
 class SiteRow(Base, table=True):
     """A building or partner with positions, and whether an operator has set it down."""
 

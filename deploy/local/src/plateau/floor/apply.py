@@ -19,6 +19,7 @@ from plateau.floor.document import Place, Wrong
 from plateau.floor.leads import Lead, header_of, leads
 from plateau.floor.model import Campaign, Floor, Tariff, Tenant
 from plateau.floor.resources import LISTS, Resource, differences, resources, same
+from plateau.floor.shares import listed_shares
 
 Action = Literal["created", "changed", "unchanged"]
 AT_ONCE: Final = 16
@@ -96,7 +97,8 @@ async def plan(client: Client, floor: Floor) -> Plan:
     """Read the running floor and compare. Writes nothing. Raises Refused or Unreachable."""
     wanted = list(resources(floor))
     pairs = sorted(
-        {(one.service, one.kind) for one in wanted} | {("routing", kind) for kind in ("queue", "agent", "entry point")}
+        {(one.service, one.kind) for one in wanted}
+        | {("routing", kind) for kind in ("queue", "agent", "entry point", "share")}
     )
     listed = dict(zip(pairs, await asyncio.gather(*(_listed(client, *pair) for pair in pairs)), strict=True))
     changes = [_put(one, listed[one.service, one.kind].get(one.id)) for one in wanted]
@@ -144,6 +146,8 @@ def _batches(changes: list[Change]) -> Iterator[list[Change]]:
 
 
 async def _listed(client: Client, service: str, kind: str) -> dict[str, dict[str, Any]]:
+    if kind == "share":
+        return await listed_shares(client)
     return {
         str(item.get("id") or item[f"{kind}_id"]): item
         async for item in client.pages(service, LISTS[kind])

@@ -13,6 +13,7 @@ from plateau.floor.leads import wrong_leads
 from plateau.floor.model import Agent, Queue, Tenant
 from plateau.floor.overflows import targets
 from plateau.floor.resources import overflow_targets
+from plateau.floor.shares import wrong_shares
 from plateau.floor.sites import wrong_sites
 
 
@@ -25,6 +26,7 @@ def check(draft: Draft) -> None:
     wrong.extend(_overflows(draft.queues))
     wrong.extend(_numbers(draft))
     wrong.extend(wrong_entry_points(draft.entry_points, draft.pools, draft.queues))
+    wrong.extend(wrong_shares(draft))
     wrong.extend(_campaigns(draft))
     wrong.extend(_dispositions(draft.tenants, draft.queues))
 

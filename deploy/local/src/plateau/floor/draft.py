@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 import yaml
 
 from plateau.floor.document import SLUG, Document, Fields, Place, suggestion
-from plateau.floor.model import Agent, Campaign, EntryPoint, Floor, Pool, Queue, Site, Tenant, Webhook
+from plateau.floor.model import Agent, Campaign, EntryPoint, Floor, Pool, Queue, Share, Site, Tenant, Webhook
 
 SHORTEST: Final = 0.1
 """Seconds; a limit of none at all would be no limit."""
@@ -27,6 +27,7 @@ class Draft:
     sites: list[Site] = field(default_factory=list)
     tenants: list[Tenant] = field(default_factory=list)
     pools: list[Pool] = field(default_factory=list)
+    shares: list[Share] = field(default_factory=list)
     agents: list[Agent] = field(default_factory=list)
     queues: list[Queue] = field(default_factory=list)
     entry_points: list[EntryPoint] = field(default_factory=list)
@@ -49,6 +50,7 @@ class Draft:
             sites=tuple(self.sites),
             tenants=tuple(self.tenants),
             pools=tuple(self.pools),
+            shares=tuple(self.shares),
             agents=tuple(self.agents),
             queues=tuple(self.queues),
             entry_points=tuple(self.entry_points),

@@ -13,6 +13,7 @@ from plateau.floor.apply import newest_tariff
 from plateau.floor.entry_points import step_as_written
 from plateau.floor.model import Queue
 from plateau.floor.resources import LISTS, queue_body
+from plateau.floor.shares import listed_shares, share_as_written
 
 _QUEUE_DEFAULTS: Final = queue_body(Queue(id="", tenant_id="", pool_id=""))
 _CAMPAIGN_DEFAULTS: Final = {
@@ -62,6 +63,7 @@ async def export(client: Client) -> str:
     ]
     answers = await asyncio.gather(*(_all(client, service, kind) for service, kind in asked))
     pools, agents, queues, entry_points, tenants, payers, webhooks, campaigns, callers, sites = answers
+    shares = await listed_shares(client)
     floor: dict[str, Any] = {"pools": {}, "tenants": {}}
     if sites:
         named = {key: _Flow(name=site["name"], time_zone=site["time_zone"]) for key, site in sites.items()}
@@ -74,6 +76,11 @@ async def export(client: Client) -> str:
                 "skills": _FlowList(pool.get("skills") or []),
                 "interrupts": _flowing(pool.get("interrupts") or {}),
                 "agents": own,
+                "shares": {
+                    key.partition("/")[2]: _share(one)
+                    for key, one in sorted(shares.items())
+                    if key.startswith(f"{pool_id}/")
+                },
             }
         )
     for tenant_id, tenant in tenants.items():
@@ -187,6 +194,15 @@ def _flowing(value: Any) -> Any:
     if isinstance(value, Mapping):
         return _Flow({name: _flowing(inner) for name, inner in value.items()})
     return _FlowList(value) if isinstance(value, list) else value
+
+
+def _share(share: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {name: _number(value) for name, value in share_as_written(share).items()}
+    if "burst" in fields:
+        fields["burst"] = {**fields["burst"]}
+        if "hours" in fields["burst"]:
+            fields["burst"]["hours"] = _hours(fields["burst"]["hours"])
+    return fields
 
 
 def _hours(hours: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,6 +71,15 @@ class Site(Item):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Share(Item):
+    """A tenant's share of a pool's agents. `body` is as the API takes it."""
+
+    pool_id: str
+    tenant_id: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Agent(Item):
     name: str
     pool_id: str
@@ -176,6 +185,7 @@ class Floor:
     sites: tuple[Site, ...] = ()
     tenants: tuple[Tenant, ...] = ()
     pools: tuple[Pool, ...] = ()
+    shares: tuple[Share, ...] = ()
     agents: tuple[Agent, ...] = ()
     queues: tuple[Queue, ...] = ()
     entry_points: tuple[EntryPoint, ...] = ()

@@ -11,6 +11,7 @@ from plateau.floor.capacity import read_capacity, read_interrupts
 from plateau.floor.document import SLUG, Fields, Place, Wrong
 from plateau.floor.draft import ID_RULE, Draft
 from plateau.floor.model import Agent, Pool
+from plateau.floor.shares import read_shares
 
 MOST_POSITIONS: Final = 20_000
 
@@ -36,6 +37,7 @@ def read_pool(draft: Draft, name: str, node: yaml.Node, path: str, directory: Pa
         if inner is not None:
             for item, item_path in draft.document.items(inner, fields.path_of(section)):
                 reader(draft, name, draft.document.fields(item, item_path))
+    read_shares(draft, name, fields)
     fields.done()
 
 

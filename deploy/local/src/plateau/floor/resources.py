@@ -10,6 +10,7 @@ from typing import Any, Final
 from plateau.floor.document import Place
 from plateau.floor.model import Agent, Campaign, EntryPoint, Floor, Item, Pool, Queue, Tenant, Webhook
 from plateau.floor.overflows import targets
+from plateau.floor.shares import share_path
 
 LISTS: Final[Mapping[str, str]] = {
     "site": "/v1/sites",
@@ -41,7 +42,7 @@ class Resource:
 
     @property
     def path(self) -> str:
-        return f"{LISTS[self.kind]}/{self.id}"
+        return share_path(self.id) if self.kind == "share" else f"{LISTS[self.kind]}/{self.id}"
 
     def where(self, api_field: str) -> Place:
         """Line of a field that a service names, such as `overflow.queue_id`."""
@@ -62,6 +63,8 @@ def resources(floor: Floor) -> Iterator[Resource]:
         yield _resource("site", site, "routing", {"name": site.name, "time_zone": site.time_zone})
     for pool in floor.pools:
         yield _resource("pool", pool, "routing", pool_body(pool))
+    for share in floor.shares:
+        yield _resource("share", share, "routing", dict(share.body))
     for queue in _overflow_targets_first(floor.queues):
         yield _resource("queue", queue, "routing", queue_body(queue))
     for agent in floor.agents:

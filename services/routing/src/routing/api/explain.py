@@ -21,9 +21,11 @@ from routing.domain.bidding import Bidding
 from routing.domain.calls import Abandoned, Assignment, Call, CallStateName, HeldPlace, Move, Pauses, Queued
 from routing.domain.configuration import AgentOrder
 from routing.domain.pool import Pool
+from routing.domain.sharing import Reason
 from routing.store import history
 from routing.store import reading as store
 from routing.store.configuration import queue as queue_row
+from routing.store.shares import of_pools
 from routing.store.states import load, queue_of, queues_of
 
 router = PlainRouter(tags=["calls"])
@@ -99,6 +101,10 @@ class AssignmentView(Model):
     """Null: the pool does not go by declared weights."""
     beside: BesideView | None
     """Null: the agent takes one call at a time."""
+    share: Reason | None
+    """What in the tenants' shares made it so. reserved: the agent was kept for the call's tenant; guaranteed: it had
+    fewer agents than it is guaranteed, and so went first; released: the agent was kept for another tenant, but the call
+    had waited for the release time. Null: nothing."""
 
 
 class MoveView(Model):
@@ -136,6 +142,12 @@ class WaitingView(Model):
     preferred_agent_id: str | None
     keeping: BiddingView | None
     """The queues for which available agents are kept from this call. Null: nobody is kept from it."""
+    kept_by_reservation: bool
+    """Whether available agents who may serve it are reserved for other tenants."""
+    kept_for: list[str] | None = Field(examples=[["lamp"]])
+    """Those tenants; null for a tenant: the others are not theirs to know."""
+    most_positions_reached: bool
+    """Whether as many agents serve its tenant as may at most."""
 
 
 class OperatorsWordView(Model):
@@ -186,11 +198,13 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
             row = await queue_row(session, call.queue_id)
             others = await store.waiting_calls(session, pool_id, call.queue_id)
             staff = None if caller.tenant_id is not None else await store.staff(session, pool_id)
-            pool = await _weighed_pool(session, pool_id)
+            pool = await _keeping_pool(session, pool_id)
         # In a thread: a large pool's policy takes a second.
         keeping = None if pool is None else await asyncio.to_thread(pool.keeping, call)
+        kept_for, is_full = ([], False) if pool is None else pool.kept_from(call)
         if row is not None:
-            standing = explanation.waiting(call, queue_of(row), others, staff, runtime.clock.now(), keeping)
+            now = runtime.clock.now()
+            standing = explanation.waiting(call, queue_of(row), others, staff, now, keeping, kept_for, is_full=is_full)
     return ExplanationView(
         call_id=call.id,
         state=call.state_name,
@@ -244,12 +258,20 @@ def _move_view(one: Move) -> MoveView:
 
 def _waiting_view(standing: explanation.Waiting, tenant_id: str | None) -> WaitingView:
     to, keeping = msgspec.to_builtins(standing.overflow_to), _bidding(standing.keeping, tenant_id)
-    return WaitingView(**{**msgspec.structs.asdict(standing), "overflow_to": to, "keeping": keeping})
+    said = msgspec.structs.asdict(standing)
+    kept_for, is_full = said.pop("kept_for"), said.pop("is_full")
+    return WaitingView(
+        **{**said, "overflow_to": to, "keeping": keeping},
+        kept_by_reservation=bool(kept_for),
+        kept_for=list(kept_for) if tenant_id is None else None,
+        most_positions_reached=is_full,
+    )
 
 
-async def _weighed_pool(session: Session, pool_id: str) -> Pool | None:
-    """The pool as it was last saved, if it goes by declared weights."""
-    if all(queue.weights is None for queue in await queues_of(session, pool_id)):
+async def _keeping_pool(session: Session, pool_id: str) -> Pool | None:
+    """The pool as it was last saved, if agents may be kept in it: by declared weights or by shares."""
+    weighed = any(queue.weights is not None for queue in await queues_of(session, pool_id))
+    if not weighed and not await of_pools(session, [pool_id]):
         return None
     return (await load(session, [pool_id])).get(pool_id)
 

@@ -37,8 +37,11 @@ router = Router(
 class Versioned(Protocol):
     """A view of something that is configured."""
 
-    id: str
-    version: int
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
 
     def model_dump(self, *, mode: str, include: set[str]) -> dict[str, Any]: ...
 

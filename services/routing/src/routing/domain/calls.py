@@ -135,6 +135,8 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     """By declared weights: the queue's bid, and the other queues that wanted the agent or might have."""
     beside: Beside | None = None
     """None: the agent takes one call at a time."""
+    share: Literal["reserved", "guaranteed", "released"] | None = None
+    """What in the tenants' shares made it so: see `sharing.Reason`."""
 
 
 class Move(msgspec.Struct, frozen=True, array_like=True):

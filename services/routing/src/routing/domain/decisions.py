@@ -13,6 +13,8 @@ Rules of the match
   alone for the queue's sticky time, and an agent who comes free takes such a call before all others.
 - In a pool whose queues declare weights, queues are served by what a lost call costs instead, and an agent may be kept
   for dearer calls: see `policy`.
+- In a pool where tenants have shares, agents may be kept for a tenant, a tenant may be full, and one below its
+  guarantee comes first: see `sharing`. Everything else holds within these bounds.
 - A missed offer returns the call to its queue at its place. The agent who let it time out or declined it goes on a
   break once they have missed as many in a row as the queue bears; until then they come behind all others available, so
   that the call rings at them again at once only when nobody else can take it.
@@ -130,6 +132,10 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
             return None
         case inputs.ConfigureSite(site=site):
             sites.configure(turn, site)
+            return None
+        case inputs.ConfigureShare(share=share):
+            # Whoever may be let go by the new figures is, after this as after every input.
+            turn.pool.configure_share(share)
             return None
         case inputs.Tick():
             return None

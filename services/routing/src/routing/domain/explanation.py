@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 from common.requirements import is_met, text_of
@@ -29,6 +29,7 @@ from routing.domain.configuration import AgentProfile, Queue, To, ToQueue, witho
 from routing.domain.estimates import ahead_of
 from routing.domain.overflow_words import place_of, said_of
 from routing.domain.overflows import rules_due
+from routing.domain.sharing import Reason
 
 _ORDERS: Final = {
     "longest_idle": "the longest idle",
@@ -74,6 +75,10 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     preferred_agent_id: str | None
     keeping: Bidding | None = None
     """The queues for which agents who may serve it are kept available; None: nobody is kept from it."""
+    kept_for: tuple[str, ...] = ()
+    """The tenants for which available agents who may serve it are reserved."""
+    is_full: bool = False
+    """As many agents serve its tenant as may at most."""
 
 
 def waiting(
@@ -83,9 +88,13 @@ def waiting(
     staff: Sequence[tuple[AgentProfile, Agent]] | None,
     now: datetime,
     keeping: Bidding | None = None,
+    kept_for: Sequence[str] = (),
+    *,
+    is_full: bool = False,
 ) -> Waiting | None:
     """How the call stands; None unless it waits. `others`: the calls that wait in its queue, itself or not; `staff`:
-    the pool's agents who have had a shift, None when they are not to be told; `keeping`: what the pool says of it."""
+    the pool's agents who have had a shift, None when they are not to be told; `keeping`, `kept_for` and `is_full`: what
+    the pool says of it."""
     state = call.state
     if isinstance(state, HeldPlace):
         state = Queued(None, None, ring=state.ring, widens_at=state.widens_at)
@@ -122,6 +131,8 @@ def waiting(
         alone_until=state.alone_until,
         preferred_agent_id=call.preferred_agent_id,
         keeping=keeping,
+        kept_for=tuple(kept_for),
+        is_full=is_full,
     )
 
 
@@ -206,6 +217,8 @@ def _assigned(one: Assignment, tenant_id: str | None) -> str:
     asked = f"{one.requirement!r}" if one.requirement else "nothing in particular"
     ring = f" (relaxation {one.ring})" if one.ring else ""
     before = f"After {one.waited_seconds:.0f} s in queue {one.queue_id}, which asked for {asked}{ring}, "
+    if one.share is not None:
+        return f"{before}{_by_share(one, one.share)}"
     if one.preferred:
         return f"{before}{one.agent_id} was offered the call: the agent whom it was to go to."
     if one.bidding is not None:
@@ -213,6 +226,20 @@ def _assigned(one: Assignment, tenant_id: str | None) -> str:
     if one.came_free:
         return f"{before}{one.agent_id} came free, and this was the first of the calls that they may serve."
     return f"{before}{one.agent_id} was offered the call: {_chosen(one)}."
+
+
+def _by_share(one: Assignment, share: Reason) -> str:
+    match share:
+        case "reserved":
+            return f"{one.agent_id} was offered the call: they were kept for its client by a reservation."
+        case "guaranteed":
+            fewer = "fewer agents served its client than it is guaranteed"
+            return f"{one.agent_id} came free, and this went before calls that were first: {fewer}."
+        case "released":
+            waited = "it had waited long enough to be let through"
+            return f"{one.agent_id}, who was kept for another client by a reservation, was offered the call: {waited}."
+        case _:
+            assert_never(share)
 
 
 def _chosen(one: Assignment) -> str:
@@ -291,6 +318,11 @@ def _stands(standing: Waiting, tenant_id: str | None) -> Iterator[str]:
     if standing.agents_logged_in is not None:
         counted = f"{standing.agents_logged_in} logged in, {standing.agents_available} available"
         yield f"Agents who may serve it: {counted}."
+    for kept_for in standing.kept_for if tenant_id is None else ("",) if standing.kept_for else ():
+        client = f"client {kept_for}" if kept_for else "another client"
+        yield f"An available agent who may serve it is kept for {client} by a reservation."
+    if standing.is_full:
+        yield "As many agents serve its client as its share of the pool allows."
     if standing.keeping is not None:
         for rival in standing.keeping.rivals:
             cost = f"one available agent fewer would cost {_money(rival.price)}"

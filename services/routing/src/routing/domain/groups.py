@@ -202,9 +202,18 @@ class Groups:
         """How many agents who meet the rule are available, in how many groups."""
         return self._idle.count(rule.groups), (self._idle.filled & rule.groups).bit_count()
 
-    def with_available(self, rule: Rule) -> list[int]:
-        """The numbers of the groups who meet the rule and have somebody available, the longest idle first."""
-        return sorted(numbers_in(self._idle.filled & rule.groups), key=self._idle.head)
+    def available_in(self, groups: int) -> int:
+        """How many agents of the groups whose bit is set are available."""
+        return self._idle.count(groups)
+
+    def with_available(self, rule: Rule, only: int = -1) -> list[int]:
+        """The numbers of the groups who meet the rule, are among `only`, and have somebody available, the longest idle
+        first."""
+        return sorted(numbers_in(self._idle.filled & rule.groups & only), key=self._idle.head)
+
+    def with_somebody_available(self) -> list[Group]:
+        """The groups who have somebody available, the longest idle first."""
+        return [self._numbered[number] for number in sorted(numbers_in(self._idle.filled), key=self._idle.head)]
 
     def any_available(self) -> bool:
         """Whether anybody at all is available."""

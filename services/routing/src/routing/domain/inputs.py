@@ -14,6 +14,7 @@ from common.events.routing import Channel, Direction, Recording, Supervision
 
 from routing.domain.configuration import AgentProfile, Queue, Site
 from routing.domain.flows import Flow
+from routing.domain.shares import Share
 
 TOPIC = "routing-inputs"
 
@@ -237,6 +238,12 @@ class ConfigureSite(Input, frozen=True, kw_only=True):
     site: Site
 
 
+class ConfigureShare(Input, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "routing.share_configured.v1"
+
+    share: Share
+
+
 class Tick(Input, frozen=True, kw_only=True):
     """Time has come to `occurred_at`: whatever is due happens. Written by the pool's owner when a timer is due, so that
     timers have their place in the one order of the pool's inputs and a replay gives the same events."""
@@ -267,6 +274,7 @@ AnyInput: TypeAlias = (
     | ConfigureQueue
     | ConfigureAgent
     | ConfigureSite
+    | ConfigureShare
     | Tick
 )
 
@@ -295,6 +303,7 @@ INPUTS: dict[str, type[Event]] = {
         ConfigureQueue,
         ConfigureAgent,
         ConfigureSite,
+        ConfigureShare,
         Tick,
     )
 }

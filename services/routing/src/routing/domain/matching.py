@@ -37,6 +37,11 @@ class Bins(Generic[Key]):
         self._bins.append(SortedList())
         return len(self._bins) - 1
 
+    def reach(self, number: int) -> None:
+        """Open bins until there is one of this number."""
+        while len(self._bins) <= number:
+            self.open()
+
     def add(self, number: int, key: Key) -> None:
         """Put `key`, which must not be there, into the bin."""
         keys = self._bins[number]

@@ -88,25 +88,32 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         than the agent is worth to it."""
         return not self.is_higher(queue, to) or self.price(queue, idle[queue]) < self.bids[to]
 
-    def next_queue(self, waiting: Sequence[int], serves: Sequence[int], idle: Idle) -> int | None:
-        """The queue whose first call an idle agent who `serves` these queues takes, or None: they stay idle.
+    def next_queue(
+        self, waiting: Sequence[int], serves: Sequence[int], idle: Idle, *, withhold: bool = True
+    ) -> int | None:
+        """The queue whose first call an idle agent who `serves` these queues takes, or None: they stay idle, which
+        `withhold` allows.
 
         `waiting`: the queues of `serves` in which somebody waits, in the pool's order of their first calls.
         """
         best: int | None = None
         for queue in waiting:
-            if (best is None or self.is_higher(queue, best)) and self.may_take(queue, serves, idle):
+            better = best is None or self.is_higher(queue, best)
+            if better and (not withhold or self.may_take(queue, serves, idle)):
                 best = queue
         return best
 
-    def next_group(self, queue: int, groups: Sequence[Sequence[int]], idle: Idle) -> int | None:
+    def next_group(
+        self, queue: int, groups: Sequence[Sequence[int]], idle: Idle, *, withhold: bool = True
+    ) -> int | None:
         """Which of `groups` (the queues that each may serve; each has an idle agent; in the pool's order) gives an
-        agent to a call of `queue`: its place in the list, or None: the call waits."""
+        agent to a call of `queue`: its place in the list, or None: the call waits, which `withhold` allows."""
         best: int | None = None
         least = 0.0
         for place, serves in enumerate(groups):
             cost = max((self.price(other, idle[other]) for other in serves if other != queue), default=0.0)
-            if (best is None or cost * _EQUAL < least) and self.may_take(queue, serves, idle):
+            better = best is None or cost * _EQUAL < least
+            if better and (not withhold or self.may_take(queue, serves, idle)):
                 best, least = place, cost
         return best
 

@@ -7,8 +7,9 @@ agents and the timers in step, so that no caller can forget one of them.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Literal
 
 from common.events.routing import Channel
 
@@ -21,6 +22,8 @@ from routing.domain.groups import Group, Groups
 from routing.domain.matching import Bins, numbers_in
 from routing.domain.memory import Memories, Memory
 from routing.domain.seats import Seats
+from routing.domain.shares import Share
+from routing.domain.sharing import Reason, Sharing, TenantRing
 from routing.domain.slots import QueueSlot, Ring, Skills, WaitingKey
 from routing.domain.timers import Timer, Timers
 from routing.domain.weighing import WeighedQueue, Weighing
@@ -57,6 +60,7 @@ class Pool:
         self._sites: dict[str, Site] = {}
         self.memories = Memories()
         self.callbacks = CallbackPlaces()
+        self.sharing = Sharing(self._groups, self._waiting, self._timers, self._tenant_rings)
 
     @classmethod
     def load(
@@ -69,6 +73,7 @@ class Pool:
         calls: Iterable[Call],
         memories: Iterable[Memory] = (),
         sites: Iterable[Site] = (),
+        shares: Iterable[Share] = (),
     ) -> Pool:
         """The pool as it was saved: the same inputs then give the same events as if it had never left memory."""
         pool = cls(pool_id, now)
@@ -76,6 +81,8 @@ class Pool:
             pool.configure_site(site)
         for queue in queues:
             pool.configure_queue(queue)
+        for share in shares:
+            pool.configure_share(share)
         for profile in profiles:
             pool.configure_agent(profile)
         for agent in agents:
@@ -198,6 +205,7 @@ class Pool:
         self._weighing.configure(WeighedQueue(slot.queue, rings))
 
     def _lay_rings(self, slot: QueueSlot, skills: Skills) -> None:
+        self.sharing.is_laid = False
         requirements, numbers = slot.queue.rings(skills, slot.covering), slot.numbers[skills]
         if [ring.rule.requirement for ring in slot.rings[skills]] == requirements:
             return
@@ -234,6 +242,7 @@ class Pool:
         if known is not None:
             self._unindex_agent(agent)
         self._profiles[profile.id] = profile
+        self.sharing.is_laid = False
         self.seats.configure(profile)
         if profile.capacity is None:
             self._group_of[profile.id] = self._groups.group(profile.levels)
@@ -261,6 +270,7 @@ class Pool:
         self._sites[site.id] = site
         if site.down != (known is not None and known.down):
             self._groups.set_down(site_skill(site.id), down=site.down)
+            self.sharing.is_laid = False
             self._weighing.forget()
         return True
 
@@ -277,31 +287,95 @@ class Pool:
         """The agents of a site by id. They are looked for among all: sites go down seldom."""
         return [self.agents[one] for one in sorted(self._profiles) if self._profiles[one].site_id == site_id]
 
+    # shares of tenants
+
+    def configure_share(self, share: Share) -> bool:
+        """Take over a tenant's share unless a newer one is known."""
+        if not self.sharing.configure(share, self.now, self.agents.values()):
+            return False
+        for call in self.calls.values():
+            match self._place_of(call):
+                case "line", int(number), key:
+                    self.sharing.add(call, number, key, self.now, only=share.tenant_id)
+        return True
+
+    def kept_from(self, call: Call) -> tuple[list[str], bool]:
+        """The tenants for which available agents are kept who could serve the waiting call, and whether its own tenant
+        has as many agents as it may have."""
+        if not isinstance(call.state, Queued | HeldPlace) or not self.sharing.slots:
+            return [], False
+        rule = self._ring(self._queues[call.queue_id], call.state.ring, call.skills).rule
+        keepers = self.sharing.keepers(call.tenant_id, rule, call.first_queued_at, self.now)
+        return keepers, self.sharing.is_full(call.tenant_id)
+
+    def why_shared(self, call: Call, agent: Agent, *, came_free: bool) -> Reason | None:
+        """Which right of the call's tenant, or what else in the shares, made the call take the available agent."""
+        if not self.sharing.slots:
+            return None
+        key = self._queues[call.queue_id].key(call)
+        return self.sharing.reason(call, key, self._group_for(agent.id, call), came_free=came_free)
+
+    def _tenant_rings(self) -> Iterator[TenantRing]:
+        for slot in self._queues.values():
+            first = slot.rings[()][0]
+            yield TenantRing(slot.queue.tenant_id, first.number, first.rule)
+            for numbers in slot.numbers.values():
+                for number in numbers:
+                    yield TenantRing(slot.queue.tenant_id, number, None)
+
     # the two sides of the match
 
-    def best_agent(self, queue_id: str, ring: int, skills: Skills = ()) -> Agent | None:
+    def best_agent(
+        self, queue_id: str, ring: int, skills: Skills = (), *, since: datetime | None = None
+    ) -> Agent | None:
         """The first, in the queue's order of agents, of those available who may serve a call in this ring; by weights,
-        of the group that the others need least, or None, so that the call waits."""
+        of the group that the others need least, or None, so that the call waits. `since`: when the call came to its
+        first queue; None: now."""
         slot = self._queues[queue_id]
-        rule, only = self._ring(slot, ring, skills).rule, -1
+        rule, only, entitled = self._ring(slot, ring, skills).rule, -1, False
+        if self.sharing.slots:
+            tenant_id = slot.queue.tenant_id
+            only = self.sharing.groups_for(tenant_id, since or self.now, self.now)
+            entitled = self.sharing.is_entitled(tenant_id)
         if self._weighed:
-            group = self._weighing.next_group(queue_id, rule)
+            group = self._weighing.next_group(queue_id, rule, only, withhold=not entitled)
             only = 0 if group is None else 1 << group
         found = self._groups.best(rule, slot.queue.agent_order, only)
-        return None if found is None else self.agents[found]
+        if found is None:
+            self.sharing.is_tight = True
+            return None
+        return self.agents[found]
 
     def best_call(self, agent_id: str) -> Call | None:
         """The first, by priority with ageing, of the calls that wait for the agent alone, then of all they may take; by
         weights, of the queue with the highest bid, or None, so that the agent is kept."""
+        if self.sharing.slots:
+            return self._best_shared(self.agents[agent_id])
         if agent_id in self.seated:
             return self._best_beside(self.agents[agent_id])
         if alone := self._alone.get(agent_id):
             return self.calls[alone[0][-1]]
-        if self._weighed:
-            found = self._weighing.next_call(self._group_of[agent_id])
-            return None if found is None else self.calls[found]
-        key = self._waiting.best(self._group_of[agent_id].fitting)
+        group = self._group_of[agent_id]
+        key = self._weighing.next_call(group) if self._weighed else self._waiting.best(group.fitting)
         return self.calls[key[-1]] if key else None
+
+    def _best_shared(self, agent: Agent) -> Call | None:
+        """The same within the shares of the tenants."""
+        if (seated := self.seated.get(agent.id)) is not None:
+            groups = [seated[channel] for channel in self.seats.takes(agent)]
+        else:
+            groups = [self._group_of[agent.id]]
+        alone = [(call, self._group_for(agent.id, call)) for call in self.waiting_for(agent.id)]
+        weighing = self._weighing if self._weighed else None
+        takeable = [(call, group) for call, group in alone if group in groups]
+        found = self.sharing.next_call(groups, takeable, weighing, self.now)
+        return None if found is None else self.calls[found]
+
+    def _group_for(self, agent_id: str, call: Call) -> Group:
+        """The group in which the agent takes this call."""
+        if agent_id in self.seated:
+            return self.seated[agent_id][self._queues[call.queue_id].queue.channel]
+        return self._group_of[agent_id]
 
     def _best_beside(self, agent: Agent) -> Call | None:
         """The same of the calls that the agent could take beside those at hand; by weights, channel after channel."""
@@ -313,7 +387,7 @@ class Pool:
         for channel in self.seats.takes(agent):
             fitting |= groups[channel].fitting
             if self._weighed and (found := self._weighing.next_call(groups[channel])) is not None:
-                return self.calls[found]
+                return self.calls[found[-1]]
         key = None if self._weighed else self._waiting.best(fitting)
         return self.calls[key[-1]] if key else None
 
@@ -339,10 +413,7 @@ class Pool:
         """By weights: how the call's queue stands against the others that the available agent may serve."""
         if not self._weighed:
             return None
-        channel = self._queues[call.queue_id].queue.channel
-        seated = agent_id in self.seated
-        group = self.seated[agent_id][channel] if seated else self._group_of[agent_id]
-        return self._weighing.bidding(call.queue_id, group)
+        return self._weighing.bidding(call.queue_id, self._group_for(agent_id, call))
 
     def keeping(self, call: Call) -> Bidding | None:
         """By weights: the queues for which available agents are kept from the call; None if nobody is."""
@@ -352,8 +423,12 @@ class Pool:
         return self._weighing.keeping(call.queue_id, self._ring(slot, call.state.ring, call.skills).rule)
 
     def releasable(self) -> Call | None:
-        """A waiting call for which no available agent needs to be kept any more. Only by weights is there ever one."""
-        found = self._weighing.releasable() if self._weighed else None
+        """A waiting call for which no available agent needs to be kept any more. Only by weights and by shares is there
+        ever one."""
+        if self.sharing.may_release:
+            found = self.sharing.releasable(self._weighing if self._weighed else None)
+        else:
+            found = self._weighing.releasable() if self._weighed else None
         return None if found is None else self.calls[found]
 
     def waiting_in(self, queue_id: str) -> list[Call]:
@@ -369,11 +444,15 @@ class Pool:
         return [self.calls[key[-1]] for key in self._alone.get(agent_id, [])]
 
     def preferred(self, call: Call, ring: int) -> Agent | None:
-        """The agent whom the call should go to, if they are logged in and may serve it in this ring."""
+        """The agent whom the call should go to, if they are logged in and may serve it in this ring, and are not
+        available but kept for another tenant."""
         agent = self.agents.get(call.preferred_agent_id or "")
-        if agent is None or isinstance(agent.state, LoggedOut):
+        if agent is None or isinstance(agent.state, LoggedOut) or not self.may_serve(agent.id, call, ring):
             return None
-        return agent if self.may_serve(agent.id, call, ring) else None
+        if self.sharing.slots and self.can_take(agent, call):
+            groups = self.sharing.groups_for(call.tenant_id, call.first_queued_at, self.now)
+            return agent if groups >> self._group_for(agent.id, call).number & 1 else None
+        return agent
 
     # states
 
@@ -387,6 +466,9 @@ class Pool:
             group = self._group_of[agent.id]
             self._groups.remove(before, group, available=isinstance(before.state, Available))
             self._groups.add(agent, group, available=isinstance(agent.state, Available))
+        if self.sharing.slots:
+            self.sharing.count(before, -1)
+            self.sharing.count(agent, 1)
         self.agents[agent.id] = agent
         self.changed_agents[agent.id] = agent
 
@@ -408,35 +490,41 @@ class Pool:
         self._timers.set(call)
 
     def _index_call(self, call: Call) -> None:
-        if isinstance(call.state, Queued):
-            slot = self._queues[call.queue_id]
-            if call.state.alone_until is not None and call.preferred_agent_id is not None:
-                insort(self._alone.setdefault(call.preferred_agent_id, []), slot.key(call))
-            else:
-                self._waiting.add(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
-        elif isinstance(call.state, HeldPlace) and call.state.rests_until is None:
-            slot = self._queues[call.queue_id]
-            if is_near(call):
-                insort(self.callbacks.near.setdefault(call.queue_id, []), slot.key(call))
-            else:
-                self._waiting.add(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
+        match self._place_of(call):
+            case "alone", str(agent_id), key:
+                insort(self._alone.setdefault(agent_id, []), key)
+            case "near", str(queue_id), key:
+                insort(self.callbacks.near.setdefault(queue_id, []), key)
+            case "line", int(number), key:
+                self._waiting.add(number, key)
+                if self.sharing.slots:
+                    self.sharing.add(call, number, key, self.now)
 
     def _unindex_call(self, call: Call) -> None:
-        if isinstance(call.state, Queued):
-            slot = self._queues[call.queue_id]
-            if call.state.alone_until is not None and call.preferred_agent_id is not None:
-                alone = self._alone[call.preferred_agent_id]
-                alone.remove(slot.key(call))
-                if not alone:
-                    del self._alone[call.preferred_agent_id]
-            else:
-                self._waiting.remove(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
-        elif isinstance(call.state, HeldPlace) and call.state.rests_until is None:
-            slot = self._queues[call.queue_id]
-            if is_near(call):
-                self.callbacks.leave(call.queue_id, slot.key(call))
-            else:
-                self._waiting.remove(self._ring(slot, call.state.ring, call.skills).number, slot.key(call))
+        match self._place_of(call):
+            case "alone", str(agent_id), key:
+                self._alone[agent_id].remove(key)
+                if not self._alone[agent_id]:
+                    del self._alone[agent_id]
+            case "near", str(queue_id), key:
+                self.callbacks.leave(queue_id, key)
+            case "line", int(number), key:
+                self._waiting.remove(number, key)
+                if self.sharing.slots:
+                    self.sharing.remove(call, number, key)
+
+    def _place_of(self, call: Call) -> tuple[Literal["alone", "near", "line"], str | int, WaitingKey] | None:
+        """Where the call waits: for an agent alone, for its customer to be dialled, or in a bin; None: it does not."""
+        match call.state:
+            case Queued(alone_until=alone_until) if alone_until is not None and call.preferred_agent_id is not None:
+                return "alone", call.preferred_agent_id, self._queues[call.queue_id].key(call)
+            case HeldPlace(rests_until=None) if is_near(call):
+                return "near", call.queue_id, self._queues[call.queue_id].key(call)
+            case Queued(ring=ring) | HeldPlace(rests_until=None, ring=ring):
+                slot = self._queues[call.queue_id]
+                return "line", self._ring(slot, ring, call.skills).number, slot.key(call)
+            case _:
+                return None
 
     # timers
 
@@ -445,9 +533,10 @@ class Pool:
         return self._timers.next_due(self.calls, self._changes_at)
 
     def take_due(self, now: datetime) -> tuple[datetime, Timer, str] | None:
-        """The first timer due at or before `now`, taken off, with the id of its queue or call; None: there is none."""
+        """The first timer due at or before `now`, taken off, with the id of its queue, tenant or call; None: there
+        is none."""
         due = self.next_due()
         return self._timers.take() if due is not None and due <= now else None
 
-    def _changes_at(self, queue_id: str) -> datetime | None:
-        return self._queues[queue_id].changes_at
+    def _changes_at(self, timer: Timer, item_id: str) -> datetime | None:
+        return self.sharing.due(item_id) if timer is Timer.SHARE else self._queues[item_id].changes_at

@@ -11,21 +11,23 @@ from routing.domain.calls import Call, CallingBack, HeldPlace, InFlow, Offered, 
 
 
 class Timer(IntEnum):
-    """What is due, for a queue or a call. At one instant the lower comes first: queues have opened or closed before
-    anything is decided in them, and agents are freed before callers are given up."""
+    """What is due, for a queue, a tenant's share or a call. At one instant the lower comes first: queues have opened or
+    closed and shares are switched before anything is decided by them, and agents are freed before callers are given up.
+    """
 
     QUEUE_HOURS = 0
-    WRAP_UP_LIMIT = 1
-    OFFER_TIMEOUT = 2
-    DIAL_LIMIT = 3
-    CALLBACK_EXPIRES = 4
-    REST_OVER = 5
-    WIDEN = 6
-    ALONE_LIMIT = 7
-    OVERFLOW = 8
-    WAIT_LIMIT = 9
-    FLOW = 10
-    ANNOUNCE = 11
+    SHARE = 1
+    WRAP_UP_LIMIT = 2
+    OFFER_TIMEOUT = 3
+    DIAL_LIMIT = 4
+    CALLBACK_EXPIRES = 5
+    REST_OVER = 6
+    WIDEN = 7
+    ALONE_LIMIT = 8
+    OVERFLOW = 9
+    WAIT_LIMIT = 10
+    FLOW = 11
+    ANNOUNCE = 12
 
 
 class Timers:
@@ -43,12 +45,18 @@ class Timers:
         """The queue opens or closes at that time."""
         heapq.heappush(self._heap, (at, Timer.QUEUE_HOURS, queue_id))
 
-    def next_due(self, calls: Mapping[str, Call], changes_at: Callable[[str], datetime | None]) -> datetime | None:
-        """When the first timer fires that still means something; `changes_at`: when a queue opens or closes."""
+    def set_share(self, tenant_id: str, at: datetime) -> None:
+        """Something changes in the tenant's share at that time."""
+        heapq.heappush(self._heap, (at, Timer.SHARE, tenant_id))
+
+    def next_due(
+        self, calls: Mapping[str, Call], changes_at: Callable[[Timer, str], datetime | None]
+    ) -> datetime | None:
+        """When the first timer fires that still means something; `changes_at`: when a queue or share changes."""
         while self._heap:
             at, timer, item_id = self._heap[0]
-            if timer is Timer.QUEUE_HOURS:
-                if changes_at(item_id) == at:
+            if timer in (Timer.QUEUE_HOURS, Timer.SHARE):
+                if changes_at(timer, item_id) == at:
                     return at
             elif (call := calls.get(item_id)) is not None and (timer, at) in _waits_of(call):
                 return at
@@ -56,7 +64,7 @@ class Timers:
         return None
 
     def take(self) -> tuple[datetime, Timer, str]:
-        """The first, taken off: time, kind, id of its queue or call."""
+        """The first, taken off: time, kind, id of its queue, tenant or call."""
         return heapq.heappop(self._heap)
 
 

@@ -84,6 +84,11 @@ class Turn(Telling):
                 self.pool.follow_hours(item_id, at if self.pool.calls else now)
                 self.empty_if_closed(item_id)
                 self.follow_cover(item_id)
+                self.release_kept()
+                continue
+            if timer is Timer.SHARE:
+                self.pool.sharing.follow(item_id, at if self.pool.calls else now)
+                self.settle()
                 continue
             call = self.pool.calls[item_id]
             match timer, call.state:
@@ -194,7 +199,8 @@ class Turn(Telling):
 
     def _wait(self, call: Call, queue: Queue) -> None:
         now = self.pool.now
-        if queue.overflows and self.pool.best_agent(queue.id, queue.ring_at(now, now)[0], call.skills) is None:
+        open_ring, since = queue.ring_at(now, now)[0], call.first_queued_at
+        if queue.overflows and self.pool.best_agent(queue.id, open_ring, call.skills, since=since) is None:
             move = move_possible(self.pool, call, moves_on_entry(self.pool, queue, call))
             if move is not None:
                 self.move_on(call, move)
@@ -219,7 +225,9 @@ class Turn(Telling):
         if agent is None:
             waiting = replace(waiting, alone_until=None)
         if agent is None or not self.pool.can_take(agent, call):
-            agent = None if waiting.alone_until is not None else self.pool.best_agent(call.queue_id, ring, call.skills)
+            agent = None
+            if waiting.alone_until is None:
+                agent = self.pool.best_agent(call.queue_id, ring, call.skills, since=call.first_queued_at)
         if agent is not None:
             self.assign(call, waiting, agent, came_free=False)
             return
@@ -248,6 +256,7 @@ class Turn(Telling):
             preferred=agent.id == call.preferred_agent_id,
             bidding=self.pool.bidding(call, agent.id),
             beside=engagements.beside(self, agent, call),
+            share=self.pool.why_shared(call, agent, came_free=came_free),
         )
         expires_at = now + timedelta(seconds=self.queue_of(call).offer_timeout_seconds)
         call = replace(
@@ -476,14 +485,17 @@ class Turn(Telling):
             agent = self.pool.agents[agent.id]
             if not isinstance(agent.state, Serving):
                 return
+        if self.pool.sharing.slots:
+            # Kept for another tenant: whoever waits for them alone need not any more.
+            self.release(agent.id)
 
     def release(self, agent_id: str) -> None:
         """Calls that wait for the agent alone are placed anew: perhaps there is nothing to wait for any more."""
         self._place_anew(self.pool.waiting_for(agent_id))
 
     def release_kept(self) -> None:
-        """Agents who need not be kept any more take the calls that may have them. Only by declared weights is anybody
-        ever kept."""
+        """Agents who need not be kept any more take the calls that may have them. Only by declared weights and by
+        shares is anybody ever kept."""
         while (call := self.pool.releasable()) is not None and isinstance(call.state, Queued | HeldPlace):
             self.place(call, call.state)
 

@@ -61,29 +61,39 @@ class Weighing:
         self._queue_of_bin = {place: number for number, one in enumerate(self._queues) for place, _ in one.rings}
         self._weighed_on = []
 
-    def next_call(self, group: Group) -> str | None:
-        """The waiting call that an available agent of the group takes; None: they are kept, or nobody waits."""
-        bits = self._waiting.filled & group.fitting
-        if not bits:
+    def next_call(
+        self,
+        group: Group,
+        views: Sequence[tuple[Bins[tuple[float, str]], int]] | None = None,
+        *,
+        withhold: bool = True,
+    ) -> tuple[float, str] | None:
+        """The key of the waiting call that an available agent of the group takes; None: they are kept, or nobody waits.
+        `views`: bins, and which of them hold the calls that may be taken; None: all that the group may serve."""
+        if views is None:
+            views = [(self._waiting, group.fitting)]
+        if not any(bins.filled & bits for bins, bits in views):
             return None
         policy = self._current()
         heads: dict[int, tuple[float, str]] = {}
-        for number in numbers_in(bits):
-            queue, head = self._queue_of_bin[number], self._waiting.head(number)
-            heads[queue] = min(head, heads.get(queue, head))
-        chosen = policy.next_queue(
-            sorted(heads, key=heads.__getitem__), self._serves[group.number], _Idle(self._groups, self._queues)
-        )
-        return None if chosen is None else heads[chosen][-1]
+        for bins, bits in views:
+            for number in numbers_in(bins.filled & bits):
+                queue, head = self._queue_of_bin[number], bins.head(number)
+                heads[queue] = min(head, heads.get(queue, head))
+        idle, serves = _Idle(self._groups, self._queues), self._serves[group.number]
+        chosen = policy.next_queue(sorted(heads, key=heads.__getitem__), serves, idle, withhold=withhold)
+        return None if chosen is None else heads[chosen]
 
-    def next_group(self, queue_id: str, rule: Rule) -> int | None:
-        """The number of the group whose agent a call of the queue takes, of those who meet the rule; None: it waits."""
-        candidates = self._groups.with_available(rule)
+    def next_group(self, queue_id: str, rule: Rule, only: int = -1, *, withhold: bool = True) -> int | None:
+        """The number of the group whose agent a call of the queue takes, of those who meet the rule and are among
+        `only`; None: it waits."""
+        candidates = self._groups.with_available(rule, only)
         if not candidates:
             return None
         policy = self._current()
         serves = [self._serves[group] for group in candidates]
-        place = policy.next_group(self._number_of[queue_id], serves, _Idle(self._groups, self._queues))
+        idle = _Idle(self._groups, self._queues)
+        place = policy.next_group(self._number_of[queue_id], serves, idle, withhold=withhold)
         return None if place is None else candidates[place]
 
     def releasable(self) -> str | None:

@@ -47,6 +47,7 @@ from routing.domain.declarations import (
 from routing.service import overflows
 from routing.store import configuration as store
 from routing.store import sites
+from routing.store.shares import shares_of_tenant
 from routing.store.states import agent_profile, queue_of, queues_of
 
 CheckVersion = Callable[[int | None], None]
@@ -93,7 +94,7 @@ async def put_tenant(
     clock: Clock,
     check: CheckVersion,
 ) -> tuple[asyncpg.Record, bool]:
-    """The tenant's queues get the time zone with their next events."""
+    """The tenant's queues get the time zone with their next events; its shares follow it."""
     await store.lock(session, "tenant", tenant_id)
     before = await store.tenant(session, tenant_id)
     check(before["version"] if before else None)
@@ -104,6 +105,11 @@ async def put_tenant(
         outbox.add(
             session,
             inputs.ConfigureQueue(tenant_id=tenant_id, pool_id=pool_id, occurred_at=clock.now(), queue=queue),
+        )
+    for pool_id, share in await shares_of_tenant(session, tenant_id):
+        outbox.add(
+            session,
+            inputs.ConfigureShare(tenant_id=tenant_id, pool_id=pool_id, occurred_at=clock.now(), share=share),
         )
     return after, before is None
 

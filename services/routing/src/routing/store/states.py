@@ -32,6 +32,8 @@ from routing.domain.configuration import (
 )
 from routing.domain.memory import Memory
 from routing.domain.pool import Pool
+from routing.domain.shares import Share as TenantShare
+from routing.store.shares import of_pools
 
 _encode = msgspec.json.Encoder().encode
 
@@ -165,20 +167,15 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
     agents: dict[str, list[Agent]] = {row["id"]: [] for row in known}
     calls: dict[str, list[Call]] = {row["id"]: [] for row in known}
     memories: dict[str, list[Memory]] = {row["id"]: [] for row in known}
+    shares: dict[str, list[TenantShare]] = {row["id"]: [] for row in known}
     for pool_id, queue in await _queues(session, list(queues)):
         queues[pool_id].append(queue)
-    for row in await session.fetch(
-        """
-        SELECT a.pool_id, a.id, a.skills, a.capacity, a.version, a.site_id, a.drained_at, a.drain_reason, p.interrupts,
-            p.version AS pool_version, s.data
-        FROM agents a JOIN pools p ON p.id = a.pool_id LEFT JOIN agent_states s ON s.agent_id = a.id
-        WHERE a.pool_id = ANY($1::text[]) ORDER BY a.id
-        """,
-        list(queues),
-    ):
-        profiles[row["pool_id"]].append(agent_profile(row))
-        if row["data"] is not None:
-            agents[row["pool_id"]].append(msgspec.convert(row["data"], Agent))
+    for pool_id, share in await of_pools(session, list(shares)):
+        shares[pool_id].append(share)
+    for pool_id, profile, agent in await _agents(session, list(queues)):
+        profiles[pool_id].append(profile)
+        if agent is not None:
+            agents[pool_id].append(agent)
     for row in await session.fetch(
         "SELECT pool_id, data FROM calls WHERE live AND pool_id = ANY($1::text[]) ORDER BY id", list(queues)
     ):
@@ -198,9 +195,35 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
             calls[pool_id],
             memories[pool_id],
             sites,
+            shares[pool_id],
         )
         for pool_id, reached_at in known
     }
+
+
+async def load_staff(session: Session, pool_id: str, now: datetime) -> Pool:
+    """The pool at that time without its calls: to look at, not to decide in."""
+    queues, shares = await queues_of(session, pool_id), await of_pools(session, [pool_id])
+    staff = await _agents(session, [pool_id])
+    profiles, agents = [profile for _, profile, _ in staff], [agent for _, _, agent in staff if agent is not None]
+    return Pool.load(pool_id, now, queues, profiles, agents, [], shares=[share for _, share in shares])
+
+
+async def _agents(session: Session, pool_ids: Sequence[str]) -> list[tuple[str, AgentProfile, Agent | None]]:
+    """The agents of these pools: pool, what is declared, their state (None: never logged in)."""
+    rows = await session.fetch(
+        """
+        SELECT a.pool_id, a.id, a.skills, a.capacity, a.version, a.site_id, a.drained_at, a.drain_reason, p.interrupts,
+            p.version AS pool_version, s.data
+        FROM agents a JOIN pools p ON p.id = a.pool_id LEFT JOIN agent_states s ON s.agent_id = a.id
+        WHERE a.pool_id = ANY($1::text[]) ORDER BY a.id
+        """,
+        pool_ids,
+    )
+    return [
+        (row["pool_id"], agent_profile(row), None if row["data"] is None else msgspec.convert(row["data"], Agent))
+        for row in rows
+    ]
 
 
 async def queues_of(session: Session, pool_id: str) -> list[Queue]:

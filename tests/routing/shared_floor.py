@@ -1,0 +1,122 @@
+"""Shares of tenants by their definition, looked at agent by agent and call by call: what the pool's bit sets must
+come to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common.requirements import is_met
+from routing.domain.agents import Agent, Available
+from routing.domain.calls import Call, HeldPlace, Queued
+from routing.domain.configuration import Queue
+from routing.domain.pool import Pool
+from routing.domain.shares import Positions, Share
+from routing.domain.turns import Turn
+
+
+def share(
+    tenant_id: str,
+    reserved: int = 0,
+    guaranteed: int = 0,
+    most: int | None = None,
+    version: int = 1,
+    figures: Positions | None = None,
+    **more: Any,
+) -> Share:
+    """A share with these figures."""
+    usual = figures or positions(reserved, guaranteed, most)
+    return Share(tenant_id=tenant_id, time_zone="Europe/Paris", version=version, usual=usual, **more)
+
+
+def positions(reserved: int = 0, guaranteed: int = 0, most: int | None = None) -> Positions:
+    return Positions(reserved_positions=reserved, guaranteed_positions=guaranteed, most_positions=most)
+
+
+def in_force(pool: Pool) -> dict[str, Positions]:
+    """The figures by tenant; those at a moment's very instant depend on which timer came first, so they are asked."""
+    return {tenant_id: slot.positions for tenant_id, slot in pool.sharing.slots.items()}
+
+
+def serving(pool: Pool, tenant_id: str) -> int:
+    """How many agents serve the tenant; who has several calls of it at hand counts with each."""
+    return sum(one.call_tenant_id == tenant_id for agent in pool.agents.values() for one in agent.calls)
+
+
+def serves_tenant(pool: Pool, agent_id: str, tenant_id: str, channel: str | None) -> bool:
+    """Whether the agent may serve one of the tenant's queues, of the channel, from a call's first moment on."""
+    return any(
+        channel in (None, queue.channel) and _has_skills(pool, agent_id, queue)
+        for queue in pool.queues
+        if queue.tenant_id == tenant_id
+    )
+
+
+def places(pool: Pool, agent: Agent) -> list[str | None]:
+    """What the agent is available for: a channel each; None: any, for one call at a time."""
+    takes = pool.takes_of(agent)
+    return list(takes) if takes is not None else [None] if isinstance(agent.state, Available) else []
+
+
+def is_permitted(pool: Pool, call: Call, agent_id: str) -> bool:
+    """Whether the shares let the call take the available agent."""
+    figures = in_force(pool)
+    own = figures.get(call.tenant_id, Positions())
+    if own.most_positions is not None and serving(pool, call.tenant_id) >= own.most_positions:
+        return False
+    if serving(pool, call.tenant_id) < own.reserved_positions:
+        return True
+    releases = {one.tenant_id: one.release_after_seconds for one in pool.sharing.known}
+    takes = pool.takes_of(pool.agents[agent_id])
+    queue = pool.queue(call.queue_id)
+    assert queue is not None
+    place = None if takes is None else queue.channel
+    for tenant_id, other in figures.items():
+        short = other.reserved_positions - serving(pool, tenant_id)
+        if tenant_id == call.tenant_id or short <= 0 or not serves_tenant(pool, agent_id, tenant_id, place):
+            continue
+        after = releases[tenant_id]
+        if after is not None and (pool.now - call.first_queued_at).total_seconds() >= after:
+            continue
+        available = [
+            agent.id
+            for agent in pool.agents.values()
+            for one in places(pool, agent)
+            if serves_tenant(pool, agent.id, tenant_id, one)
+        ]
+        if len(available) - 1 < short:
+            return False
+    return True
+
+
+def is_owed(pool: Pool, tenant_id: str) -> bool:
+    """Whether fewer agents serve the tenant than it is guaranteed."""
+    return serving(pool, tenant_id) < in_force(pool).get(tenant_id, Positions()).guaranteed_positions
+
+
+class CheckedTurn(Turn):
+    """A turn in which every assignment is held against the definition."""
+
+    def assign(self, call: Call, waiting: Queued | HeldPlace, agent: Agent, *, came_free: bool) -> None:
+        assert is_permitted(self.pool, call, agent.id), f"{agent.id} is not for {call.id}"
+        if came_free and not is_owed(self.pool, call.tenant_id):
+            before = [one.id for one in self.pool.calls.values() if self._goes_before(one, agent.id)]
+            assert not before, f"{agent.id} takes {call.id} before {before}, whose tenant has not its guarantee"
+        super().assign(call, waiting, agent, came_free=came_free)
+
+    def _goes_before(self, call: Call, agent_id: str) -> bool:
+        state = call.state
+        if not isinstance(state, Queued) or not is_owed(self.pool, call.tenant_id):
+            return False
+        if state.alone_until is not None and call.preferred_agent_id != agent_id:
+            return False
+        able = self.pool.may_serve(agent_id, call, state.ring)
+        able = able and self.pool.can_take(self.pool.agents[agent_id], call)
+        return able and is_permitted(self.pool, call, agent_id)
+
+
+def _has_skills(pool: Pool, agent_id: str, queue: Queue) -> bool:
+    """As the queue asks at first; who may serve a call in its ring, others look at."""
+    (agent,) = [one for one in pool.profiles if one.id == agent_id]
+    covering = pool._queues[queue.id].covering  # at the very instant of a change it depends on which timer came first
+    site_is_down = agent.site_id is not None and pool.is_down(agent.site_id)
+    return not site_is_down and is_met(queue.rings((), covering)[0], agent.levels)
