@@ -366,7 +366,7 @@ async def test_a_morning_is_played_through_the_five_services(tmp_path: Path, mon
     assert summary == result.summary
     assert (summary["kpi_equals_recount"], summary["violations"], summary["dead_letters"]) == (True, 0, 0)
     assert summary["calls_offered"] == summary["calls_answered"] + summary["calls_abandoned"] == 90
-    assert summary["charges"] == summary["cases_closed"] - summary["reversals"] > 5
+    assert summary["charges"] == summary["cases_closed"] - summary["reversals"] > 0
     assert summary["calls_answered"] > 20
     assert not list((tmp_path / "stack").iterdir()), "the replay leaves nothing behind"
 

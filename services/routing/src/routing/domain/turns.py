@@ -358,9 +358,11 @@ class Turn(Telling):
             case ToNumber(name=name):
                 self._redirect(call, name)
             case ToSite(site_id=site_id):
-                skills = (*without_sites(call.skills), site_skill(site_id))
-                if isinstance(call.state, Queued):
-                    self._place(replace(call, skills=skills), call.state)
+                call = replace(call, skills=(*without_sites(call.skills), site_skill(site_id)))
+                if not call.entry:
+                    self.enter(call, self.queue_of(call))
+                elif isinstance(call.state, Queued):
+                    self._place(call, call.state)
             case Stay():
                 raise AssertionError(f"call {call.id} stays, and does not move on")
             case _:
