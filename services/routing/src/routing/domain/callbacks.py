@@ -184,7 +184,7 @@ def reach(turn: Turn, call: Call, calling: CallingBack) -> Call:
     waiting = Queued(
         None if queue.max_wait_seconds is None else now + timedelta(seconds=queue.max_wait_seconds),
         None,
-        announce_at=next_announcement(queue, call.queued_at, now),
+        announce_at=next_announcement(queue, call.queued_at, now + timedelta(microseconds=1)),
     )
     call = turn.put(call, waiting)
     dials = _callback(call).dials
