@@ -151,7 +151,14 @@ async def simulate_pool(
     changes = await _Checking(session, pool_id, body).changes({one.id: one for one in queues}, [p.id for p in profiles])
     simulation_id = new_id()
     task = Task(
-        pool_id=pool_id, start=start, end=end, seed=body.seed, queues=queues, profiles=profiles, changes=changes
+        pool_id=pool_id,
+        start=start,
+        end=end,
+        seed=body.seed,
+        queues=queues,
+        profiles=profiles,
+        sites=tuple(loaded.sites),
+        changes=changes,
     )
     await store.add(session, simulation_id, caller.subject, task)
     session.after_commit(here.simulate.set)

@@ -92,7 +92,7 @@ class _Player:
         queues = [changes.queue(queue) for queue in day.queues]
         staff = [changes.agent(one) for one in day.profiles]
         staff += [AgentProfile(id=one.id, skills=one.skills, version=0) for one in changes.added]
-        self._pool = Pool.load(day.pool_id, day.begins, queues, staff, (), ())
+        self._pool = Pool.load(day.pool_id, day.begins, queues, staff, (), (), sites=day.sites)
         self._handled = {
             queue_id: [
                 caller.handled for caller in day.callers.values() if caller.queue_id == queue_id and caller.handled

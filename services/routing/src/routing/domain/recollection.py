@@ -29,7 +29,7 @@ from common.events.routing import AgentLoggedOut, AgentStateChanged
 from msgspec.structs import replace
 
 from routing.domain import inputs
-from routing.domain.configuration import AgentProfile, Queue
+from routing.domain.configuration import AgentProfile, Queue, Site
 from routing.domain.decisions import decide
 from routing.domain.patience import Survival, kaplan_meier
 from routing.domain.pool import Pool
@@ -90,6 +90,7 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
     begins: datetime
     queues: tuple[Queue, ...]
     profiles: tuple[AgentProfile, ...]
+    sites: tuple[Site, ...]
     given: tuple[inputs.AnyInput, ...]
     callers: dict[str, Caller]
     children: dict[str, inputs.OfferCall]
@@ -117,6 +118,7 @@ def recollect(
     queues: Iterable[Queue],
     profiles: Iterable[AgentProfile],
     given: Sequence[inputs.AnyInput],
+    sites: Iterable[Site] = (),
 ) -> Recorded:
     """`queues`, `profiles`: as they are now. The rules at the beginning were the same but for what the inputs change:
     of that they had what the first change says, for what was before is not in the inputs."""
@@ -124,9 +126,13 @@ def recollect(
     first_profiles = _first(profiles, (one.agent for one in given if isinstance(one, inputs.ConfigureAgent)))
     start = tuple(replace(one, version=-1) for one in first_queues)
     staff = tuple(replace(one, version=-1, drain=None) for one in first_profiles)
+    buildings = tuple(
+        replace(one, version=-1)
+        for one in _first(sites, (one.site for one in given if isinstance(one, inputs.ConfigureSite)))
+    )
     told = _Told()
     refused = 0
-    pool = Pool.load(pool_id, begins, start, staff, (), ())
+    pool = Pool.load(pool_id, begins, start, staff, (), (), sites=buildings)
     for number, one in enumerate(given):
         decision = decide(pool, one)
         refused += decision.refused is not None
@@ -149,6 +155,7 @@ def recollect(
         begins=begins,
         queues=start,
         profiles=staff,
+        sites=buildings,
         given=tuple(one for one in given if _from_outside(one, told.left_in_flow, children)),
         callers=callers,
         children={parent: child for parent, child in children.items() if parent is not None},
@@ -164,7 +171,7 @@ def recollect(
     return Recorded(day, told.events)
 
 
-T = TypeVar("T", Queue, AgentProfile)
+T = TypeVar("T", Queue, AgentProfile, Site)
 
 
 def _first(now: Iterable[T], changes: Iterable[T]) -> list[T]:

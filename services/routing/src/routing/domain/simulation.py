@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from common.events import Event
 
-from routing.domain.configuration import AgentProfile, Queue
+from routing.domain.configuration import AgentProfile, Queue, Site
 from routing.domain.inputs import AnyInput
 from routing.domain.outcomes import Line, Tally, compare
 from routing.domain.playing import NOTHING, Changes, play
@@ -43,6 +43,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     seed: str
     queues: tuple[Queue, ...]
     profiles: tuple[AgentProfile, ...]
+    sites: tuple[Site, ...] = ()
     changes: Changes
 
 
@@ -64,7 +65,7 @@ def simulate(task: Task, given: Sequence[AnyInput]) -> Iterator[float | Simulate
     end, in their order, from so long before the start that whoever is there at the start has come since."""
     given = [one for one in given if one.occurred_at <= task.end]
     begins = given[0].occurred_at if given else task.start
-    recorded = recollect(task.pool_id, begins, task.queues, task.profiles, given)
+    recorded = recollect(task.pool_id, begins, task.queues, task.profiles, given, task.sites)
     day = recorded.day
     yield 0.3
     happened = Tally(task.start, task.end).hear(recorded.events)
