@@ -43,7 +43,7 @@ bench: $(VENV)/installed ## the figures: exactly-once events/s, call to agent, m
 	$(BIN)/python tests/bench/all.py
 
 bench-routing: $(VENV)/installed ## routing against the exact optimum, and the engine at 15,000 agents
-	$(BIN)/python tests/bench/bench_optimality.py
+	PYTHONPATH=tests $(BIN)/python tests/bench/bench_optimality.py
 
 bench-scale: $(VENV)/installed ## five minutes at 200 calls/s, eight pools on two processes, an owner killed ten times
 	$(BIN)/python tests/bench/bench_routing.py 300 200

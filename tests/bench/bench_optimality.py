@@ -6,6 +6,8 @@ idle included, is found by value iteration over every state, and so is the exact
 of R1 is simulated. R2, six kinds of calls, 1.40 a minute each, handling 10 minutes, 90 agents, 30 places to wait,
 nobody hangs up: simulated with two skills an agent, six agents for each of the fifteen pairs of kinds; beside it,
 fifteen agents for each of the six pairs of neighbours on the ring 1-2-3-4-5-6-1, and one and six skills an agent.
+R1 once more with nothing declared but the weights: the rest is what a pool has estimated after some hours of simulated
+calls; the policy that it then follows is again put to the exact long-run cost.
 The last line is one line of JSON.
 """
 
@@ -21,8 +23,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import bench_decide
+import days
 import numpy as np
 from numpy.typing import NDArray
+from routing.domain.configuration import AgentProfile, Queue, Weights
 from routing.domain.policy import Demand, Policy, Staff, weigh
 
 Numbers = NDArray[Any]
@@ -33,6 +37,8 @@ OWN = SHARED = 10
 RATES = (2.6, 2.0)
 RELEASE, ABANDONMENT = 1 / 4, 1 / 2
 WEIGHTS = ((3, 1), (1, 1), (1, 3))
+SEEDS, WARM_UP_HOURS = 5, 8
+"""Simulated days, and hours of each, from which a pool learns R1."""
 CALLS = 800_000
 """Calls in one run of R2."""
 
@@ -113,15 +119,56 @@ class Floor:
         raise AssertionError("value iteration does not converge")
 
 
-def by_weights(weights: tuple[int, int]) -> Callable[[State], tuple[Numbers, Numbers]]:
-    """The policy under test, told what any pool would tell it."""
-    policy = weigh(
-        [
-            Demand(lost_call_cost=weight, calls_per_second=rate / 60, handling_seconds=240, patience_seconds=120)
-            for weight, rate in zip(weights, RATES, strict=True)
-        ],
-        [Staff(agents=OWN, queues=(0,)), Staff(agents=SHARED, queues=(0, 1))],
-    )
+def declared(weights: tuple[int, int]) -> list[Demand]:
+    """R1 as an operator who knows it all would declare it."""
+    return [
+        Demand(lost_call_cost=weight, calls_per_second=rate / 60, handling_seconds=240, patience_seconds=120)
+        for weight, rate in zip(weights, RATES, strict=True)
+    ]
+
+
+def estimated(weights: tuple[int, int], seed: int) -> list[Demand]:
+    """R1 as a pool that was told the weights alone has come to know it, hours after its first call."""
+    traffic = days.Traffic(RATES[0], 240, 120), days.Traffic(RATES[1], 240, 120)
+    rules: list[Queue | AgentProfile] = [
+        Queue(
+            id=name,
+            tenant_id="kettle",
+            time_zone="Europe/Paris",
+            channel="voice",
+            required_skills=(name,),
+            priority=5,
+            ageing_seconds_per_priority=60,
+            service_level_seconds=20,
+            short_abandon_seconds=5,
+            offer_timeout_seconds=20,
+            wrap_up_seconds=30,
+            max_wait_seconds=None,
+            overflow=None,
+            version=1,
+            weights=Weights(lost_call_cost=weight),
+        )
+        for name, weight in zip("ab", weights, strict=True)
+    ]
+    for number in range(OWN + SHARED):
+        skills = {"a": 5} if number < OWN else {"a": 5, "b": 5}
+        rules.append(AgentProfile(id=f"agent-{number}", skills=skills, version=1))
+    pool, _ = days.play(rules, dict(zip("ab", traffic, strict=True)), WARM_UP_HOURS, seed)
+    known = {figures.queue_id: figures.used for figures in pool.memories.figures()}
+    return [
+        Demand(
+            lost_call_cost=weight,
+            calls_per_second=known[name].calls_per_second,
+            handling_seconds=known[name].handling_seconds,
+            patience_seconds=known[name].patience_seconds,
+        )
+        for name, weight in zip("ab", weights, strict=True)
+    ]
+
+
+def by_weights(demands: list[Demand]) -> Callable[[State], tuple[Numbers, Numbers]]:
+    """The policy under test, told what any pool would tell it. Queues that bid the same are served A first."""
+    policy = weigh(demands, [Staff(agents=OWN, queues=(0,)), Staff(agents=SHARED, queues=(0, 1))])
 
     def choose(waits_a: bool, waits_b: bool, idle_own: int, idle_shared: int) -> int | None:
         waiting = [queue for queue, waits in ((0, waits_a), (1, waits_b)) if waits]
@@ -168,12 +215,16 @@ def r1() -> dict[str, float]:
         wider = Floor(weights, 32).optimum()
         assert abs(wider - optimum) < 1e-5, "24 waiting calls a queue are too few"
         print(f"\nR1 at {weights[0]} : {weights[1]}: optimum {optimum:.5f} a minute (room for 32: {wider:.5f})")
-        for name, answer in {"by declared weights": by_weights(weights), **KNOWN}.items():
+        for name, answer in {"by declared weights": by_weights(declared(weights)), **KNOWN}.items():
             cost = floor.cost(answer)
             gap = cost / optimum - 1
             print(f"  {name:<40} {cost:.5f}  {gap:+7.2%}")
             if name == "by declared weights":
                 gaps[f"r1_gap_{weights[0]}_{weights[1]}"] = round(max(0.0, gap), 5)
+        days_gaps = [floor.cost(by_weights(estimated(weights, seed))) / optimum - 1 for seed in range(1, SEEDS + 1)]
+        mean, worst = sum(days_gaps) / SEEDS, max(days_gaps)
+        print(f"  by weights, all else estimated           {SEEDS} days: {mean:+7.2%}, worst {worst:+7.2%}", flush=True)
+        gaps[f"r1_gap_estimated_{weights[0]}_{weights[1]}"] = round(max(0.0, mean), 5)
     return gaps
 
 

@@ -22,8 +22,10 @@ FLOOR = """\
 pools:
   main:
     name: Main
-    skills: [orders, crisis]
-    agents: [{id: ada, name: Ada, skills: [orders, crisis]}]
+    skills: [orders, crisis, promise]
+    agents:
+      - {id: ada, name: Ada, skills: [orders, crisis]}
+      - {id: ben, name: Ben, skills: [promise]}
 tenants:
   kettle:
     name: Kettle & Quill (invented)
@@ -33,6 +35,10 @@ tenants:
         pool: main
         required_skills: [orders]
         weights: {lost_call_cost: 1, calls_per_hour: 30, handling_seconds: 240, patience_seconds: 120}
+      promise:
+        pool: main
+        required_skills: [promise]
+        weights: {service_level_target: 0.8, late_call_cost: 2}
   boats:
     name: Paper Boats (invented)
     time_zone: Europe/Paris
@@ -94,7 +100,8 @@ async def floor(stack: Stack) -> AsyncIterator[Floor]:
 async def test_an_agent_is_kept_for_dearer_calls_and_explain_says_for_whose_and_at_what_price(floor: Floor) -> None:
     """Given two clients who share an agent, one of whose lost calls costs nine times the other's; when the cheap
     client's call comes first, it waits though the agent is available; the dear one's takes the agent at once, and is
-    first again when they come free; and each is told why, in words and data, without the other's name."""
+    first again when they come free; and each is told why, in words and data, without the other's name. A third queue
+    has a target service level and nothing else declared: what is paid to meet it is told too."""
     await floor.operator.post("/v1/agents/ada/log-in")
 
     cheap = await floor.call("orders", "queued")
@@ -132,3 +139,10 @@ async def test_an_agent_is_kept_for_dearer_calls_and_explain_says_for_whose_and_
     seen = await floor.explain(second, tenant="boats")
     assert seen["words"][0].endswith(", more than another client's calls.")
     await floor.is_in(cheap, "queued")
+
+    await floor.operator.post("/v1/agents/ben/log-in")
+    promised = await floor.call("promise", "offered")
+    told = await floor.explain(promised)
+    bidding = told["assignments"][0]["bidding"]
+    assert 0 < bidding["in_time"] < bidding["bid"]
+    assert f"({bidding['in_time']:.4g} an agent hour of it to answer in time)" in told["words"][0]

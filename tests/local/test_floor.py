@@ -83,17 +83,45 @@ def test_who_may_serve_is_read_with_its_rings() -> None:
     assert [agent.id for agent in floor.agents_of(queue)] == ["berthe"]
 
 
+NOTHING = """\
+pools:
+  room: {name: Room}
+tenants:
+  boats:
+    name: Paper Boats
+    time_zone: Europe/Paris
+    queues:
+      a: {pool: room, weights: {lost_call_cost: 0}}
+      b: {pool: room, weights: {lost_call_cost: 0, calls_per_hour: 9}}
+"""
+
+
 def test_weights_are_read_with_their_defaults_and_each_fault_at_its_place() -> None:
     floor = parse(GOOD.replace("required_skills: [french]", "weights: {lost_call_cost: 3, calls_per_hour: 90}"))
     assert floor.queue("orders").weights == {
         "lost_call_cost": 3,
         "calls_per_hour": 90,
-        "handling_seconds": 240,
-        "patience_seconds": 120,
+        "handling_seconds": None,
+        "patience_seconds": None,
+        "service_level_target": None,
+        "late_call_cost": None,
     }
     assert floor.queue("late").weights is None
     wrong = GOOD.replace("required_skills: [french]", "weights: {lost_call_cost: -3, patience_seconds: 0, lost: 1}")
     assert len(wrong_of(wrong)) == 3
+    wrong = GOOD.replace("required_skills: [french]", "weights: {service_level_target: 80}")
+    assert len(wrong_of(wrong)) == 1
+    wrong = GOOD.replace("required_skills: [french]", "weights: {late_call_cost: 3}")
+    assert ["needs a service_level_target" in one for one in wrong_of(wrong)] == [True]
+
+
+def test_weights_that_come_to_nothing_are_refused() -> None:
+    """All queues of a pool at no cost: nothing would be worth answering."""
+    parse(GOOD.replace("required_skills: [french]", "weights: {lost_call_cost: 0}"))  # another queue has a cost
+    wrong = wrong_of(NOTHING)
+    assert [one.split(": ", 1)[1] for one in wrong] == [
+        f"queue {name}: weights.lost_call_cost: the weights of pool room sum to nothing" for name in ("a", "b")
+    ]
 
 
 def test_several_calls_at_a_time_are_read_and_each_fault_named_at_its_place() -> None:

@@ -67,7 +67,7 @@ tenants:
         announcements:
           - {message: hold-on, after_seconds: 20, every_seconds: 60, tell: [position, estimated_wait]}
           - {message: call-later, after_seconds: 300}
-        weights: {lost_call_cost: 3, calls_per_hour: 12.5}
+        weights: {lost_call_cost: 3, calls_per_hour: 12.5, service_level_target: 0.8, late_call_cost: 2}
       last: {pool: room}
     entry_points:
       boat-line:

@@ -43,7 +43,9 @@ async def test_saying_the_same_again_changes_nothing(routing: Routing) -> None:
                     "lost_call_cost": 3.0,
                     "calls_per_hour": 120.0,
                     "handling_seconds": 300.0,
-                    "patience_seconds": 90.0,
+                    "patience_seconds": None,
+                    "service_level_target": 0.8,
+                    "late_call_cost": 2.0,
                 },
             },
             {"relaxations": []},
@@ -82,6 +84,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("queues/new", {**QUEUE, "agent_order": "tallest"}, "agent_order"),
     ("queues/new", {**QUEUE, "weights": {"lost_call_cost": -1}}, "weights.lost_call_cost"),
     ("queues/new", {**QUEUE, "weights": {"patience_seconds": 0}}, "weights.patience_seconds"),
+    ("queues/new", {**QUEUE, "weights": {"service_level_target": 80}}, "weights.service_level_target"),
+    ("queues/new", {**QUEUE, "weights": {"late_call_cost": 2}}, "weights.late_call_cost"),
     ("queues/new", {**QUEUE, "overflow": {"queue_id": "none", "after_seconds": 5}}, "overflow.queue_id"),
     ("queues/new", {**QUEUE, "overflow": {"queue_id": "new", "after_seconds": 5}}, "overflow.queue_id"),
     ("queues/new", {**QUEUE, "overflow": {"queue_id": "help", "after_seconds": -5}}, "overflow.after_seconds"),
@@ -125,6 +129,40 @@ async def test_everything_wrong_with_who_may_serve_is_listed_by_its_place(routin
         {"field": "relaxations.1.after_seconds", "reason": "must be later than the one before, 30"},
     ]
     assert (await routing.operator.get("/v1/queues/new")).status_code == 404
+
+
+async def test_faults_of_every_kind_in_one_queue_are_listed_at_once(routing: Routing) -> None:
+    """Given a queue that overflows to `help`. When `help` is put with an unknown skill, overlapping hours, weights that
+    contradict each other, a circle of overflows and an unknown target; then each is listed by its place, and `help` is
+    as it was."""
+    await routing.floor()
+    await routing.put("queues/late", {**QUEUE, "overflow": {"queue_id": "help", "after_seconds": 30}})
+    before = (await routing.operator.get("/v1/queues/help")).json()
+    answer = await routing.operator.put(
+        "/v1/queues/help",
+        json={
+            **QUEUE,
+            "requirement": "french and greek",
+            "hours": {"week": {"mon": [["08:00", "12:00"], ["11:00", "18:00"]]}},
+            "weights": {"lost_call_cost": 2, "late_call_cost": 1},
+            "overflows": [
+                {"when": {"type": "waited", "seconds": 60}, "to": {"type": "queue", "queue_id": "none"}},
+                {"when": {"type": "waited", "seconds": 90}, "to": {"type": "queue", "queue_id": "late"}},
+            ],
+        },
+    )
+    assert answer.status_code == 422, answer.text
+    told = {one["field"]: one["reason"] for one in answer.json()["errors"]}
+    assert [*told] == [
+        "hours.week.mon.1",
+        "weights.late_call_cost",
+        "requirement",
+        "overflows.0.to.queue_id",
+        "overflows.1.to.queue_id",
+    ]
+    assert "no skill 'greek'" in told["requirement"]
+    assert told["overflows.1.to.queue_id"] == "calls would go round for ever: help -> late -> help"
+    assert (await routing.operator.get("/v1/queues/help")).json() == before
 
 
 async def test_a_call_widens_to_more_agents_by_the_clock(routing: Routing) -> None:

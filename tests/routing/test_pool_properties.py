@@ -480,7 +480,7 @@ class PoolMachine(RuleBasedStateMachine):
         for agent in self.pool.agents.values():
             for call in waiting:
                 if self.could_take(agent, call) and self.may_serve(agent.id, call):
-                    assert not is_permitted(self.pool, call, agent.id), (agent, call)
+                    assert not is_permitted(self.pool, call, agent.id) or self.is_kept_from(call), (agent, call)
         for call, state in every:
             if state.alone_until is not None:
                 assert call.offers == 0
@@ -511,6 +511,13 @@ class PoolMachine(RuleBasedStateMachine):
             if channel == "voice" or other == "voice" or channel in declared.interrupts.get(other, ()):
                 return False
         return True
+
+    def is_kept_from(self, call: Call) -> bool:
+        """Only by weights, and then it is told for whom, and that the agent is worth more there."""
+        keeping = self.pool.keeping(call)
+        if all(one.weights is None for one in self.pool.queues) or keeping is None:
+            return False
+        return bool(keeping.rivals) and all(one.price >= keeping.bid < one.bid for one in keeping.rivals)
 
     def may_serve(self, agent_id: str, call: Call | CallAssigned) -> bool:
         """By the definition: the requirement, or one of the relaxations whose time has come."""
@@ -564,7 +571,7 @@ class PoolMachine(RuleBasedStateMachine):
         """An estimator counts the calls that wait for their first agent, and only queues whose rules ask have one."""
         for memory in self.pool.memories.all():
             if memory.estimator is None:
-                assert memory.shares is not None
+                assert memory.shares is not None or memory.figures is not None
                 continue
             waiting = [call for call in self.pool.waiting_in(memory.queue_id) if call.offers == 0]
             assert memory.estimator.waiting == len(waiting)

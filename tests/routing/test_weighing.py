@@ -23,7 +23,7 @@ from .test_pool_properties import check_histories, reloaded
 
 
 def weights(cost: float, per_minute: float) -> Weights:
-    return Weights(lost_call_cost=cost, calls_per_hour=per_minute * 60)
+    return Weights(lost_call_cost=cost, calls_per_hour=per_minute * 60, handling_seconds=240.0, patience_seconds=120.0)
 
 
 def n_design(cost_a: float, cost_b: float, agents: int = 10) -> Floor:
@@ -132,6 +132,17 @@ skills = st.sets(st.sampled_from(["a", "b", "c"]), max_size=3)
 costs = st.sampled_from([None, 0.0, 1.0, 1.0, 5.0])
 
 
+def any_weights(chance: random.Random, cost: float) -> Weights:
+    """Some figures declared, the others estimated."""
+    return Weights(
+        lost_call_cost=cost,
+        calls_per_hour=chance.choice([None, 0.0, 30.0, 120.0]),
+        handling_seconds=chance.choice([None, 240.0]),
+        patience_seconds=chance.choice([None, 120.0]),
+        service_level_target=chance.choice([None, None, 0.8]),
+    )
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(skills, costs), min_size=3, max_size=3), st.lists(skills, min_size=4, max_size=6), st.integers()
@@ -146,7 +157,7 @@ def test_whatever_happens_the_highest_bid_is_served_and_all_replays(
             *sorted(required),
             priority=number,
             max_wait_seconds=200.0,
-            weights=None if cost is None else weights(cost, chance.choice([0.0, 0.5, 2.0])),
+            weights=None if cost is None else any_weights(chance, cost),
         )
         for number, (required, cost) in enumerate(rules)
     ]

@@ -25,6 +25,7 @@ def check(draft: Draft) -> None:
     wrong.extend(wrong_sites(draft))
     wrong.extend(_overflows(draft.queues))
     wrong.extend(_numbers(draft))
+    wrong.extend(_weightless(draft.queues))
     wrong.extend(wrong_entry_points(draft.entry_points, draft.pools, draft.queues))
     wrong.extend(wrong_shares(draft))
     wrong.extend(_campaigns(draft))
@@ -97,6 +98,18 @@ def _numbers(draft: Draft) -> Iterator[Wrong]:
             if name not in known:
                 detail = f"the tenant's directory has no such number{suggestion(name, known)}"
                 yield Wrong(queue.where_within(field), f"queue {queue.id}: {field}", detail, name)
+
+
+def _weightless(queues: list[Queue]) -> Iterator[Wrong]:
+    """The weights of a pool's queues together, where all have some, come to more than nothing."""
+    for pool_id in dict.fromkeys(queue.pool_id for queue in queues):
+        weights = [(queue, queue.weights) for queue in queues if queue.pool_id == pool_id]
+        if any(own is None or own["lost_call_cost"] for _, own in weights):
+            continue
+        for queue, _ in weights:
+            place = queue.where("weights.lost_call_cost")
+            detail = f"the weights of pool {pool_id} sum to nothing"
+            yield Wrong(place, f"queue {queue.id}: weights.lost_call_cost", detail)
 
 
 def _way_back(queue_id: str, target: str, by_id: dict[str, Queue]) -> list[str] | None:

@@ -160,7 +160,7 @@ def _queue(queue: Mapping[str, Any]) -> dict[str, Any]:
         elif name == "hours":
             fields["hours"] = _hours(value)
         elif name == "weights":
-            fields[name] = _Flow({key: _number(number) for key, number in value.items()})
+            fields[name] = _Flow({key: _number(number) for key, number in value.items() if number is not None})
         elif name == "relaxations":
             fields[name] = [
                 _Flow(after_seconds=_number(one["after_seconds"]), requirement=one["requirement"]) for one in value

@@ -130,7 +130,7 @@ class Queue(Item):
     """As the API takes it."""
     cover: tuple[Mapping[str, Any], ...] = ()
     """As the API takes it."""
-    weights: Mapping[str, float] | None = None
+    weights: Mapping[str, float | None] | None = None
     """As the API takes them; None: none."""
     missed_offers_before_break: int = 1
     callback: Mapping[str, Any] | None = None

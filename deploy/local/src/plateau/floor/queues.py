@@ -61,17 +61,21 @@ def read_queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue
     return queue
 
 
-def _weights(queue: Fields) -> dict[str, float] | None:
+def _weights(queue: Fields) -> dict[str, float | None] | None:
     node = queue.node_of("weights")
     if node is None:
         return None
     fields = queue.document.fields(node, queue.path_of("weights"))
     weights = {
         "lost_call_cost": fields.number("lost_call_cost", 1, low=0, high=1e6),
-        "calls_per_hour": fields.number("calls_per_hour", 0, low=0, high=1e6),
-        "handling_seconds": fields.number("handling_seconds", 240, low=SHORTEST, high=DAY_SECONDS),
-        "patience_seconds": fields.number("patience_seconds", 120, low=SHORTEST, high=DAY_SECONDS),
+        "calls_per_hour": fields.optional_number("calls_per_hour", low=0, high=1e6),
+        "handling_seconds": fields.optional_number("handling_seconds", low=SHORTEST, high=DAY_SECONDS),
+        "patience_seconds": fields.optional_number("patience_seconds", low=SHORTEST, high=DAY_SECONDS),
+        "service_level_target": fields.optional_number("service_level_target", low=0.01, high=0.99),
+        "late_call_cost": fields.optional_number("late_call_cost", low=0, high=1e6),
     }
+    if "late_call_cost" in fields.places and "service_level_target" not in fields.places:
+        fields.refuse("late_call_cost", "needs a service_level_target: without one no call is late")
     for name, place in fields.places.items():
         queue.places[f"weights.{name}"] = place
     fields.done()

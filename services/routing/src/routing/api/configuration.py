@@ -37,7 +37,8 @@ from routing.api.sites import CoverBody, covers_of
 from routing.api.state import PositiveSeconds, Seconds, SlugPath, check_floor
 from routing.api.waiting import Announcements, CallbackBody, announcements_of, callback_of
 from routing.domain.agents import LoggedOut, OnBreak
-from routing.domain.configuration import AgentOrder, Overflow, RecordingRule, Relaxation, Weights
+from routing.domain.configuration import AgentOrder, Cover, Overflow, RecordingRule, Relaxation, Weights
+from routing.domain.declarations import Faults
 from routing.service import configuration as service
 from routing.store import configuration as store
 from routing.store.reading import agent_of
@@ -92,16 +93,22 @@ class RelaxationBody(Model):
 class WeightsBody(Model):
     """What the policy by declared weights goes by. As soon as one queue of a pool has weights, the pool follows that
     policy: the calls whose loss costs most for an agent's time come first, and agents may be kept for them. Queues of
-    the pool without weights then count with these defaults."""
+    the pool without weights then count with these defaults. What is null is estimated from what the pool sees."""
 
     lost_call_cost: float = Field(1.0, ge=0, le=1e6, allow_inf_nan=False, examples=[3])
     """Cost of a call that nobody answers, in any unit: the ratio between the pool's queues is what counts."""
-    calls_per_hour: float = Field(0.0, ge=0, le=1e6, allow_inf_nan=False, examples=[156])
+    calls_per_hour: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False, examples=[156])
     """Expected; with 0 no agent is kept for the queue."""
-    handling_seconds: PositiveSeconds = 240.0
+    handling_seconds: PositiveSeconds | None = None
     """Expected mean of conversation and wrap-up."""
-    patience_seconds: PositiveSeconds = 120.0
+    patience_seconds: PositiveSeconds | None = None
     """Expected mean time after which a waiting caller hangs up."""
+    service_level_target: float | None = Field(None, ge=0.01, le=0.99, examples=[0.8])
+    """Share of calls to be answered within `service_level_seconds`. While the queue is below it, its bid rises as its
+    first callers come near that time."""
+    late_call_cost: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False, examples=[1])
+    """The most that is paid to have one more call in time, in the unit of `lost_call_cost`; null: as much as for a lost
+    call. Needs a target."""
 
 
 class QueueBody(Model):
@@ -273,7 +280,14 @@ async def put_queue(
 
 def declaration_of(body: QueueBody) -> service.QueueDeclaration:
     """The queue as the service knows it."""
+    faults, hours = Faults(), None
+    cover: tuple[Cover, ...] = ()
+    with faults.collect():
+        hours = hours_of("hours", body.hours)
+    with faults.collect():
+        cover = covers_of(body.cover)
     return service.QueueDeclaration(
+        faults=faults,
         **body.model_dump(
             exclude={
                 "split",
@@ -288,11 +302,11 @@ def declaration_of(body: QueueBody) -> service.QueueDeclaration:
             }
         ),
         overflow=Overflow(body.overflow.queue_id, body.overflow.after_seconds) if body.overflow else None,
-        hours=hours_of("hours", body.hours),
+        hours=hours,
         relaxations=tuple(Relaxation(one.after_seconds, one.requirement) for one in body.relaxations),
         overflows=rules_of(body.overflows),
         split=split_of(body.split),
-        cover=covers_of(body.cover),
+        cover=cover,
         weights=Weights(**body.weights.model_dump()) if body.weights else None,
         callback=callback_of(body.callback),
         announcements=announcements_of(body.announcements),

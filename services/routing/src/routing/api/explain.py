@@ -50,6 +50,8 @@ class BiddingView(Model):
     """By declared weights: the bid of the call's queue and the rivals that mattered most, the highest bid first."""
 
     bid: float = Field(examples=[45.0])
+    in_time: float
+    """Part of it: what it is worth, for the queue's target service level, that its calls are answered in time."""
     rivals: list[RivalView]
 
 
@@ -284,4 +286,4 @@ def _bidding(bidding: Bidding | None, tenant_id: str | None) -> BiddingView | No
         known = tenant_id in (None, rival.tenant_id)
         queue_id, bid = (rival.queue_id, rival.bid) if known else (None, None)
         rivals.append(RivalView(queue_id=queue_id, bid=bid, price=rival.price, waits=rival.waits))
-    return BiddingView(bid=bidding.bid, rivals=rivals)
+    return BiddingView(bid=bidding.bid, in_time=bidding.in_time, rivals=rivals)

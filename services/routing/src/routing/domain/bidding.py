@@ -26,3 +26,6 @@ class Bidding(msgspec.Struct, frozen=True, array_like=True):
 
     bid: float
     rivals: tuple[Rival, ...]
+    in_time: float = 0.0
+    """Part of the bid: what it was worth, for the target service level, that calls already waiting are answered in
+    time."""

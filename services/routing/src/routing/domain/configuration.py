@@ -177,12 +177,17 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
 
     lost_call_cost: float = 1.0
     """Cost of one call that nobody answers, in any unit: only the ratio between the queues of a pool counts."""
-    calls_per_hour: float = 0.0
-    """Expected; with 0 no agent is ever kept for the queue."""
-    handling_seconds: float = 240.0
+    calls_per_hour: float | None = None
+    """Expected; with 0 no agent is ever kept for the queue. None, here and below: as the pool has seen of late."""
+    handling_seconds: float | None = None
     """Expected mean of conversation and wrap-up."""
-    patience_seconds: float = 120.0
+    patience_seconds: float | None = None
     """Expected mean time after which a waiting caller hangs up."""
+    service_level_target: float | None = None
+    """Share of calls, between 0 and 1, to be answered within the queue's `service_level_seconds`."""
+    late_call_cost: float | None = None
+    """The most that is paid, beside `lost_call_cost`, to have one more call in time while the queue is below its
+    target. None: as much as for a lost call."""
 
 
 CallbackMode = Literal["agent_first", "customer_first"]

@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 from common.errors import Conflict, Invalid
 from common.requirements import WrongRequirement, mentions, skills_of
 
-from routing.domain.configuration import Announcement, CallbackRules, OverflowRule, Queue, Relaxation, ToCallback
+from routing.domain.configuration import (
+    Announcement,
+    CallbackRules,
+    OverflowRule,
+    Queue,
+    Relaxation,
+    ToCallback,
+    Weights,
+)
+
+
+class Faults:
+    """Everything wrong with one declaration, found check by check, told at once."""
+
+    def __init__(self) -> None:
+        self._found: list[dict[str, Any]] = []
+        self._said: list[str] = []
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Go on after a check that raises Invalid."""
+        try:
+            yield
+        except Invalid as wrong:
+            self._said.append(wrong.detail)
+            self._found += wrong.errors or [{"field": wrong.field, "reason": wrong.detail}]
+
+    def check(self) -> None:
+        """Raises Invalid with every fault, if there is any."""
+        if self._found:
+            raise Invalid("; ".join(self._said), field=self._found[0]["field"], errors=self._found)
+
+
+def check_weights(weights: Weights | None) -> None:
+    """Raises Invalid for weights that contradict each other."""
+    if weights is not None and weights.late_call_cost is not None and weights.service_level_target is None:
+        raise Invalid("without a service_level_target no call is late", field="weights.late_call_cost")
 
 
 def check_skills(field: str, named: Iterable[str], declared: Iterable[str], pool_id: str) -> None:

@@ -251,17 +251,19 @@ def _chosen(one: Assignment) -> str:
 def _by_weights(one: Assignment, bidding: Bidding, tenant_id: str | None) -> str:
     """What was weighed. The highest of the rivals is named; all are in the data."""
     rivals = [rival for rival in bidding.rivals if rival.waits]
+    target = f" ({_money(bidding.in_time)} of it to answer in time)" if bidding.in_time > 0 else ""
+    bid = f"{_money(bidding.bid)}{target}"
     if one.came_free and rivals:
         equal = "as much as" if rivals[0].bid >= bidding.bid * (1 - 1e-6) else "more than"
         first = ", and its call was first in the order of service" if equal == "as much as" else ""
         beaten = _rival(rivals[0], tenant_id)
-        said = f"{one.agent_id} came free and took it: its queue bid {_money(bidding.bid)}, {equal} {beaten}{first}."
+        said = f"{one.agent_id} came free and took it: its queue bid {bid}, {equal} {beaten}{first}."
     elif one.came_free:
         alone = "no other queue that they may serve had a call waiting"
-        said = f"{one.agent_id} came free, and {alone}; its queue bid {_money(bidding.bid)}."
+        said = f"{one.agent_id} came free, and {alone}; its queue bid {bid}."
     else:
         groups = f", of {one.groups} groups the one that other queues need least," if one.groups > 1 else ""
-        said = f"{one.agent_id} was offered the call{groups}: {_chosen(one)}; its queue bid {_money(bidding.bid)}."
+        said = f"{one.agent_id} was offered the call{groups}: {_chosen(one)}; its queue bid {bid}."
     kept_for = next((rival for rival in bidding.rivals if not rival.waits and rival.bid > bidding.bid), None)
     if kept_for is not None:
         cost = f"one available agent fewer costs {_money(kept_for.price)}, less than this bid"

@@ -10,6 +10,7 @@ import msgspec
 from routing.domain.calls import Abandoned, Call, HeldPlace, Offered, Queued
 from routing.domain.configuration import EstimatedWait, Queue
 from routing.domain.estimates import Estimator
+from routing.domain.figures import Figures
 
 
 class Shares(msgspec.Struct):
@@ -38,6 +39,8 @@ class Memory(msgspec.Struct, kw_only=True):
     """How its calls have waited. A call counts until it is first offered to an agent: one that comes back after a
     missed offer was served as soon as somebody could."""
     shares: Shares | None = None
+    figures: Figures | None = None
+    """What the policy by declared weights has to estimate."""
 
 
 class Memories:
@@ -52,7 +55,11 @@ class Memories:
 
     def load(self, saved: Iterable[Memory]) -> None:
         """Take over what was saved, as far as the rules still ask for it. The rules and the calls are loaded before."""
+        for queue_id in list(self._of):
+            self._set_figures(queue_id, None)
         for memory in saved:
+            if memory.figures is not None:
+                self.learn(memory.figures)
             known = self._of.get(memory.queue_id)
             if known is None:
                 continue
@@ -82,10 +89,7 @@ class Memories:
         estimates = any(isinstance(rule.when, EstimatedWait) for rule in queue.overflows)
         estimates = estimates or any("estimated_wait" in one.tell for one in queue.announcements)
         percents = tuple(share.percent for share in queue.split)
-        if not estimates and not percents:
-            if known is not None:
-                del self._of[queue.id]
-                self._changed[queue.id] = Memory(queue_id=queue.id, tenant_id=queue.tenant_id)
+        if known is None and not estimates and not percents:
             return
         if known is None:
             known = self._of[queue.id] = Memory(queue_id=queue.id, tenant_id=queue.tenant_id)
@@ -98,6 +102,31 @@ class Memories:
         elif known.estimator is None:
             known.estimator = Estimator(waiting=sum(_counted_in(call) == queue.id for call in waiting), at=now)
         self._changed[queue.id] = known
+        self._forget_if_empty(known)
+
+    def figures_of(self, queue_id: str) -> Figures | None:
+        """What is estimated of the queue."""
+        known = self._of.get(queue_id)
+        return None if known is None else known.figures
+
+    def figures(self) -> list[Figures]:
+        """Those of every queue that has some, by queue."""
+        return [known.figures for known in self.all() if known.figures is not None]
+
+    def learn(self, figures: Figures) -> None:
+        """The queue's estimates are these now."""
+        if figures.queue_id not in self._of:
+            self._of[figures.queue_id] = Memory(queue_id=figures.queue_id, tenant_id=figures.tenant_id)
+        self._set_figures(figures.queue_id, figures)
+
+    def _set_figures(self, queue_id: str, figures: Figures | None) -> None:
+        known = self._changed[queue_id] = self._of[queue_id]
+        known.figures = figures
+        self._forget_if_empty(known)
+
+    def _forget_if_empty(self, known: Memory) -> None:
+        if known.estimator is None and known.shares is None and known.figures is None:
+            del self._of[known.queue_id]
 
     def follow(self, before: Call | None, call: Call, now: datetime) -> None:
         """A call has a new state."""

@@ -21,6 +21,8 @@ prices depend on each other and are found by damped iteration.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -42,6 +44,8 @@ _EQUAL = 1 + 1e-6
 
 Idle: TypeAlias = Sequence[int] | Mapping[int, int]
 """By queue: how many idle agents may serve it."""
+Bids: TypeAlias = Sequence[float] | Mapping[int, float]
+"""By queue."""
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +57,9 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """Mean of conversation and wrap-up; > 0."""
     patience_seconds: float
     """Mean time after which a waiting caller hangs up; > 0."""
+    late_call_cost: float = 0.0
+    """Of a call that is not answered within `threshold_seconds`, beside what it costs if it is lost."""
+    threshold_seconds: float = 20.0
 
 
 class Staff(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,12 +69,45 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[int, ...]
 
 
+class Late(msgspec.Struct, frozen=True, kw_only=True):
+    """What a queue's bid owes to its threshold, by how long its first call has waited and how many wait."""
+
+    cost: float
+    """Of one late call, per second of an agent's time."""
+    served: float
+    """Rate, a second, at which agents come to the queue's waiting calls."""
+    threshold_seconds: float
+
+    def saved(self, wait_seconds: float, waiting: int) -> float:
+        """Expected number of calls, of those `waiting`, that are in time only if the first is answered now.
+
+        A call with k before it is late if at most k agents come before its threshold, and k - 1 are enough if one of
+        those is answered now: the Poisson probability of exactly k. Those behind the first are thought to have come at
+        even distances.
+        """
+        left = [
+            self.threshold_seconds - wait_seconds * (1 - ahead / waiting) for ahead in range(min(waiting, _WAITING))
+        ]
+        return sum(_poisson(ahead, self.served * seconds) for ahead, seconds in enumerate(left) if seconds > 0)
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Bids and prices of queues numbered from 0, in lost-call cost per second of an agent's time."""
+    """Bids and prices of queues numbered from 0, in lost-call cost per second of an agent's time. The bid of a queue
+    with a threshold is that of a first call that has just come."""
 
     bids: tuple[float, ...]
     prices: tuple[tuple[float, ...], ...]
     """By queue, then by idle agents who may serve it: entry 0 is for one idle agent. Beyond the last entry: 0."""
+    late: tuple[Late | None, ...] = ()
+    """By queue: None if it has no threshold to hold. Empty: none has."""
+
+    def bid(self, queue: int, wait_seconds: float, waiting: int) -> float:
+        """What the queue bids when its first call has waited so long and so many (≥ 1) wait: more as the threshold
+        comes near, less once it has passed, never less than without one."""
+        late = self.late[queue] if self.late else None
+        if late is None:
+            return self.bids[queue]
+        return self.bids[queue] + late.cost * (late.saved(wait_seconds, waiting) - late.saved(0, 1))
 
     def price(self, queue: int, idle: int) -> float:
         """Cost of taking one of the `idle` (≥ 1) agents who may serve the queue."""
@@ -89,16 +129,25 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return not self.is_higher(queue, to) or self.price(queue, idle[queue]) < self.bids[to]
 
     def next_queue(
-        self, waiting: Sequence[int], serves: Sequence[int], idle: Idle, *, withhold: bool = True
+        self,
+        waiting: Sequence[int],
+        serves: Sequence[int],
+        idle: Idle,
+        bids: Bids | None = None,
+        *,
+        withhold: bool = True,
     ) -> int | None:
         """The queue whose first call an idle agent who `serves` these queues takes, or None: they stay idle, which
         `withhold` allows.
 
-        `waiting`: the queues of `serves` in which somebody waits, in the pool's order of their first calls.
+        `waiting`: the queues of `serves` in which somebody waits, in the pool's order of their first calls; `bids`:
+        what these bid now, if that is not what they bid for a call that has just come. Whether an agent is kept does
+        not depend on it: that would change with time alone.
         """
+        now = self.bids if bids is None else bids
         best: int | None = None
         for queue in waiting:
-            better = best is None or self.is_higher(queue, best)
+            better = best is None or now[queue] > now[best] * _EQUAL
             if better and (not withhold or self.may_take(queue, serves, idle)):
                 best = queue
         return best
@@ -149,6 +198,8 @@ class _Weighing:
         self.worth = [demand.lost_call_cost for demand in demands]
         self.losses = [[0.0] * min(agents, _IDLE) for agents in self.agents]
         """By queue: relative value of its 1st, 2nd, … idle agent, as `worth` in lost-call cost."""
+        self.served = [0.0] * count
+        """By queue: rate at which agents come to its waiting calls."""
 
     def _release_rate(self, group: int) -> float:
         queues = self.staff[group].queues
@@ -183,6 +234,17 @@ class _Weighing:
         return Policy(
             bids=tuple(self._bid(queue) for queue in queues),
             prices=tuple(tuple(loss * self.release[queue] for loss in self.losses[queue]) for queue in queues),
+            late=tuple(map(self._late, queues)) if any(demand.late_call_cost for demand in self.demands) else (),
+        )
+
+    def _late(self, queue: int) -> Late | None:
+        demand = self.demands[queue]
+        if not demand.late_call_cost:
+            return None
+        return Late(
+            cost=demand.late_call_cost / demand.handling_seconds,
+            served=self.served[queue],
+            threshold_seconds=demand.threshold_seconds,
         )
 
     def _solve(self, queue: int) -> tuple[float, list[float]]:
@@ -197,6 +259,8 @@ class _Weighing:
             capacity = self.staff[group].agents * self.rates[group]
             taken = sum(self.flows[other][group] for other in self.staff[group].queues if other in higher)
             served += max(_LEFTOVER * capacity, capacity - taken)
+        self.served[queue] = served
+        late = _late_costs(demand, served)
         idle = len(self.losses[queue])
         births, deaths, costs = [], [], []
         for free in range(idle, 0, -1):
@@ -215,10 +279,26 @@ class _Weighing:
             lost = waiting / demand.patience_seconds
             births.append(demand.calls_per_second)
             deaths.append(served + lost if waiting else self.agents[queue] * self.release[queue])
-            costs.append(demand.lost_call_cost * lost + shut_out)
+            costs.append(demand.lost_call_cost * lost + shut_out + demand.calls_per_second * late[waiting])
         costs[-1] += demand.lost_call_cost * demand.calls_per_second
         steps = [max(0.0, step) for step in _relative_values(births, deaths, costs)]
-        return steps[idle], [steps[idle - free] for free in range(1, idle + 1)]
+        return steps[idle] + late[0], [steps[idle - free] for free in range(1, idle + 1)]
+
+
+def _late_costs(demand: Demand, served: float) -> list[float]:
+    """By the calls that wait before it, at most _WAITING: what it costs on average that too few agents come before the
+    threshold of a call that comes now."""
+    if not demand.late_call_cost:
+        return [0.0] * (_WAITING + 1)
+    exactly = [_poisson(count, served * demand.threshold_seconds) for count in range(_WAITING + 1)]
+    return [demand.late_call_cost * min(1.0, total) for total in itertools.accumulate(exactly)]
+
+
+def _poisson(count: int, mean: float) -> float:
+    """Probability of exactly so many."""
+    if mean <= 0:
+        return float(count == 0)
+    return math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
 
 
 def _relative_values(births: Sequence[float], deaths: Sequence[float], costs: Sequence[float]) -> list[float]:

@@ -53,12 +53,12 @@ class Pool:
         self._waiting: Bins[WaitingKey] = Bins()
         self._alone: dict[str, list[WaitingKey]] = {}
         """Agent -> the calls that wait for them alone, in the order of service."""
-        self._weighing = Weighing(self._groups, self._waiting)
+        self.memories = Memories()
+        self._weighing = Weighing(self._groups, self._waiting, self.calls, self.memories)
         self._weighed: set[str] = set()
         """The queues that have weights: if there are any, all are served by the policy by declared weights."""
         self._timers = Timers()
         self._sites: dict[str, Site] = {}
-        self.memories = Memories()
         self.callbacks = CallbackPlaces()
         self.sharing = Sharing(self._groups, self._waiting, self._timers, self._tenant_rings)
 
@@ -90,6 +90,7 @@ class Pool:
         for call in calls:
             pool.put_call(call)
         pool.memories.load(memories)
+        pool._weighing.learning.resume()
         pool.drain()
         return pool
 
@@ -356,7 +357,7 @@ class Pool:
         if alone := self._alone.get(agent_id):
             return self.calls[alone[0][-1]]
         group = self._group_of[agent_id]
-        key = self._weighing.next_call(group) if self._weighed else self._waiting.best(group.fitting)
+        key = self._weighing.next_call(group, self.now) if self._weighed else self._waiting.best(group.fitting)
         return self.calls[key[-1]] if key else None
 
     def _best_shared(self, agent: Agent) -> Call | None:
@@ -386,7 +387,7 @@ class Pool:
         fitting = 0
         for channel in self.seats.takes(agent):
             fitting |= groups[channel].fitting
-            if self._weighed and (found := self._weighing.next_call(groups[channel])) is not None:
+            if self._weighed and (found := self._weighing.next_call(groups[channel], self.now)) is not None:
                 return self.calls[found[-1]]
         key = None if self._weighed else self._waiting.best(fitting)
         return self.calls[key[-1]] if key else None
@@ -413,22 +414,22 @@ class Pool:
         """By weights: how the call's queue stands against the others that the available agent may serve."""
         if not self._weighed:
             return None
-        return self._weighing.bidding(call.queue_id, self._group_for(agent_id, call))
+        return self._weighing.bidding(call, self._group_for(agent_id, call), self.now)
 
     def keeping(self, call: Call) -> Bidding | None:
         """By weights: the queues for which available agents are kept from the call; None if nobody is."""
         if not self._weighed or not isinstance(call.state, Queued) or call.state.alone_until is not None:
             return None
         slot = self._queues[call.queue_id]
-        return self._weighing.keeping(call.queue_id, self._ring(slot, call.state.ring, call.skills).rule)
+        return self._weighing.keeping(call.queue_id, self._ring(slot, call.state.ring, call.skills).rule, self.now)
 
     def releasable(self) -> Call | None:
         """A waiting call for which no available agent needs to be kept any more. Only by weights and by shares is there
         ever one."""
         if self.sharing.may_release:
-            found = self.sharing.releasable(self._weighing if self._weighed else None)
+            found = self.sharing.releasable(self._weighing if self._weighed else None, self.now)
         else:
-            found = self._weighing.releasable() if self._weighed else None
+            found = self._weighing.releasable(self.now) if self._weighed else None
         return None if found is None else self.calls[found]
 
     def waiting_in(self, queue_id: str) -> list[Call]:
@@ -482,6 +483,8 @@ class Pool:
         self.changed_calls[call.id] = call
         if self.memories:
             self.memories.follow(before, call, self.now)
+        if self._weighed:
+            self._weighing.observe(before, call, self.now)
         if call.is_over:
             self.calls.pop(call.id, None)
             return

@@ -272,7 +272,7 @@ class Sharing:
         """The waiting call that an agent takes who is available in these groups. `alone`: those that wait for the agent
         alone, each with its group, in the order of service; they come before the others that have the same right."""
         bounds = self._bounds()
-        each = [found for group in groups if (found := self._choose(bounds, group, weighing)) is not None]
+        each = [found for group in groups if (found := self._choose(bounds, group, weighing, now)) is not None]
         chosen = min(each, key=(lambda one: one[0]) if weighing else None, default=None)
         may = [
             call
@@ -291,7 +291,7 @@ class Sharing:
             return None
         return chosen[1][-1]
 
-    def releasable(self, weighing: Weighing | None) -> str | None:
+    def releasable(self, weighing: Weighing | None, now: datetime) -> str | None:
         """A waiting call that may take an available agent now; None if there is none."""
         self.may_release = bool(self.slots) or self.is_tight
         if not self.is_tight:
@@ -302,7 +302,7 @@ class Sharing:
             if not group.fitting & self._waiting.filled:
                 continue
             self.is_tight = True
-            chosen = self._choose(bounds, group, weighing)
+            chosen = self._choose(bounds, group, weighing, now)
             if chosen is not None and (first is None or chosen < first):
                 first = chosen
                 if weighing is not None:
@@ -322,7 +322,9 @@ class Sharing:
                     return "guaranteed"
         return None
 
-    def _choose(self, bounds: _Bounds, group: Group, weighing: Weighing | None) -> tuple[int, Key] | None:
+    def _choose(
+        self, bounds: _Bounds, group: Group, weighing: Weighing | None, now: datetime
+    ) -> tuple[int, Key] | None:
         """The call that somebody of the group takes: 0 with a right that goes before, else 1, and its key."""
         views = self._views(bounds, group)
         owed = [(bins, bits & bounds.owed) for bins, bits in views] if bounds.owed else []
@@ -334,7 +336,7 @@ class Sharing:
             return None
         short = [(bins, bits & bounds.short) for bins, bits in views]
         for rank, some, withhold in ((0, owed, False), (1, views, True), (1, short, False)):
-            found = weighing.next_call(group, some, withhold=withhold)
+            found = weighing.next_call(group, now, some, withhold=withhold)
             if found is not None:
                 return rank, found
         return None

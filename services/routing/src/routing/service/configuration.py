@@ -37,10 +37,12 @@ from routing.domain.configuration import (
     Weights,
 )
 from routing.domain.declarations import (
+    Faults,
     check_requirements,
     check_skills,
     check_unmoved,
     check_waiting,
+    check_weights,
     refuse,
     skills_named,
 )
@@ -56,7 +58,9 @@ CheckVersion = Callable[[int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class QueueDeclaration:
-    """A queue as the operator wants it."""
+    """A queue as the operator wants it, and what was found wrong with it so far."""
+
+    faults: Faults
 
     tenant_id: str
     pool_id: str
@@ -152,7 +156,8 @@ async def _who_needs(session: Session, pool_id: str, skills: set[str]) -> str | 
 async def put_queue(
     session: Session, queue_id: str, wanted: QueueDeclaration, clock: Clock, check: CheckVersion
 ) -> tuple[asyncpg.Record, bool]:
-    """Raises Invalid for an unknown tenant, pool, skill or overflow queue; Conflict for another pool or tenant."""
+    """Raises Invalid for an unknown tenant, pool, skill or overflow queue, all at once and with the
+    faults that were found before; Conflict for another pool or tenant."""
     await store.lock(session, "queue", queue_id)
     before = await store.queue(session, queue_id)
     rules = await _checked(session, queue_id, wanted, before)
@@ -178,16 +183,24 @@ async def _checked(
     session: Session, queue_id: str, wanted: QueueDeclaration, before: asyncpg.Record | None
 ) -> dict[str, Any]:
     """The columns of a declaration that nothing is wrong with."""
-    if await store.tenant(session, wanted.tenant_id) is None:
-        raise Invalid(f"there is no tenant {wanted.tenant_id}", field="tenant_id")
-    pool = await _pool(session, wanted.pool_id)
-    check_requirements(wanted.required_skills, wanted.requirement, wanted.relaxations, pool["skills"], wanted.pool_id)
-    check_waiting(wanted.channel, wanted.callback, wanted.announcements, wanted.overflows)
+    faults, cover = wanted.faults, wanted.cover
+    with faults.collect():
+        check_weights(wanted.weights)
+    with faults.collect():
+        if await store.tenant(session, wanted.tenant_id) is None:
+            raise Invalid(f"there is no tenant {wanted.tenant_id}", field="tenant_id")
+    with faults.collect():
+        skills = (await _pool(session, wanted.pool_id))["skills"]
+        check_requirements(wanted.required_skills, wanted.requirement, wanted.relaxations, skills, wanted.pool_id)
+    with faults.collect():
+        check_waiting(wanted.channel, wanted.callback, wanted.announcements, wanted.overflows)
+    with faults.collect():
+        cover = await overflows.check(session, queue_id, wanted)
+    faults.check()
     if before:
         check_unmoved("queue", queue_id, "pool_id", before["pool_id"], wanted.pool_id)
         check_unmoved("queue", queue_id, "tenant_id", before["tenant_id"], wanted.tenant_id)
         check_unmoved("queue", queue_id, "channel", before["channel"], wanted.channel)
-    cover = await overflows.check(session, queue_id, wanted)
     return _columns(wanted, cover)
 
 
