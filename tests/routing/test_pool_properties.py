@@ -64,6 +64,7 @@ from routing.domain.configuration import (
     ToQueue,
     ToSite,
     Waited,
+    Weights,
 )
 from routing.domain.decisions import decide
 from routing.domain.memory import Memory
@@ -197,6 +198,7 @@ def queues(draw: st.DrawFn, queue_id: str, channel: Channel, version: int = 1) -
         relaxations=draw(relaxations()),
         missed_offers_before_break=draw(st.sampled_from([1, 1, 2, 3])),
         sticky_seconds=draw(st.sampled_from([0.0, 10.0, 25.0])),
+        weights=draw(st.sampled_from([*[None] * 12, Weights(), Weights(lost_call_cost=9, service_level_target=0.8)])),
         agent_order=draw(st.sampled_from(["longest_idle", "best_level", "least_flexible", "fastest"])),
         priority=draw(st.integers(0, 9)),
         ageing_seconds_per_priority=draw(st.sampled_from([1.0, 10.0, 60.0])),
