@@ -70,10 +70,10 @@ async def test_a_caller_hangs_up_in_the_flow_and_another_leaves_a_message(routin
         awaited = snapshot[stays]["awaits"]
         assert (awaited["action"], awaited["prompt"], awaited["longest"]) == ("collect", "which-language", 1)
         assert awaited["due_at"] is not None
-        await facts(routing, {"type": "digits", "call_id": stays, "digits": "1"})
-        await anext(told)
-        await facts(routing, {"type": "digits", "call_id": stays, "digits": "2"})
-        assert (await anext(told))[0] == "record_message"
+        for digits in ("1", "2"):
+            await facts(routing, {"type": "digits", "call_id": stays, "digits": digits})
+        commands = (name async for name, data in told if data["call_id"] == stays)
+        assert [await anext(commands) for _ in range(2)] == ["collect", "record_message"]
     async with stream(routing.operator, "/v1/telephony/stream") as told:
         (view,) = (await anext(told))[1]["calls"]
         assert view["awaits"]["action"] == "record_message"
