@@ -323,8 +323,8 @@ async def stream_commands(caller: Caller, here: Here, request: Request) -> Strea
     `collect` (`prompt`, `longest` digits, `seconds` from the prompt's beginning) and `record_message` (`prompt`, at
     most `seconds`), with entry_point_id instead of queue_id. What is to be played is played in this order.
 
-    The order holds for each call. `to_call_id` may be heard of, by `play` or `ring`, before the `transfer` that leads to
-    it: the caller's leg is the one that its `external_id` names.
+    The order holds for each call. `to_call_id` may be heard of, by `play` or `ring`, before the `transfer` that leads
+    to it: the caller's leg is the one that its `external_id` names.
 
     While a call waits, `play` may come with `what: announcement`, its `message`, and `position` and
     `estimated_wait_seconds` where these are told.

@@ -105,14 +105,14 @@ def place(turn: Turn, call: Call, held: HeldPlace) -> None:
         if agent is not None:
             turn.assign(call, held, agent, came_free=False)
             return
-    _keep(turn, call, held)
+    turn.keep(call, held)
 
 
 def rests(turn: Turn, call: Call, held: HeldPlace) -> bool:
     """Whether the place, which is in line, may not be served now: then it is not in line any more."""
     held = _in_line(turn, call, held)
     if held.rests_until is not None:
-        _keep(turn, call, held)
+        turn.keep(call, held)
     return held.rests_until is not None
 
 
@@ -124,12 +124,6 @@ def _in_line(turn: Turn, call: Call, held: HeldPlace) -> HeldPlace:
         rests_until = min(pool.changes_at(call.queue_id) or held.expires_at, held.expires_at)
     ring, widens_at = turn.queue_of(call).ring_at(call.queued_at, pool.now)
     return replace(held, rests_until=rests_until, ring=ring, widens_at=widens_at)
-
-
-def _keep(turn: Turn, call: Call, held: HeldPlace) -> None:
-    call = replace(call, state=held)
-    if turn.pool.calls.get(call.id) != call:
-        turn.pool.put_call(call)
 
 
 def call_near(turn: Turn) -> None:

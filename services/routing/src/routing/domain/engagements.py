@@ -26,7 +26,7 @@ from routing.domain.agents import (
     ThenBreak,
     ThenLogOut,
 )
-from routing.domain.calls import Beside, Call, Offered, Pauses, WrappingUp
+from routing.domain.calls import Beside, Call, Pauses, WrappingUp
 from routing.domain.capacity import at_hand, interrupted
 from routing.domain.configuration import AgentProfile
 
@@ -118,16 +118,12 @@ def miss(turn: Turn, agent: Agent, call: Call, then: OnBreak | LoggedOut | None)
 
 def take_back(turn: Turn, agent: Agent, call_id: str) -> None:
     """The call rings at the agent no longer, which is no miss of theirs, and goes on to others."""
-    call = turn.pool.calls[call_id]
-    if not isinstance(call.state, Offered):
-        raise AssertionError(f"call {call.id} rings at an agent but is {call.state_name}")
-    waiting = call.state.waiting
-    call = turn.give_back(call, call.state, "agent_gone")
+    call = turn.give_back(*turn.offered(call_id), "agent_gone")
     if isinstance(agent.state, Serving):
         _carry_on(turn, agent, agent.state.without(call.id), agent.state.then, call)
     else:
         _leave_calls(turn, agent, ThenAvailable(), call.traceparent)
-    turn.wait_again(call, waiting)
+    turn.wait_again(call)
 
 
 def stay(turn: Turn, agent: Agent, call: Call) -> None:
@@ -252,11 +248,7 @@ def _pause(turn: Turn, one: Engagement, by: str | None) -> None:
 
 
 def _call_off(turn: Turn, one: Engagement) -> None:
-    call = turn.pool.calls[one.call_id]
-    if not isinstance(call.state, Offered):
-        raise AssertionError(f"call {call.id} rings at an agent but is {call.state_name}")
-    offered = call.state
-    turn.wait_again(turn.give_back(call, offered, "interrupted"), offered.waiting)
+    turn.wait_again(turn.give_back(*turn.offered(one.call_id), "interrupted"))
 
 
 def _leave_calls(turn: Turn, agent: Agent, then: Then, traceparent: str | None) -> None:

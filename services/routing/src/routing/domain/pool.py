@@ -142,8 +142,7 @@ class Pool:
         if agent_id in self.seated:
             groups = self.seated[agent_id].values()
             return sorted(queue_id for group in groups for queue_id in self._queue_ids(group))
-        group = self._group_of[agent_id]
-        return self._queue_ids(group) if group.queue_ids is None else group.queue_ids
+        return self._queue_ids(self._group_of[agent_id])
 
     def _queue_ids(self, group: Group) -> list[str]:
         if group.queue_ids is None:
@@ -153,7 +152,7 @@ class Pool:
 
     def may_serve(self, agent_id: str, call: Call, ring: int) -> bool:
         """Whether the agent takes calls of its channel and has the skills that it needs in this ring of its queue."""
-        number = self._ring(self._queues[call.queue_id], ring, call.skills).number
+        number = self._ring_of(call, ring).number
         if agent_id in self.seated:
             return any(group.fitting >> number & 1 for group in self.seated[agent_id].values())
         return bool(self._group_of[agent_id].fitting >> number & 1)
@@ -200,6 +199,9 @@ class Pool:
             self._weigh(slot)
         rings = slot.rings[skills]
         return rings[min(number, len(rings) - 1)]
+
+    def _ring_of(self, call: Call, number: int) -> Ring:
+        return self._ring(self._queues[call.queue_id], number, call.skills)
 
     def _weigh(self, slot: QueueSlot) -> None:
         rings = [(ring.number, ring.rule) for rings in slot.rings.values() for ring in rings]
@@ -305,7 +307,7 @@ class Pool:
         has as many agents as it may have."""
         if not isinstance(call.state, Queued | HeldPlace) or not self.sharing.slots:
             return [], False
-        rule = self._ring(self._queues[call.queue_id], call.state.ring, call.skills).rule
+        rule = self._ring_of(call, call.state.ring).rule
         keepers = self.sharing.keepers(call.tenant_id, rule, call.first_queued_at, self.now)
         return keepers, self.sharing.is_full(call.tenant_id)
 
@@ -395,7 +397,7 @@ class Pool:
     def standing(self, call: Call, ring: int) -> tuple[str, int, int, int]:
         """What the ring asks for, how many agents who meet it are available and in how many groups, how many calls of
         the queue are before this one."""
-        rule = self._ring(self._queues[call.queue_id], ring, call.skills).rule
+        rule = self._ring_of(call, ring).rule
         return rule.text, *self._groups.available(rule), self._ahead(call)
 
     def _ahead(self, call: Call) -> int:
@@ -420,8 +422,7 @@ class Pool:
         """By weights: the queues for which available agents are kept from the call; None if nobody is."""
         if not self._weighed or not isinstance(call.state, Queued) or call.state.alone_until is not None:
             return None
-        slot = self._queues[call.queue_id]
-        return self._weighing.keeping(call.queue_id, self._ring(slot, call.state.ring, call.skills).rule, self.now)
+        return self._weighing.keeping(call.queue_id, self._ring_of(call, call.state.ring).rule, self.now)
 
     def releasable(self) -> Call | None:
         """A waiting call for which no available agent needs to be kept any more. Only by weights and by shares is there
@@ -460,13 +461,8 @@ class Pool:
     def put_agent(self, agent: Agent) -> None:
         """The agent, who must be configured, has a new state."""
         before = self.agents[agent.id]
-        if agent.id in self.seated:
-            self.seats.remove(before)
-            self.seats.add(agent)
-        else:
-            group = self._group_of[agent.id]
-            self._groups.remove(before, group, available=isinstance(before.state, Available))
-            self._groups.add(agent, group, available=isinstance(agent.state, Available))
+        self._unindex_agent(before)
+        self._index_agent(agent)
         if self.sharing.slots:
             self.sharing.count(before, -1)
             self.sharing.count(agent, 1)
@@ -524,8 +520,7 @@ class Pool:
             case HeldPlace(rests_until=None) if is_near(call):
                 return "near", call.queue_id, self._queues[call.queue_id].key(call)
             case Queued(ring=ring) | HeldPlace(rests_until=None, ring=ring):
-                slot = self._queues[call.queue_id]
-                return "line", self._ring(slot, ring, call.skills).number, slot.key(call)
+                return "line", self._ring_of(call, ring).number, self._queues[call.queue_id].key(call)
             case _:
                 return None
 

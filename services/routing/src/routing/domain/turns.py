@@ -134,14 +134,10 @@ class Turn(Telling):
     def _share_out(self, call: Call, queue: Queue) -> None:
         """By the queue's split the call enters, for whatever agents or those of one site, or goes elsewhere."""
         move = move_by_share(self.pool, queue, call)
-        match move.to:
-            case Stay():
-                self.enter(replace(call, moves=(*call.moves, move)), queue)
-            case ToSite(site_id=site_id):
-                skills = (*call.skills, site_skill(site_id))
-                self.enter(replace(call, moves=(*call.moves, move), skills=skills), queue)
-            case _:
-                self.move_on(call, move)
+        if isinstance(move.to, Stay):
+            self.enter(replace(call, moves=(*call.moves, move)), queue)
+        else:
+            self.move_on(call, move)
 
     def empty_if_closed(self, queue_id: str) -> None:
         """The queue may just have closed: calls that wait in it go where a rule says so; others keep their place."""
@@ -233,6 +229,10 @@ class Turn(Telling):
             return
         if waiting.announce_at is not None:
             waiting = announcements.passed_over(queue, waiting, call.queued_at, self.pool.now)
+        self.keep(call, waiting)
+
+    def keep(self, call: Call, waiting: Queued | HeldPlace) -> None:
+        """The call waits on like this."""
         call = replace(call, state=waiting)
         if self.pool.calls.get(call.id) != call:
             self.pool.put_call(call)
@@ -291,7 +291,7 @@ class Turn(Telling):
             agent = replace(agent, missed_offers=missed)
             self.pool.put_agent(agent)
         engagements.miss(self, agent, call, then)
-        self.wait_again(call, offered.waiting)
+        self.wait_again(call)
         if then is None:
             # Only now: whoever else can take the call has got it.
             engagements.stay(self, self.pool.agents[agent.id], call)
@@ -312,25 +312,30 @@ class Turn(Telling):
         )
         return call
 
-    def wait_again(self, call: Call, waiting: Queued | HeldPlace) -> None:
-        """The call goes on where it would be, had nobody been asked."""
-        if isinstance(waiting, HeldPlace):
-            callbacks.place(self, call, waiting)
-            return
-        now, waiting = self.pool.now, replace(waiting, alone_until=None)
-        if waiting.limit_at is not None and waiting.limit_at <= now:
-            self.abandon(call, "wait_limit")
-        elif waiting.overflow_at is not None and waiting.overflow_at <= now:
-            self.overflow(call)
-        else:
-            self._place(call, waiting)
+    def wait_again(self, call: Call) -> None:
+        """The call, which was given back, goes on where it would be, had nobody been asked."""
+        now = self.pool.now
+        match call.state:
+            case Queued(limit_at=limit_at) if limit_at is not None and limit_at <= now:
+                self.abandon(call, "wait_limit")
+            case Queued(overflow_at=overflow_at) if overflow_at is not None and overflow_at <= now:
+                self.overflow(call)
+            case Queued() | HeldPlace() as waiting:
+                self.place(call, waiting)
+            case _:
+                raise AssertionError(f"call {call.id} was given back but is {call.state_name}")
 
-    def let_go(self, call_id: str, then: OnBreak | LoggedOut) -> None:
-        """The agent leaves while a call rings at them."""
+    def offered(self, call_id: str) -> tuple[Call, Offered]:
+        """The call that rings at an agent. Raises AssertionError when it does not."""
         call = self.pool.calls[call_id]
         if not isinstance(call.state, Offered):
             raise AssertionError(f"call {call_id} rings at an agent but is {call.state_name}")
-        self.miss(call, call.state, "agent_gone", then)
+        return call, call.state
+
+    def let_go(self, call_id: str, then: OnBreak | LoggedOut) -> None:
+        """The agent leaves while a call rings at them."""
+        call, offered = self.offered(call_id)
+        self.miss(call, offered, "agent_gone", then)
 
     def overflow(self, call: Call) -> None:
         """The call has waited as long as a rule of its queue allows, or allowed when it came."""
