@@ -14,7 +14,8 @@ tenants:
     time_zone: Europe/Paris
     closing_dispositions: [settled]
     queues:
-      orders: {pool: room}
+      orders: {pool: room, callback: {mode: agent_first}}
+      repairs: {pool: room}
     entry_points:
       line:
         pool: room
@@ -34,8 +35,10 @@ tenants:
             choices:
               "1": wait
               "2": hello
+              "3": call-me
             otherwise: wait
           wait: {type: queue, queue: orders}
+          call-me: {type: callback, queue: orders, otherwise: wait}
 """
 
 
@@ -50,11 +53,16 @@ def test_an_entry_point_is_read_with_every_default() -> None:
     assert line.flow["steps"]["topic"] == {
         "type": "menu",
         "prompt": "topics",
-        "choices": [{"digits": "1", "next": "wait"}, {"digits": "2", "next": "hello"}],
+        "choices": [
+            {"digits": "1", "next": "wait"},
+            {"digits": "2", "next": "hello"},
+            {"digits": "3", "next": "call-me"},
+        ],
         "otherwise": "wait",
         "tries": 3,
         "timeout_seconds": 15,
     }
+    assert line.flow["steps"]["call-me"] == {"type": "callback", "queue_id": "orders", "otherwise": "wait"}
 
 
 @pytest.mark.parametrize(
@@ -65,9 +73,12 @@ def test_an_entry_point_is_read_with_every_default() -> None:
         ('"1": french', '"1": dutch', '"1": french', "unknown skill 'dutch'"),
         ('"2": hello', '"x": hello', '"2": hello', "must be 1 to 8 of"),
         ('"2": hello', '"1": hello', '"2": hello', "is said twice"),
-        ("otherwise: wait", "otherwise: topic", "otherwise: wait", "is a loop without an exit"),
-        ("otherwise: wait", "otherwise: hello", "otherwise: wait", "is a loop without an exit"),
+        ("  otherwise: wait\n", "  otherwise: topic\n", "  otherwise: wait", "is a loop without an exit"),
+        ("  otherwise: wait\n", "  otherwise: hello\n", "  otherwise: wait", "is a loop without an exit"),
         ("queue: orders}", "queue: order}", "queue: orders}", "there is no queue 'order'"),
+        (", otherwise: wait}", "}", "call-me: {", "callers who withhold the number cannot be called back"),
+        (", otherwise: wait}", ", otherwise: call-me}", "call-me: {", "is a loop without an exit"),
+        ("queue: orders, otherwise", "queue: repairs, otherwise", "call-me: {", "'repairs' calls nobody back"),
         ("type: queue", "type: que", "wait: {type", 'must be one of greeting, menu, language, hours, priority'),
         ("start: hello", "start: hallo", "start: hello", "there is no step 'hallo'"),
         ('"+33 6 39 98 01 00"', '"0639"', "numbers:", "must be a number in international form"),
@@ -88,5 +99,5 @@ def test_a_number_leads_to_one_entry_point() -> None:
     second = """\
       second: {pool: room, numbers: ["+33639980100"], start: wait, steps: {wait: {type: queue, queue: orders}}}
 """
-    with pytest.raises(FloorInvalid, match=r"floor.yaml:31:.*leads to line already"):
+    with pytest.raises(FloorInvalid, match=r"floor.yaml:34:.*leads to line already"):
         parse(FLOOR + second, "floor.yaml")

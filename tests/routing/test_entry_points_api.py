@@ -71,6 +71,7 @@ async def test_a_wrong_flow_is_refused_as_a_whole_with_every_fault(routing: Rout
     steps["language"]["choices"].append({"digits": "x", "skill": "klingon"})
     steps["topic"]["otherwise"] = "topic"
     steps["help"]["queue_id"] = "nowhere"
+    steps["bye"] = {"type": "callback", "queue_id": "help", "otherwise": ""}
     answer = await routing.operator.put("/v1/entry-points/main-line", json=body)
     assert answer.status_code == 422
     assert {error["field"] for error in answer.json()["errors"]} == {
@@ -79,6 +80,8 @@ async def test_a_wrong_flow_is_refused_as_a_whole_with_every_fault(routing: Rout
         "flow.steps.language.choices.1.skill",
         "flow.steps.topic.otherwise",
         "flow.steps.help.queue_id",
+        "flow.steps.bye.queue_id",
+        "flow.steps.bye.otherwise",
         *(f"flow.steps.{name}" for name in ("language", "topic", "help", "record", "bye")),
     }
     twice = await routing.operator.put("/v1/entry-points/main-line", json={**BODY, "numbers": ["1", NUMBER, NUMBER]})

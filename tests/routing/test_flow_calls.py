@@ -7,7 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 from common.events import (
+    CallAbandoned,
+    CallAnswered,
     CallArrived,
+    CallAssigned,
+    CallbackDialled,
+    CallbackRequested,
     CallLeftInFlow,
     CallOffered,
     CallPrompted,
@@ -21,8 +26,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from routing.api.streams import Seen
 from routing.api.telephony import flow_commands_of
-from routing.domain import flows, inputs
+from routing.domain import explanation, flows, inputs
 from routing.domain.calls import Call, InFlow
+from routing.domain.configuration import Announcement, CallbackRules
 from routing.domain.decisions import decide
 from routing.domain.pool import Pool
 
@@ -215,6 +221,118 @@ def test_a_pbx_is_told_what_to_play_collect_and_record() -> None:
         for sent in flow_commands_of(event, Seen("", event, None))
     ]
     assert told == [("play", "welcome"), ("collect", "topics"), ("record_message", "speak"), ("release", None)]
+
+
+CALL_BACK = flows.Flow(
+    start="topic",
+    steps={
+        "topic": flows.Menu(
+            prompt="topics", choices=(flows.Choice(digits="2", next="call-me"),), otherwise="wait", tries=1
+        ),
+        "call-me": flows.ToCallback(queue_id="help", otherwise="wait"),
+        "wait": flows.ToQueue(queue_id="help"),
+    },
+)
+
+
+def call_back(floor: Floor, seconds: float, call_id: str = "c1", phone: str = "+33639980001") -> list[Event]:
+    """A caller arrives and presses 2 at once."""
+    floor.give(
+        inputs.ArriveCall, seconds, call_id=call_id, entry_point_id="line", dialled="+33639980100",
+        contact_phone=phone, flow=CALL_BACK,
+    )  # fmt: skip
+    return press(floor, seconds, "2", call_id)
+
+
+def floor_that_calls_back(**changes: Any) -> Floor:
+    return Floor(queue("help", **{"callback": CallbackRules(mode="agent_first"), **changes}), profile("ann"))
+
+
+def test_a_caller_who_presses_2_has_a_place_at_once_and_is_dialled_once() -> None:
+    """Given a queue that calls back and nobody logged in; when a caller presses 2, hangs up, and an agent comes and
+    accepts; then the place was kept from the first moment, without a wait on the line, and they are dialled once."""
+    floor = floor_that_calls_back(announcements=(Announcement(message="hold", after_seconds=0.0),))
+    told = call_back(floor, 0)
+    assert names(told) == ["call.offered", "call.queued", "call.callback_requested"]
+    assert only(told, CallbackRequested).wait_seconds == 0
+    assert floor.hang_up(1, "c1") == []
+    call = floor.pool.calls["c1"]
+    assert call.callback is not None
+    assert (call.state_name, call.callback.promised_by, call.callback.phone) == (
+        "held_place",
+        "call-me",
+        "+33639980001",
+    )
+    assert floor.log_in(60, "ann")[-1].TYPE == "agent.state_changed.v1"
+    accepted = floor.accept(61, "c1", "ann")
+    assert only(accepted, CallbackDialled).phone == "+33639980001"
+    floor.accept(62, "c1", "ann")
+    answered = floor.give(inputs.DialResult, 65, call_id="c1", dial_id="c1/1", outcome="answered")
+    assert only(answered, CallAnswered).away_seconds == 65
+    assert sum(isinstance(event, CallbackDialled) for event in floor.events) == 1
+    words = explanation.words(floor.pool.calls["c1"], None)
+    assert words[0] == "It came by +33639980100, entry point line."
+    assert "hung up to be called back as step call-me of the flow says, agent first" in words[2]
+
+
+def test_a_callback_from_the_flow_is_dialled_at_once_when_an_agent_is_there() -> None:
+    """Given an available agent and a queue that calls the customer first; when a caller presses 2; then the customer is
+    dialled in that same moment, once."""
+    floor = floor_that_calls_back(callback=CallbackRules(mode="customer_first"))
+    floor.log_in(0, "ann")
+    assert names(call_back(floor, 5))[-1] == "call.callback_dialled"
+    floor.tick(6)
+    assert sum(isinstance(event, CallbackDialled) for event in floor.events) == 1
+
+
+@pytest.mark.parametrize(
+    ("phone", "changes", "why"),
+    [("", {}, "no_phone"), ("+33639980001", {"callback": None}, "no_callbacks"),
+     ("+33639980001", {"override": "draining"}, "draining")],
+)  # fmt: skip
+def test_who_cannot_be_called_back_goes_otherwise(phone: str, changes: dict[str, Any], why: str) -> None:
+    """Given a withheld number, or a queue that calls nobody back or is drained; when the caller presses 2; then they go
+    where the flow says, and it is known why."""
+    floor = floor_that_calls_back(**changes)
+    told = call_back(floor, 0, phone=phone)
+    assert not any(isinstance(event, CallbackRequested) for event in floor.events)
+    assert "call.offered" in names(told)
+    call = floor.pool.calls.get("c1")
+    if why == "draining":
+        assert names(told)[-1] == "call.abandoned"
+        return
+    assert call is not None
+    assert (call.state_name, call.no_callback) == ("queued", why)
+    assert any("would have had the caller called back, but" in said for said in explanation.words(call, None))
+
+
+def test_while_the_queue_is_closed_a_place_rests_until_it_opens() -> None:
+    floor = floor_that_calls_back(hours=parse({"week": {"mon": [["10:30", "12:00"]]}}))
+    floor.log_in(0, "ann")
+    assert names(call_back(floor, 0))[-1] == "call.callback_requested"
+    opened = floor.tick(1800)
+    assert only(opened, CallAssigned).assigned_at == at(1800)
+
+
+@pytest.mark.parametrize("again", ["wait", "press 2"])
+def test_who_calls_again_takes_over_the_place(again: str) -> None:
+    """Given a caller with a place and one who waits behind it; when the first calls again and waits, or asks for a
+    callback once more; then the first promise is over, the new call has the place, and it is served first."""
+    floor = floor_that_calls_back()
+    call_back(floor, 0)
+    call_back(floor, 10, "c2", "+33639980002")
+    if again == "wait":
+        floor.give(
+            inputs.ArriveCall, 20, call_id="c3", entry_point_id="line", dialled="+33639980100",
+            contact_phone="+33639980001", flow=CALL_BACK,
+        )  # fmt: skip
+        told = press(floor, 21, "9", "c3")
+    else:
+        told = call_back(floor, 20, "c3")
+    gone = only(told, CallAbandoned)
+    assert (gone.call_id, gone.reason) == ("c1", "called_again")
+    assert sum(isinstance(event, CallbackRequested) for event in told) == (again == "press 2")
+    assert only(floor.log_in(30, "ann"), CallAssigned).call_id == "c3"
 
 
 acts: st.SearchStrategy[Any] = st.one_of(

@@ -15,6 +15,7 @@ from routing.domain.flow_drawing import svg
 from routing.domain.flow_faults import faults
 from routing.domain.flows import (
     Arrived,
+    Ask,
     Caller,
     Collect,
     Collecting,
@@ -23,6 +24,7 @@ from routing.domain.flows import (
     Enter,
     Flow,
     FlowState,
+    KeepPlace,
     KeepVoicemail,
     Play,
     Record,
@@ -38,6 +40,7 @@ from .floors import START
 QUEUES = ["sales", "support"]
 SKILLS = ["french", "english"]
 CALLER = Caller("+33639980001")
+ASK = Ask(is_open=lambda *_: True, why_no_callback=lambda _: None)
 
 
 def flow(start: str = "a", **steps: flows.Step) -> Flow:
@@ -69,6 +72,11 @@ FRENCH = flows.LanguageChoice(digits="1", skill="french")
         (flow(a=flows.Greeting(prompt="x", next="")), ["steps.a.next"]),
         (flow(a=flows.ToQueue(queue_id="unknown")), ["steps.a.queue_id"]),
         (flow(a=flows.Voicemail(prompt="x", queue_id="unknown")), ["steps.a.queue_id"]),
+        (flow(a=flows.ToCallback(queue_id="sales", otherwise="")), ["steps.a.otherwise"]),
+        (flow(a=flows.ToCallback(queue_id="sales", otherwise="gone")), ["steps.a.otherwise"]),
+        (flow(a=flows.ToCallback(queue_id="sales", otherwise="a")), ["steps.a.otherwise"]),
+        (flow(a=flows.ToCallback(queue_id="support", otherwise="end"), end=END), ["steps.a.queue_id"]),
+        (flow(a=flows.ToCallback(queue_id="unknown", otherwise="end"), end=END), ["steps.a.queue_id"]),
         (flow(a=END, b=BYE), ["steps.b"]),
         (flow(a=flows.Greeting(prompt="x", next="a")), ["steps.a.next"]),
         (flow(a=menu("a", d1="end"), end=END), ["steps.a.otherwise"]),
@@ -108,7 +116,7 @@ FRENCH = flows.LanguageChoice(digits="1", skill="french")
     ],
 )
 def test_every_fault_is_listed_by_its_place(wrong: Flow, places: list[str]) -> None:
-    assert [fault.field for fault in faults(wrong, QUEUES, SKILLS)] == places
+    assert [fault.field for fault in faults(wrong, QUEUES, SKILLS, ["sales"])] == places
 
 
 def test_a_caller_chooses_a_language_and_a_queue() -> None:
@@ -148,6 +156,23 @@ def test_a_menu_is_presented_so_many_times_and_then_leads_elsewhere() -> None:
         assert (state.position, commands) == (Done(), [Play("bye", "bye"), Release()])
 
 
+@pytest.mark.parametrize(
+    ("refused", "last"), [(None, KeepPlace("a", "sales")), ("no_phone", Enter("sales")), ("draining", Enter("sales"))]
+)
+def test_a_caller_who_cannot_be_called_back_goes_on_as_the_flow_says(refused: str | None, last: object) -> None:
+    wanted = flow(a=flows.ToCallback(queue_id="sales", otherwise="end"), end=END)
+    assert faults(wanted, QUEUES, SKILLS, ["sales"]) == []
+    asked: list[str] = []
+
+    def why_not(queue_id: str) -> str | None:
+        asked.append(queue_id)
+        return refused
+
+    ask = ASK._replace(why_no_callback=why_not)
+    state, commands = advance(wanted, FlowState(), Arrived(), START, CALLER, ask)
+    assert (state.position, state.no_callback, commands, asked) == (Done(), refused, [last], ["sales"])
+
+
 @pytest.mark.parametrize(("opened", "queue_id"), [(True, "sales"), (False, "support")])
 def test_hours_lead_to_one_of_two_steps(opened: bool, queue_id: str) -> None:
     asked = []
@@ -161,7 +186,7 @@ def test_hours_lead_to_one_of_two_steps(opened: bool, queue_id: str) -> None:
         day=END,
         night=flows.ToQueue(queue_id="support"),
     )
-    _, commands = advance(wanted, FlowState(), Arrived(), START, CALLER, is_open)
+    _, commands = advance(wanted, FlowState(), Arrived(), START, CALLER, ASK._replace(is_open=is_open))
     assert (commands, asked) == ([Enter(queue_id)], [("sales", START)])
 
 
@@ -180,12 +205,14 @@ def test_priority_is_raised_for_listed_numbers_and_known_contacts(caller: Caller
         a=flows.Priority(next="end", steps=2, phones=("+33639980001",), known_contacts=True),
         end=END,
     )
-    state, _ = advance(wanted, FlowState(), Arrived(), START, caller, lambda *_: True)
+    state, _ = advance(wanted, FlowState(), Arrived(), START, caller, ASK)
     assert state.priority == priority
 
 
-def run(wanted: Flow, state: FlowState, happened: flows.FlowInput) -> tuple[FlowState, list[flows.Command]]:
-    return advance(wanted, state, happened, START, CALLER, lambda *_: True)
+def run(
+    wanted: Flow, state: FlowState, happened: flows.FlowInput, ask: Ask = ASK
+) -> tuple[FlowState, list[flows.Command]]:
+    return advance(wanted, state, happened, START, CALLER, ask)
 
 
 NAMES = ["a", "b", "c", "d", "e", "f"]
@@ -222,6 +249,7 @@ steps = st.one_of(
     st.just(END),
     st.just(BYE),
     st.builds(flows.Voicemail, prompt=st.just("x"), queue_id=st.just("support")),
+    st.builds(flows.ToCallback, queue_id=st.just("sales"), otherwise=targets),
 )
 events = st.one_of(
     st.builds(Digits, pressed), st.just(TimedOut()), st.just(RecordingDone("r", 1.0)), st.just(Arrived())
@@ -232,7 +260,7 @@ events = st.one_of(
 def valid_flows(draw: st.DrawFn) -> Flow:
     """Any steps, mended until nothing is wrong: what is faulty becomes an end, what is unreachable goes."""
     made: dict[str, flows.Step] = {name: draw(steps) for name in NAMES}
-    while found := faults(Flow(start="a", steps=made), QUEUES, SKILLS):
+    while found := faults(Flow(start="a", steps=made), QUEUES, SKILLS, QUEUES):
         for fault in found:
             name = fault.field.split(".")[1]
             if fault.reason.startswith("is unreachable"):
@@ -242,31 +270,33 @@ def valid_flows(draw: st.DrawFn) -> Flow:
     return Flow(start="a", steps=made)
 
 
-@given(valid_flows(), st.data())
-def test_every_valid_flow_ends_or_reaches_a_queue(wanted: Flow, data: st.DataObject) -> None:
+@given(valid_flows(), st.sampled_from([None, "no_phone"]), st.data())
+def test_every_valid_flow_ends_or_reaches_a_queue(wanted: Flow, refused: str | None, data: st.DataObject) -> None:
     """Given any valid flow; when the caller does anything at all, in any order, for as long as the flow waits for
     something; then it is done after no more inputs that move it than its menus have tries and one recording."""
     bound = 1 + sum(step.tries for step in wanted.steps.values() if isinstance(step, flows.Menu | flows.Language)) + 1
-    state, commands = run(wanted, FlowState(), Arrived())
+    ask = ASK._replace(why_no_callback=lambda _: refused)
+    state, commands = run(wanted, FlowState(), Arrived(), ask)
     moves = 1
     while not isinstance(state.position, Done):
         happened = data.draw(events)
-        after, commands = run(wanted, state, happened)
+        after, commands = run(wanted, state, happened, ask)
         if after == state:
             fits = isinstance(state.position, Collecting) and isinstance(happened, Digits | TimedOut)
             assert not fits, "an input that fits must move the flow"
             assert commands == []
             happened = TimedOut()
-            after, commands = run(wanted, state, happened)
-        assert run(wanted, state, happened) == (after, commands)
+            after, commands = run(wanted, state, happened, ask)
+        assert run(wanted, state, happened, ask) == (after, commands)
         state = msgspec.json.decode(msgspec.json.encode(after), type=FlowState)
         assert state == after
         moves += 1
         assert moves <= bound
         assert isinstance(state.position, Collecting | Recording | Done)
     last = commands[-1]
-    assert isinstance(last, Enter | Release | KeepVoicemail)
-    assert run(wanted, state, TimedOut()) == (state, [])
+    assert refused is None or not isinstance(last, KeepPlace)
+    assert isinstance(last, Enter | KeepPlace | Release | KeepVoicemail)
+    assert run(wanted, state, TimedOut(), ask) == (state, [])
 
 
 @given(valid_flows())

@@ -10,15 +10,18 @@ import msgspec
 from common.events import (
     CallAbandoned,
     CallAnnounced,
+    CallArrived,
     CallAssigned,
     CallbackDialled,
     CallbackRequested,
     CallEvent,
+    CallLeftInFlow,
     CallOffered,
     CallQueued,
     CallRedirected,
     CallWrappedUp,
     Event,
+    FlowEvent,
 )
 from common.events.routing import AgentEvent, Channel
 from common.hours import is_open, parse
@@ -30,7 +33,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from msgspec.structs import replace
 from plateau.checker.agents import check_agents, check_engagements
 from plateau.checker.calls import check_calls
-from routing.domain import decisions, inputs
+from routing.domain import decisions, flows, inputs
 from routing.domain.agents import (
     AfterCall,
     Agent,
@@ -41,7 +44,7 @@ from routing.domain.agents import (
     ThenAvailable,
     ThenLogOut,
 )
-from routing.domain.calls import Call, CallingBack, HeldPlace, Offered, Queued, Talking, WrappingUp
+from routing.domain.calls import Call, CallingBack, HeldPlace, InFlow, Offered, Queued, Talking, WrappingUp
 from routing.domain.configuration import (
     AgentProfile,
     Announcement,
@@ -154,6 +157,24 @@ ANNOUNCEMENTS = st.builds(
     tell=st.sampled_from([(), ("position",), ("estimated_wait", "position")]),
 )
 PHONES = ["+33639980001", "+33639980002", ""]
+
+
+def flow_to(queue_id: str) -> flows.Flow:
+    """Press 1 to be called back, anything else to wait."""
+    return flows.Flow(
+        start="topic",
+        steps={
+            "topic": flows.Menu(
+                prompt="topics",
+                choices=(flows.Choice(digits="1", next="call-me"), flows.Choice(digits="2", next="wait")),
+                otherwise="wait",
+                tries=1,
+                timeout_seconds=10,
+            ),
+            "call-me": flows.ToCallback(queue_id=queue_id, otherwise="wait"),
+            "wait": flows.ToQueue(queue_id=queue_id),
+        },
+    )
 
 
 def seconds(count: float) -> timedelta:
@@ -321,6 +342,62 @@ class PoolMachine(RuleBasedStateMachine):
         elif pending in self.pool.calls:
             assert self.pool.calls[pending].held_place is not None, "who is turned away keeps the place"
         assert all(self.pool.is_open(other) for other in entered) or kept
+
+    @precondition(lambda self: self.flow_queues)
+    @rule(data=st.data(), phone=st.sampled_from(PHONES), digits=st.sampled_from(["1", "1", "2", None]))
+    def arrive(self, data: st.DataObject, phone: str, digits: str | None) -> None:
+        """The caller presses at once, or not yet."""
+        self.count += 1
+        self.floor.give(
+            inputs.ArriveCall,
+            self.seconds,
+            call_id=f"c{self.count}",
+            entry_point_id="line",
+            dialled="+33639980100",
+            contact_phone=phone,
+            flow=flow_to(data.draw(st.sampled_from(self.flow_queues))),
+        )
+        if digits is not None:
+            self.pressed(self.pool.calls[f"c{self.count}"], digits)
+
+    @rule(data=st.data(), digits=st.sampled_from(["1", "2"]))
+    def press(self, data: st.DataObject, digits: str) -> None:
+        self.let_time_pass()
+        in_flow = [call for call in self.pool.calls.values() if isinstance(call.state, InFlow)]
+        if in_flow:
+            self.pressed(data.draw(st.sampled_from(in_flow)), digits)
+
+    def pressed(self, call: Call, digits: str) -> None:
+        """Who can be called back has one place, at once; whoever cannot goes on."""
+        assert isinstance(call.state, InFlow)
+        step = call.state.flow.steps["call-me"]
+        assert isinstance(step, flows.ToCallback)
+        rules = self.pool.queue(step.queue_id)
+        assert rules is not None
+        possible = bool(call.contact_phone) and rules.callback is not None and rules.override != "draining"
+        pending = self.pool.callbacks.pending(call.tenant_id, call.contact_phone)
+        events = self.floor.give(inputs.Digits, self.seconds, call_id=call.id, digits=digits)
+        promised = [
+            event
+            for event in events
+            if isinstance(event, CallbackRequested) and event.call_id == call.id and event.ringing_at is None
+        ]
+        if digits == "1" and possible:
+            assert promised, "who can be called back is, at once"
+            caller = (call.tenant_id, call.contact_phone)
+            others = [one for one in self.pool.calls.values() if (one.tenant_id, one.contact_phone) == caller]
+            assert [one.id for one in others if one.held_place is not None] == [call.id]
+            assert pending is None or any(
+                isinstance(event, CallAbandoned) and (event.call_id, event.reason) == (pending, "called_again")
+                for event in events
+            ), "who asks again is promised one callback"
+        elif digits == "1":
+            assert call.id not in self.pool.calls or self.pool.calls[call.id].no_callback is not None
+
+    @property
+    def flow_queues(self) -> list[str]:
+        """Those that a flow may name: the kettle's, of voice."""
+        return [one for one in QUEUES if TENANTS[one] == "kettle" and self.channels[one] == "voice"]
 
     @precondition(lambda self: self.pool.calls)
     @rule(data=st.data(), phone=st.sampled_from([None, *PHONES[:2]]))
@@ -587,9 +664,10 @@ class PoolMachine(RuleBasedStateMachine):
         self.floor.tick(self.seconds + 1000)
         assert self.pool.calls == {}
         check_histories(self.floor.events)
-        calls = [event for event in self.floor.events if isinstance(event, CallEvent)]
+        calls = [event for event in self.floor.events if isinstance(event, CallEvent | FlowEvent)]
+        told = [event for event in calls if isinstance(event, CallEvent)]
         agents = [event for event in self.floor.events if isinstance(event, AgentEvent)]
-        violations = [*check_calls(calls, complete=True), *check_agents(agents), *check_engagements(calls, agents)]
+        violations = [*check_calls(calls, complete=True), *check_agents(agents), *check_engagements(told, agents)]
         assert violations == []
         again = Pool("main", START)
         replayed = [fact.event for given, trace in self.floor.given for fact in decide(again, given, trace).facts]
@@ -657,23 +735,24 @@ def test_the_best_call_and_agent_are_those_that_a_full_scan_would_find() -> None
 
 def check_histories(events: list[Event]) -> None:
     """Each call's events are numbered 1, 2, 3 … and it ends in exactly one way."""
-    histories: dict[str, list[CallEvent]] = {}
+    histories: dict[str, list[CallEvent | FlowEvent]] = {}
     for event in events:
-        if isinstance(event, CallEvent):
+        if isinstance(event, CallEvent | FlowEvent):
             histories.setdefault(event.call_id, []).append(event)
     for history in histories.values():
         assert [event.sequence for event in history] == list(range(1, len(history) + 1))
-        assert isinstance(history[0], CallOffered)
+        assert isinstance(history[0], CallOffered | CallArrived)
         entered = [event.queue_id for event in history if isinstance(event, CallQueued)]
         assert len(set(entered)) == len(entered), "a call enters a queue once"
-        assert [isinstance(event, CallAbandoned | CallRedirected | CallWrappedUp) for event in history].count(True) == 1
-        assert isinstance(history[-1], CallAbandoned | CallRedirected | CallWrappedUp)
+        ends = CallAbandoned | CallRedirected | CallWrappedUp | CallLeftInFlow
+        assert [isinstance(event, ends) for event in history].count(True) == 1
+        assert isinstance(history[-1], ends)
         dials = [event.dial_id for event in history if isinstance(event, CallbackDialled)]
         assert len(set(dials)) == len(dials), "an attempt is dialled once"
         check_announcements(history)
 
 
-def check_announcements(history: list[CallEvent]) -> None:
+def check_announcements(history: list[CallEvent | FlowEvent]) -> None:
     """Nobody is told anything who does not wait on the line; what the checker of the whole floor says, too."""
     assert check_calls(history, complete=True) == []
     announced = [(event.message, event.occurred_at) for event in history if isinstance(event, CallAnnounced)]

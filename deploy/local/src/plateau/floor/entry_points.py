@@ -129,6 +129,7 @@ _READERS: Final[Mapping[str, Reader]] = {
         "known_contacts": fields.boolean("known_contacts", False),
     },
     "queue": lambda fields, _, __: {"queue_id": fields.text("queue")},
+    "callback": lambda fields, _, __: {"queue_id": fields.text("queue"), "otherwise": fields.text("otherwise", "")},
     "message": lambda fields, _, __: {"prompt": fields.text("prompt")},
     "voicemail": lambda fields, _, __: {
         "prompt": fields.text("prompt"),
@@ -158,11 +159,13 @@ def wrong_entry_points(entry_points: list[EntryPoint], pools: list[Pool], queues
         if not one.complete:
             continue
         own = [
-            queue.id
+            queue
             for queue in queues
             if (queue.tenant_id, queue.pool_id, queue.channel) == (one.tenant_id, one.pool_id, "voice")
         ]
-        for fault in faults(msgspec.convert(one.flow, Flow), own, pool.skills):
+        calling_back = [queue.id for queue in own if queue.callback is not None]
+        flow = msgspec.convert(one.flow, Flow)
+        for fault in faults(flow, [queue.id for queue in own], pool.skills, calling_back):
             place = one.where_within(f"flow.{fault.field}")
             yield Wrong(place, f"entry point {one.id}: {fault.field}", fault.reason)
 

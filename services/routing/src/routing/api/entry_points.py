@@ -113,6 +113,17 @@ class QueueStepBody(Model):
     queue_id: Slug
 
 
+class CallbackStepBody(Model):
+    """The caller hangs up at once, keeps a place in the queue, and is called back as the queue's `callback` says. Who
+    calls again takes over the place. A caller who cannot be called back goes to `otherwise`: who withholds the number,
+    or while the queue drains or has been told to call nobody back any more."""
+
+    type: Literal["callback"]
+    queue_id: Slug
+    """A queue that declares `callback`."""
+    otherwise: Target
+
+
 class MessageBody(Model):
     """Plays and releases."""
 
@@ -130,7 +141,15 @@ class VoicemailBody(Model):
 
 
 StepBody = Annotated[
-    GreetingBody | MenuBody | LanguageBody | HoursBody | PriorityBody | QueueStepBody | MessageBody | VoicemailBody,
+    GreetingBody
+    | MenuBody
+    | LanguageBody
+    | HoursBody
+    | PriorityBody
+    | QueueStepBody
+    | CallbackStepBody
+    | MessageBody
+    | VoicemailBody,
     Field(discriminator="type"),
 ]
 

@@ -181,6 +181,9 @@ class ExplanationView(Model):
     operators_word: OperatorsWordView | None
     callback: CallbackView | None
     """The attempts to call back so far; null: the caller did not ask for it."""
+    no_callback: str | None
+    """Why its flow, which would have had the caller called back, sent it on instead: `no_phone`, `no_callbacks`,
+    `draining`. Null: it never came to that."""
 
 
 @router.get(
@@ -211,6 +214,7 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
         call_id=call.id,
         state=call.state_name,
         callback=callback_view(call),
+        no_callback=call.no_callback,
         words=explanation.words(call, standing, caller.tenant_id, word),
         assignments=[_assignment_view(one, caller.tenant_id) for one in call.assignments],
         moves=[_move_view(one) for one in call.moves],

@@ -87,6 +87,8 @@ class CallbackView(Model):
     """Null: nobody waits to be called back any more."""
     ended_by: str | None
     """Who cancelled it: the caller's next call, or whoever gave the command."""
+    promised_by: str | None
+    """The step of the call's flow that promised it; null: the caller asked for it, or a rule of the queue did."""
 
 
 def callback_view(call: Call) -> CallbackView | None:
@@ -106,4 +108,5 @@ def callback_view(call: Call) -> CallbackView | None:
         not_before=held.not_before if held else None,
         valid_until=held.expires_at if held else None,
         ended_by=callback.ended_by,
+        promised_by=callback.promised_by,
     )

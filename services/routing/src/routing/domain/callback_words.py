@@ -18,6 +18,20 @@ _OUTCOMES: Final = {
 }
 
 
+_REFUSED: Final = {
+    "no_phone": "the number is withheld",
+    "no_callbacks": "the queue calls nobody back",
+    "draining": "the queue was being drained",
+}
+
+
+def told_refusal(call: Call) -> Iterator[str]:
+    """Why its flow, which would have had the caller called back, did not."""
+    if call.no_callback is not None:
+        why = _REFUSED.get(call.no_callback, call.no_callback)
+        yield f"Its flow would have had the caller called back, but {why}: it went on instead."
+
+
 def told_callback(call: Call) -> Iterator[str]:
     """What was promised, every attempt, and how the callback stands."""
     callback = call.callback
@@ -26,7 +40,8 @@ def told_callback(call: Call) -> Iterator[str]:
     if callback is None:
         return
     mode = callback.rules.mode.replace("_", " ")
-    asked = f"At {_time(callback.requested_at)} the caller hung up to be called back, {mode}"
+    by_flow = f" as step {callback.promised_by} of the flow says" if callback.promised_by else ""
+    asked = f"At {_time(callback.requested_at)} the caller hung up to be called back{by_flow}, {mode}"
     yield f"{asked}: the place since {_time(call.place_at or call.first_queued_at)} is kept."
     for number, dial in enumerate(callback.dials, 1):
         yield _dialled(number, dial, callback)

@@ -11,7 +11,10 @@
 - After an attempt that failed the place is kept, but not served before the retry time. After the last one, or when the
   callback is not valid any more, the call is over.
 - While the queue is closed places rest; they are served again when it opens. One that is drained serves them.
-- A caller who calls the tenant again, in the same pool, takes over the place: the callback is over.
+- A caller who calls the tenant again, in the same pool, takes over the place: the callback is over. One who asks for a
+  callback in the flow of an entry point while another is pending takes over the place, and is called back for that.
+- A flow has a callback begin at once, without a wait in the queue: also while the queue is closed, not while it drains,
+  and without regard to the queue's split.
 - What the PBX says of the caller's first leg, such as its hang-up, changes nothing once the place is held.
 """
 
@@ -71,13 +74,22 @@ def why_not(pool: Pool, call: Call, phone: str | None = None) -> str | None:
     return None
 
 
-def hold(turn: Turn, call: Call, phone: str | None = None) -> None:
-    """The caller, who can be called back, hangs up: the place is kept."""
+def why_not_from_a_flow(pool: Pool, call: Call) -> str | None:
+    """The same, of a call in its flow, which is about to enter its queue; a callback that is pending it takes over."""
+    queue = pool.queue(call.queue_id)
+    if queue is not None and queue.override == "draining":
+        return "draining"
+    refused = why_not(pool, call)
+    return None if refused == "callback_pending" else refused
+
+
+def hold(turn: Turn, call: Call, phone: str | None = None, *, promised_by: str | None = None) -> None:
+    """The caller, who can be called back, hangs up: the place is kept. `promised_by`: a step of the call's flow."""
     now, rules = turn.pool.now, turn.queue_of(call).callback
     if rules is None:
         raise AssertionError(f"queue {call.queue_id} calls nobody back")
     held = HeldPlace(now + timedelta(seconds=rules.valid_seconds))
-    callback = Callback(phone=phone or call.contact_phone, requested_at=now, rules=rules)
+    callback = Callback(phone=phone or call.contact_phone, requested_at=now, rules=rules, promised_by=promised_by)
     ringing = call.state if isinstance(call.state, Offered) else None
     call = replace(call, callback=callback)
     call = turn.put(call, held if ringing is None else replace(ringing, waiting=held))

@@ -200,6 +200,8 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """The customer is on the line again."""
     ended_by: str | None = None
     """Who cancelled it: the caller's next call, or whoever gave the command."""
+    promised_by: str | None = None
+    """The step of the call's flow that did; None: the caller asked for it while waiting, or a rule of the queue did."""
 
     def away_seconds(self, now: datetime) -> float:
         """How long the caller was not on the line until then."""
@@ -341,6 +343,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     pauses: Pauses | None = None
     """None: no other call of its agent has interrupted it."""
     callback: Callback | None = None
+    no_callback: str | None = None
+    """Why its flow, which would have had its caller called back, sent it on instead."""
     place_at: datetime | None = None
     """Entry into the first queue of the call whose place it took over: by that it is ordered."""
 

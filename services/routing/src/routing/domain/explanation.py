@@ -11,7 +11,7 @@ from common.requirements import is_met, text_of
 
 from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.bidding import Bidding, Rival
-from routing.domain.callback_words import told_callback
+from routing.domain.callback_words import told_callback, told_refusal
 from routing.domain.calls import (
     Abandoned,
     Assignment,
@@ -196,6 +196,7 @@ def _flow(call: Call) -> Iterator[str]:
         yield f"Its flow asks for {' and '.join(skills)} beside what its queue asks for."
     if call.priority:
         yield f"Its flow raised its priority by {call.priority}."
+    yield from told_refusal(call)
     match call.state:
         case InFlow(step=str(step)):
             yield f"It is in its flow, at step {step}."

@@ -17,10 +17,11 @@ from common.events import (
 )
 from msgspec.structs import replace
 
-from routing.domain import inputs
+from routing.domain import callbacks, inputs
 from routing.domain.calls import Call, InFlow, LeftInFlow, Queued
 from routing.domain.flows import (
     Arrived,
+    Ask,
     Caller,
     Collect,
     Command,
@@ -28,6 +29,7 @@ from routing.domain.flows import (
     Enter,
     FlowInput,
     FlowState,
+    KeepPlace,
     KeepVoicemail,
     Play,
     Record,
@@ -112,13 +114,15 @@ def hang_up(turn: Turn, call: Call, in_flow: InFlow) -> None:
 def _advance(turn: Turn, call: Call, in_flow: InFlow, happened: FlowInput) -> bool:
     """Whether the input fits; the call is then where it leads."""
     caller = Caller(call.contact_phone, call.contact_priority)
-    at, commands = advance(
-        in_flow.flow, in_flow.at, happened, turn.pool.now, caller, lambda queue_id, _: turn.pool.is_open(queue_id)
+    ask = Ask(
+        is_open=lambda queue_id, _: turn.pool.is_open(queue_id),
+        why_no_callback=lambda queue_id: callbacks.why_not_from_a_flow(turn.pool, replace(call, queue_id=queue_id)),
     )
+    at, commands = advance(in_flow.flow, in_flow.at, happened, turn.pool.now, caller, ask)
     if at == in_flow.at and not commands:
         return False
     state = InFlow(in_flow.flow, at)
-    call = replace(call, state=state, priority=at.priority, skills=at.skills)
+    call = replace(call, state=state, priority=at.priority, skills=at.skills, no_callback=at.no_callback)
     for command in commands:
         call = _obey(turn, call, in_flow, command)
     if isinstance(call.state, InFlow):
@@ -147,6 +151,8 @@ def _obey(turn: Turn, call: Call, before: InFlow, command: Command) -> Call:
             return _tell(turn, CallPrompted, call, step=step, action="record", prompt=prompt, seconds=seconds)
         case Enter(queue_id=queue_id):
             return _enter(turn, call, queue_id)
+        case KeepPlace(step=step, queue_id=queue_id):
+            return _enter(turn, call, queue_id, promised_by=step)
         case KeepVoicemail(queue_id=queue_id, recording=recording, seconds=seconds):
             call = replace(call, state=LeftInFlow(now, "voicemail"))
             call = _tell(
@@ -161,8 +167,8 @@ def _obey(turn: Turn, call: Call, before: InFlow, command: Command) -> Call:
             assert_never(command)
 
 
-def _enter(turn: Turn, call: Call, queue_id: str) -> Call:
-    """From here on it is a call like any other, offered now."""
+def _enter(turn: Turn, call: Call, queue_id: str, *, promised_by: str | None = None) -> Call:
+    """From here on it is a call like any other, offered now; with `promised_by` one whose caller hangs up at once."""
     queue = turn.pool.queue(queue_id)
     if queue is None:
         raise AssertionError(f"call {call.id} is sent to queue {queue_id}, which pool {turn.pool.id} does not know")
@@ -177,7 +183,10 @@ def _enter(turn: Turn, call: Call, queue_id: str) -> Call:
         state=Queued(None, None),
     )
     turn.tell(CallOffered, call)
-    turn.take_in(call, queue)
+    if promised_by is None:
+        turn.take_in(call, queue)
+    else:
+        turn.enter(call, queue, promised_by=promised_by)
     return call
 
 

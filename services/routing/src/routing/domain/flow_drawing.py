@@ -20,6 +20,7 @@ from routing.domain.flows import (
     Message,
     Priority,
     Step,
+    ToCallback,
     ToQueue,
     Voicemail,
     ways,
@@ -28,7 +29,7 @@ from routing.domain.flows import (
 WIDTH, LINE, SPACE, TRACK, MARGIN = 250, 20, 26, 9, 24
 LONGEST = 29
 """Characters that fit a line of a box at 13 px of a monospaced face."""
-_COLOURS = {ToQueue: "#dcefdc", Message: "#f3e3e3", Voicemail: "#e3e8f5"}
+_COLOURS = {ToQueue: "#dcefdc", ToCallback: "#eaf3d2", Message: "#f3e3e3", Voicemail: "#e3e8f5"}
 
 
 class _Box(msgspec.Struct):
@@ -176,6 +177,8 @@ def _lines(step: Step) -> list[str]:
             return [f"+{step.steps} for {' and '.join([*who, *(['contacts'] if step.known_contacts else [])])}"]
         case ToQueue():
             return [step.queue_id]
+        case ToCallback():
+            return [f"queue {step.queue_id}"]
         case Voicemail():
             return [f"plays {step.prompt}", f"records up to {step.max_seconds:g} s", f"case of {step.queue_id}"]
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
-from routing.domain.flows import Flow, Hours, Language, Menu, Priority, Step, ToQueue, Voicemail, ways
+from routing.domain.flows import Flow, Hours, Language, Menu, Priority, Step, ToCallback, ToQueue, Voicemail, ways
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _DIGITS = re.compile(r"[0-9*#]{1,8}")
@@ -21,16 +21,20 @@ class Fault(msgspec.Struct, frozen=True):
     reason: str
 
 
-def faults(flow: Flow, queue_ids: Collection[str], skills: Collection[str]) -> list[Fault]:
+def faults(
+    flow: Flow, queue_ids: Collection[str], skills: Collection[str], calling_back: Collection[str] = ()
+) -> list[Fault]:
     """Every fault, in the order of the steps; none: the flow is valid. `queue_ids` and `skills` are those that it may
-    name."""
-    found = list(_faults(flow, queue_ids, skills))
+    name; `calling_back`: the queues of those that call their callers back."""
+    found = list(_faults(flow, queue_ids, skills, calling_back))
     found += _rings(flow)
     found += _unreachable(flow)
     return found
 
 
-def _faults(flow: Flow, queue_ids: Collection[str], skills: Collection[str]) -> Iterator[Fault]:
+def _faults(
+    flow: Flow, queue_ids: Collection[str], skills: Collection[str], calling_back: Collection[str]
+) -> Iterator[Fault]:
     if flow.start not in flow.steps:
         yield Fault("start", f"there is no step {flow.start!r}" if flow.start else "names no step")
     for name, step in flow.steps.items():
@@ -38,12 +42,16 @@ def _faults(flow: Flow, queue_ids: Collection[str], skills: Collection[str]) -> 
         if not _NAME.fullmatch(name):
             yield Fault(place, "a step's name has 1 to 63 lower-case letters, digits or hyphens")
         for field, target in ways(step):
-            if not target:
+            if not target and isinstance(step, ToCallback):
+                yield Fault(f"{place}.{field}", "is a dead end: callers who withhold the number cannot be called back")
+            elif not target:
                 yield Fault(f"{place}.{field}", "is a dead end: it leads to no step")
             elif target not in flow.steps:
                 yield Fault(f"{place}.{field}", f"there is no step {target!r}")
-        if isinstance(step, ToQueue | Hours | Voicemail) and step.queue_id not in queue_ids:
+        if isinstance(step, ToQueue | ToCallback | Hours | Voicemail) and step.queue_id not in queue_ids:
             yield Fault(f"{place}.queue_id", f"there is no queue {step.queue_id!r}")
+        elif isinstance(step, ToCallback) and step.queue_id not in calling_back:
+            yield Fault(f"{place}.queue_id", f"queue {step.queue_id!r} calls nobody back: it declares no callback")
         if isinstance(step, Menu | Language):
             yield from _choices(place, step)
         if isinstance(step, Language):

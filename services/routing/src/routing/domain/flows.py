@@ -1,6 +1,6 @@
 """What a caller hears before a queue: a flow of named steps, and the interpreter that takes a call through it.
 
-    arrived ──▶ greeting · language · menu · hours · priority ──▶ queue · message · voicemail
+    arrived ──▶ greeting · language · menu · hours · priority ──▶ queue · callback · message · voicemail
 
 A call keeps the flow with which it arrived: a change of the entry point is for the calls that come after it.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import TypeAlias, assert_never
+from typing import NamedTuple, TypeAlias, assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -85,6 +85,14 @@ class ToQueue(msgspec.Struct, frozen=True, kw_only=True, tag="queue", tag_field=
     queue_id: str
 
 
+class ToCallback(msgspec.Struct, frozen=True, kw_only=True, tag="callback", tag_field="type"):
+    """The flow is done: the caller hangs up, has a place in the queue, and is called back by its rules. `otherwise`:
+    where a call goes whose caller cannot be called back, such as one who withholds the number."""
+
+    queue_id: str
+    otherwise: str
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag="message", tag_field="type"):
     """Play and release."""
 
@@ -99,7 +107,7 @@ class Voicemail(msgspec.Struct, frozen=True, kw_only=True, tag="voicemail", tag_
     max_seconds: float = 120.0
 
 
-Step: TypeAlias = Greeting | Menu | Language | Hours | Priority | ToQueue | Message | Voicemail
+Step: TypeAlias = Greeting | Menu | Language | Hours | Priority | ToQueue | ToCallback | Message | Voicemail
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +132,8 @@ def ways(step: Step) -> Iterator[tuple[str, str]]:
         case Hours():
             yield "open", step.open
             yield "closed", step.closed
+        case ToCallback():
+            yield "otherwise", step.otherwise
         case ToQueue() | Message() | Voicemail():
             return
         case _:
@@ -132,7 +142,7 @@ def ways(step: Step) -> Iterator[tuple[str, str]]:
 
 def queue_ids_of(flow: Flow) -> list[str]:
     """Every queue that the flow names."""
-    return [step.queue_id for step in flow.steps.values() if isinstance(step, ToQueue | Hours | Voicemail)]
+    return [step.queue_id for step in flow.steps.values() if isinstance(step, ToQueue | ToCallback | Hours | Voicemail)]
 
 
 def asks_for_contacts(flow: Flow) -> bool:
@@ -176,6 +186,8 @@ class FlowState(msgspec.Struct, frozen=True):
     """How often each menu was presented."""
     priority: int = 0
     skills: tuple[str, ...] = ()
+    no_callback: str | None = None
+    """Why its caller could not be called back where the flow would have had it; None: it never came to that."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -236,6 +248,13 @@ class Enter(msgspec.Struct, frozen=True):
     queue_id: str
 
 
+class KeepPlace(msgspec.Struct, frozen=True):
+    """Offer the call to this queue, whose caller hangs up and is called back. Last."""
+
+    step: str
+    queue_id: str
+
+
 class KeepVoicemail(msgspec.Struct, frozen=True):
     """What was said becomes a case of this queue; the call is released. Last."""
 
@@ -248,23 +267,30 @@ class Release(msgspec.Struct, frozen=True):
     """The call is over. Last."""
 
 
-Command: TypeAlias = Play | Collect | Record | Enter | KeepVoicemail | Release
-IsOpen: TypeAlias = Callable[[str, datetime], bool]
-"""Whether a queue is open at a time."""
+Command: TypeAlias = Play | Collect | Record | Enter | KeepPlace | KeepVoicemail | Release
+
+
+class Ask(NamedTuple):
+    """What a flow may ask about a queue, by its id."""
+
+    is_open: Callable[[str, datetime], bool]
+    """Whether it is open at a time."""
+    why_no_callback: Callable[[str], str | None]
+    """Why it cannot call this caller back; None: it can."""
 
 
 def advance(
-    flow: Flow, state: FlowState, given: FlowInput, now: datetime, caller: Caller, is_open: IsOpen
+    flow: Flow, state: FlowState, given: FlowInput, now: datetime, caller: Caller, ask: Ask
 ) -> tuple[FlowState, list[Command]]:
     """Take the call on as far as it goes without another input. An input that does not fit the position changes
     nothing. The flow must be valid."""
     match state.position, given:
         case Begun(), Arrived():
-            return _go(flow, state, flow.start, now, caller, is_open)
+            return _go(flow, state, flow.start, now, caller, ask)
         case Collecting(step=name), Digits(digits=digits):
-            return _chosen(flow, state, name, digits, now, caller, is_open)
+            return _chosen(flow, state, name, digits, now, caller, ask)
         case Collecting(step=name), TimedOut():
-            return _go(flow, state, name, now, caller, is_open)
+            return _go(flow, state, name, now, caller, ask)
         case Recording(step=name), RecordingDone(recording=recording, seconds=seconds):
             step = flow.steps[name]
             if not isinstance(step, Voicemail):
@@ -277,22 +303,22 @@ def advance(
 
 
 def _chosen(
-    flow: Flow, state: FlowState, name: str, digits: str, now: datetime, caller: Caller, is_open: IsOpen
+    flow: Flow, state: FlowState, name: str, digits: str, now: datetime, caller: Caller, ask: Ask
 ) -> tuple[FlowState, list[Command]]:
     step = flow.steps[name]
     match step:
         case Menu():
             for choice in step.choices:
                 if choice.digits == digits:
-                    return _go(flow, state, choice.next, now, caller, is_open)
+                    return _go(flow, state, choice.next, now, caller, ask)
         case Language():
             for language in step.choices:
                 if language.digits == digits:
                     skills = (*(skill for skill in state.skills if skill not in _skills(step)), language.skill)
-                    return _go(flow, replace(state, skills=skills), step.next, now, caller, is_open)
+                    return _go(flow, replace(state, skills=skills), step.next, now, caller, ask)
         case _:
             raise AssertionError(f"step {name} collects digits but is no menu")
-    return _go(flow, state, name, now, caller, is_open)
+    return _go(flow, state, name, now, caller, ask)
 
 
 def _skills(step: Language) -> tuple[str, ...]:
@@ -300,7 +326,7 @@ def _skills(step: Language) -> tuple[str, ...]:
 
 
 def _go(
-    flow: Flow, state: FlowState, name: str, now: datetime, caller: Caller, is_open: IsOpen
+    flow: Flow, state: FlowState, name: str, now: datetime, caller: Caller, ask: Ask
 ) -> tuple[FlowState, list[Command]]:
     """From the step on, until an input is needed or the flow is over."""
     commands: list[Command] = []
@@ -320,13 +346,20 @@ def _go(
                 counted = {**state.presented, name: presented + 1}
                 return replace(state, position=Collecting(name, due_at), presented=counted), commands
             case Hours():
-                name = step.open if is_open(step.queue_id, now) else step.closed
+                name = step.open if ask.is_open(step.queue_id, now) else step.closed
             case Priority():
                 state = replace(state, priority=state.priority + _raise(step, caller))
                 name = step.next
             case ToQueue():
                 commands.append(Enter(step.queue_id))
                 return replace(state, position=Done()), commands
+            case ToCallback():
+                refused = ask.why_no_callback(step.queue_id)
+                if refused is None:
+                    commands.append(KeepPlace(name, step.queue_id))
+                    return replace(state, position=Done(), no_callback=None), commands
+                state = replace(state, no_callback=refused)
+                name = step.otherwise
             case Message():
                 commands += [Play(name, step.prompt), Release()]
                 return replace(state, position=Done()), commands

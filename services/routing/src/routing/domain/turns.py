@@ -156,12 +156,17 @@ class Turn(Telling):
         if queue is not None and queue.cover:
             self.serve_queue(queue_id)
 
-    def enter(self, call: Call, queue: Queue) -> None:
-        """The call enters a queue: its first, or the one it overflows to."""
+    def enter(self, call: Call, queue: Queue, *, promised_by: str | None = None) -> None:
+        """The call enters a queue: its first, or the one it overflows to. `promised_by`: the step of its flow by which
+        the caller hangs up at once, to be called back."""
         freed = None
         if self.pool.callbacks and call.entry == 0:
             call, freed = callbacks.take_over(self, call)
-        self._wait(self._queued(call, queue), queue)
+        call = self._queued(call, queue)
+        if promised_by is None:
+            self._wait(call, queue)
+        else:
+            callbacks.hold(self, call, promised_by=promised_by)
         if freed is not None:
             engagements.take_more(self, freed)
 

@@ -39,7 +39,8 @@ async def put_entry_point(
     if before:
         check_unmoved("entry point", entry_point_id, "tenant_id", before["tenant_id"], tenant_id)
         check_unmoved("entry point", entry_point_id, "pool_id", before["pool_id"], pool_id)
-    check_flow(flow, await store.voice_queues(session, tenant_id, pool_id), pool["skills"])
+    queues = await store.voice_queues(session, tenant_id, pool_id)
+    check_flow(flow, list(queues), pool["skills"], [queue_id for queue_id, calls_back in queues.items() if calls_back])
     check(before["version"] if before else None)
     wanted = sorted(set(numbers))
     if before and (before["numbers"], store.flow_of(before)) == (wanted, flow):
@@ -55,9 +56,10 @@ async def put_entry_point(
     return after, before is None
 
 
-def check_flow(flow: Flow, queue_ids: Sequence[str], skills: Sequence[str]) -> None:
+def check_flow(flow: Flow, queue_ids: Sequence[str], skills: Sequence[str], calling_back: Sequence[str]) -> None:
     """Raises Invalid with every fault of the flow, each by its place in the body."""
-    errors = [{"field": f"flow.{fault.field}", "reason": fault.reason} for fault in faults(flow, queue_ids, skills)]
+    found = faults(flow, queue_ids, skills, calling_back)
+    errors = [{"field": f"flow.{fault.field}", "reason": fault.reason} for fault in found]
     if errors:
         told = f"{errors[0]['field']} {errors[0]['reason']}"
         more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""

@@ -91,14 +91,17 @@ async def homes_of(session: Session, entry_point_ids: Sequence[str]) -> list[asy
     )
 
 
-async def voice_queues(session: Session, tenant_id: str, pool_id: str) -> list[str]:
-    """The queues that a flow of the tenant in the pool may name."""
+async def voice_queues(session: Session, tenant_id: str, pool_id: str) -> dict[str, bool]:
+    """The queues that a flow of the tenant in the pool may name: whether each calls its callers back."""
     rows = await session.fetch(
-        "SELECT id FROM queues WHERE tenant_id = $1 AND pool_id = $2 AND channel = 'voice' ORDER BY id",
+        """
+        SELECT id, callback IS NOT NULL AS calls_back FROM queues
+        WHERE tenant_id = $1 AND pool_id = $2 AND channel = 'voice' ORDER BY id
+        """,
         tenant_id,
         pool_id,
     )
-    return [row["id"] for row in rows]
+    return {row["id"]: row["calls_back"] for row in rows}
 
 
 def flow_of(row: asyncpg.Record) -> Flow:
