@@ -75,4 +75,4 @@ def test_nothing_of_a_file_with_a_fault_is_applied(tmp_path: Path, monkeypatch: 
     path.write_text(FLOOR)
     result = CliRunner().invoke(app, ["apply", str(path), "--token", "none"])
     assert result.exit_code == 1
-    assert f"{len(FAULTS)} wrong values; nothing was applied" in result.output
+    assert f"{len(FAULTS)} wrong values; nothing was done" in result.output

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from routing.domain import flows
-from routing.domain.flow_drawing import svg
+from routing.domain.flow_drawing import entry_point_svg, svg
 from routing.domain.flow_faults import faults
 from routing.domain.flows import (
     Arrived,
@@ -297,6 +297,21 @@ def test_every_valid_flow_ends_or_reaches_a_queue(wanted: Flow, refused: str | N
     assert refused is None or not isinstance(last, KeepPlace)
     assert isinstance(last, Enter | KeepPlace | Release | KeepVoicemail)
     assert run(wanted, state, TimedOut(), ask) == (state, [])
+
+
+def test_a_title_fits_its_picture_and_what_is_cut_is_told_whole() -> None:
+    """Given a flow of one step with a long queue's name and many numbers; when it is drawn; then the title is within
+    the picture, numbers beyond the first few are counted, and the whole name is there to be pointed at."""
+    name = "a-queue-with-a-really-long-name-indeed"
+    numbers = [f"+3363998000{digit}" for digit in range(7)]
+    one = flow(a=flows.ToQueue(queue_id=name))
+    picture = ElementTree.fromstring(entry_point_svg("a-line", numbers, one))
+    ns = "{http://www.w3.org/2000/svg}"
+    title, *texts = picture.iter(f"{ns}text")
+    assert (title.text or "").endswith("+33639980003 and 3 more")
+    end = float(title.attrib["x"]) + 9.64 * len(title.text or "")
+    assert end < float(picture.attrib["width"])
+    assert [text.findtext(f"{ns}title") for text in texts] == [None, name]
 
 
 @given(valid_flows())

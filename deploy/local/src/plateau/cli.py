@@ -28,6 +28,7 @@ from plateau.client import SERVICES, Client, urls_from_environment
 from plateau.floor.apply import Change, NotApplied, Plan
 from plateau.floor.apply import apply as apply_plan
 from plateau.floor.apply import plan as plan_of
+from plateau.floor.entry_points import picture
 from plateau.floor.export import export as export_floor
 from plateau.replay.command import replay
 from plateau.servers import ServerFailed
@@ -104,7 +105,7 @@ def loaded(path: Path) -> floors.Floor:
         floor = floors.load(path)
     except floors.FloorInvalid as invalid:
         count = len(invalid.wrong)
-        raise Failure(f"{invalid}\n{count} wrong value{'s' * (count != 1)}; nothing was applied") from None
+        raise Failure(f"{invalid}\n{count} wrong value{'s' * (count != 1)}; nothing was done") from None
     except (OSError, UnicodeDecodeError) as failure:
         raise Failure(f"{path}: {failure}") from None
     for warning in floor.warnings:
@@ -184,6 +185,26 @@ def export(directory: Directory = DIRECTORY, token: Token = None) -> None:
 
 def _sample() -> Path:
     return Path("deploy") / "local" / "floors" / running.SAMPLE
+
+
+@app.command()
+def draw(
+    path: FloorFile,
+    to: Annotated[Path, typer.Option("--to", file_okay=False, help="Directory, made when it is not there.")] = Path(
+        "flows"
+    ),
+) -> None:
+    """Draw the flow of each entry point of a floor file as an SVG picture."""
+    floor = loaded(path)
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        for one in floor.entry_points:
+            drawn = to / f"{one.id}.svg"
+            drawn.write_text(picture(one), encoding="utf-8")
+            out.print(str(drawn), markup=False)
+    except OSError as failure:
+        raise Failure(f"{to}: {failure}") from None
+    out.print(f"{path.name}: {len(floor.entry_points)} flows drawn")
 
 
 @app.command("run")

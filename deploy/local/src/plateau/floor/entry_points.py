@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 from common.phone import InvalidPhone, normalise
+from routing.domain.flow_drawing import entry_point_svg
 from routing.domain.flow_faults import faults
 from routing.domain.flows import Flow
 
@@ -168,6 +169,11 @@ def wrong_entry_points(entry_points: list[EntryPoint], pools: list[Pool], queues
         for fault in faults(flow, [queue.id for queue in own], pool.skills, calling_back):
             place = one.where_within(f"flow.{fault.field}")
             yield Wrong(place, f"entry point {one.id}: {fault.field}", fault.reason)
+
+
+def picture(one: EntryPoint) -> str:
+    """The flow of a valid entry point as SVG, as the API draws it."""
+    return entry_point_svg(one.id, one.numbers, msgspec.convert(one.flow, Flow))
 
 
 def step_as_written(step: Mapping[str, Any]) -> dict[str, Any]:

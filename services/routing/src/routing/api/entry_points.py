@@ -29,7 +29,7 @@ from pydantic import Field
 
 from routing.api.history import Changing
 from routing.api.state import SlugPath, check_floor
-from routing.domain.flow_drawing import svg
+from routing.domain.flow_drawing import entry_point_svg
 from routing.domain.flows import Flow
 from routing.service import entry_points as service
 from routing.store import entry_points as store
@@ -243,7 +243,7 @@ class Picture(Response):
 async def draw_flow(entry_point_id: SlugPath, session: Db) -> Picture:
     """The flow as a picture."""
     row = await _row(session, entry_point_id)
-    drawn = svg(store.flow_of(row), f"{entry_point_id}  {', '.join(row['numbers'])}")
+    drawn = entry_point_svg(entry_point_id, row["numbers"], store.flow_of(row))
     return Picture(drawn, headers={"etag": etag(row["version"])})
 
 

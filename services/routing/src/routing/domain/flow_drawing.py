@@ -7,6 +7,7 @@ on a track of its own: no way crosses a text, and no two texts share a place.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from html import escape
 
 import msgspec
@@ -29,6 +30,10 @@ from routing.domain.flows import (
 WIDTH, LINE, SPACE, TRACK, MARGIN = 250, 20, 26, 9, 24
 LONGEST = 29
 """Characters that fit a line of a box at 13 px of a monospaced face."""
+MOST_NUMBERS = 4
+"""More are only counted in the title."""
+_TITLE_CHARACTER = 10
+"""Its width at 16 px, bold."""
 _COLOURS = {ToQueue: "#dcefdc", ToCallback: "#eaf3d2", Message: "#f3e3e3", Voicemail: "#e3e8f5"}
 
 
@@ -47,6 +52,13 @@ class _Box(msgspec.Struct):
 
     def way_y(self, number: int) -> int:
         return self.y + LINE * (1 + len(self.lines) + number) + 15
+
+
+def entry_point_svg(entry_point_id: str, numbers: Sequence[str], flow: Flow) -> str:
+    """The picture of an entry point's valid flow, under its name and the numbers that lead to it."""
+    shown = ", ".join(numbers[:MOST_NUMBERS])
+    more = f" and {len(numbers) - MOST_NUMBERS} more" if len(numbers) > MOST_NUMBERS else ""
+    return svg(flow, f"{entry_point_id}  {shown}{more}".rstrip())
 
 
 def svg(flow: Flow, title: str) -> str:
@@ -77,7 +89,8 @@ def svg(flow: Flow, title: str) -> str:
         x += WIDTH + 2 * SPACE + TRACK * (len(out[column]) + len(arriving[column + 1]))
     bottom = max(box.y + box.height for box in boxes.values()) + SPACE
     drawn = [_way(boxes, edge, out, arriving, far, bottom) for edge in edges]
-    width, height = x, bottom + TRACK * len(far) + MARGIN
+    width = max(x, 2 * MARGIN + _TITLE_CHARACTER * len(title))
+    height = bottom + TRACK * len(far) + MARGIN
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
@@ -120,20 +133,23 @@ def _way(
 
 
 def _drawn(box: _Box) -> str:
-    texts = [f'<text x="{box.x + 8}" y="{box.y + 18}" font-weight="bold">{escape(_short(box.title))}</text>']
+    texts = [f'<text x="{box.x + 8}" y="{box.y + 18}" font-weight="bold">{_short(box.title)}</text>']
     for number, line in enumerate(box.lines):
-        texts.append(f'<text x="{box.x + 8}" y="{box.y + LINE * (number + 1) + 17}">{escape(_short(line))}</text>')
+        texts.append(f'<text x="{box.x + 8}" y="{box.y + LINE * (number + 1) + 17}">{_short(line)}</text>')
     for number, (label, _) in enumerate(box.ways):
         texts.append(
             f'<text x="{box.x + WIDTH - 8}" y="{box.way_y(number)}" text-anchor="end" fill="#246">'
-            f"{escape(_short(label))}</text>"
+            f"{_short(label)}</text>"
         )
     outline = f'x="{box.x}" y="{box.y}" width="{WIDTH}" height="{box.height}" rx="6"'
     return "\n".join([f'<rect {outline} fill="{box.colour}" stroke="#333"/>', *texts])
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    """As much as fits a line; what does not is told where the picture is pointed at."""
+    if len(text) <= LONGEST:
+        return escape(text)
+    return f"{escape(text[: LONGEST - 1])}…<title>{escape(text)}</title>"
 
 
 def _columns(flow: Flow) -> dict[str, int]:
@@ -173,7 +189,7 @@ def _lines(step: Step) -> list[str]:
         case Hours():
             return [f"queue {step.queue_id}"]
         case Priority():
-            who = [f"{len(step.phones)} phones"] if step.phones else []
+            who = [f"{len(step.phones)} phone{'s' * (len(step.phones) > 1)}"] if step.phones else []
             return [f"+{step.steps} for {' and '.join([*who, *(['contacts'] if step.known_contacts else [])])}"]
         case ToQueue():
             return [step.queue_id]
