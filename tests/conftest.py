@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
+import asyncpg
 import pytest
 from common.database import Database
 from common.kafka import Kafka
@@ -21,7 +22,19 @@ async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
         yield ExternalServer(url)
         return
     async with postgres(tmp_path_factory.mktemp("postgres")) as server:
+        await _never_to_survive_a_power_cut(server.url)
         yield server
+
+
+async def _never_to_survive_a_power_cut(url: str) -> None:
+    """Hundreds of databases are made and thrown away. Tests that kill a PostgreSQL start one of their own."""
+    connection = await asyncpg.connect(url)
+    try:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            await connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        await connection.execute("SELECT pg_reload_conf()")
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="session")
