@@ -73,6 +73,7 @@ async def stack(
             servers = (await exits.enter_async_context(noida(tmp_path_factory.mktemp("kafka")))).bootstrap_servers
         made = Stack(servers, issuer, postgres_server.url)
         await made.kafka.create_topics()
+        exits.callback(made.drop_databases)
         yield made
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeVar
 
@@ -13,11 +15,12 @@ from common.kafka import Kafka
 from common.migrations import provision, upgrade
 from common.testing import Issuer
 from cryptography.fernet import Fernet
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
 _databases = count()
+PASSWORD = "secret"
 
 
 @dataclass
@@ -27,6 +30,7 @@ class Stack:
     bootstrap_servers: str
     issuer: Issuer
     admin_url: str
+    databases: list[str] = field(default_factory=list)
 
     @property
     def kafka(self) -> Kafka:
@@ -40,34 +44,47 @@ class Stack:
     def database_url(self, service: str) -> str:
         """A fresh, migrated database for a service (import name)."""
         template = f"template_{service}"
-        url = make_url(self.admin_url)
-        engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-        try:
-            with engine.connect() as connection:
-                known = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :n"), {"n": template})
-                if known.scalar() is None:
-                    connection.exec_driver_sql(f'CREATE DATABASE "{template}"')
-                    upgrade(service, self._service_url(template, service))
-                name = f"{service}_{os.getpid()}_{next(_databases)}"
-                connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        finally:
-            engine.dispose()
-        return self._service_url(name, service)
+        with self._admin() as connection:
+            known = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :n"), {"n": template})
+            if known.scalar() is None:
+                connection.exec_driver_sql(f'CREATE DATABASE "{template}"')
+                upgrade(service, self._service_url(template, service))
+            name = self._create(connection, service, f' TEMPLATE "{template}"')
+        admin = make_url(self.admin_url).set(username=service, password=PASSWORD, database=name)
+        return admin.render_as_string(hide_password=False)
 
     def empty_database(self, service: str) -> str:
         """A fresh database with the service's role and schema, and nothing in it."""
-        name = f"{service}_{os.getpid()}_{next(_databases)}"
-        engine = create_engine(
-            make_url(self.admin_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
-        )
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
-        engine.dispose()
+        with self._admin() as connection:
+            name = self._create(connection, service)
         return self._service_url(name, service)
+
+    def drop_databases(self) -> None:
+        """Take away the databases that were made here."""
+        with self._admin() as connection:
+            for name in self.databases:
+                connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+        self.databases.clear()
+
+    @contextmanager
+    def _admin(self) -> Iterator[Connection]:
+        url = make_url(self.admin_url).set(drivername="postgresql+psycopg")
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        try:
+            with engine.connect() as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
+    def _create(self, connection: Connection, service: str, how: str = "") -> str:
+        name = f"{service}_{os.getpid()}_{next(_databases)}"
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}"{how}')
+        self.databases.append(name)
+        return name
 
     def _service_url(self, database: str, service: str) -> str:
         url = make_url(self.admin_url).set(database=database)
-        return provision(url.render_as_string(hide_password=False), service, "secret")
+        return provision(url.render_as_string(hide_password=False), service, PASSWORD)
 
     def settings(self, cls: type[SettingsT], service: str, **values: Any) -> SettingsT:
         """Settings of a service on this stack, with a fresh database unless `database_url` is given."""
