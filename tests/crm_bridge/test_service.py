@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, defaultdict
+from itertools import permutations
 
 import pytest
 from common import telemetry
@@ -30,6 +31,7 @@ from crm_bridge.service import contacts as contact_service
 from crm_bridge.store import cases as store
 from crm_bridge.store import contacts as contact_store
 from crm_bridge.store import tenants
+from msgspec.structs import replace
 from support import Stack
 
 from .calls import (
@@ -139,6 +141,25 @@ async def test_withheld_numbers_are_cases_of_their_own(database: Database) -> No
     assert [type(case) for case in found] == [Closed, Closed]
     assert len({case.contact_id for case in found}) == 2
     assert [event.phone for event in await told(database) if isinstance(event, ContactCreated)] == ["", ""]
+
+
+async def test_who_withholds_the_number_keeps_the_case_wherever_agents_hand_them_on(database: Database) -> None:
+    """Given an anonymous caller whom level 1 hands on to level 2, and that to level 3,
+    when the calls' events come in any order, twice, then they are one contact's one case, closed at the end."""
+    await put_tenant(database)
+    for number, order in enumerate(permutations(range(3))):
+        first, second, third = (f"{number}-{level}" for level in (1, 2, 3))
+        calls = [
+            handled(first, 0, "escalated", phone=""),
+            [replace(event, first_call_id=first) for event in handled(second, 10, "escalated", phone="")],
+            [replace(event, first_call_id=first) for event in handled(third, 20, phone="")],
+        ]
+        for level in order:
+            await follow(database, calls[level])
+        await follow(database, [event for level in order for event in calls[level]])
+    found = await all_cases(database)
+    assert [(type(case), case.calls, case.closings) for case in found] == [(Closed, 3, 1)] * 6
+    assert len({case.contact_id for case in found}) == 6
 
 
 async def test_a_call_stays_with_its_contact_when_the_number_is_edited(database: Database) -> None:

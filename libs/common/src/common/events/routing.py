@@ -53,6 +53,8 @@ class CallEvent(Event, frozen=True, kw_only=True):
     attempt_id: str | None = None
     external_id: str | None = None
     """The PBX's own id of the call."""
+    first_call_id: str | None = None
+    """The first of the calls through which agents have handed this caller on to here; None: this one is the first."""
 
     @property
     def subject(self) -> str:

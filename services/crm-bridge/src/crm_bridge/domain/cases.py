@@ -44,6 +44,11 @@ def spoken_at(call: Conversation) -> datetime:
     return call.left_at if isinstance(call, VoicemailLeft) else call.answered_at
 
 
+def first_call_of(call: Conversation) -> str:
+    """The call by which its caller came, before any agent handed them on."""
+    return call.call_id if isinstance(call, VoicemailLeft) else call.first_call_id or call.call_id
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseFacts:
     """What a case is in every state."""

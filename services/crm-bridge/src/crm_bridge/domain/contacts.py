@@ -26,8 +26,8 @@ def known(phone: str) -> ContactKey:
 def of_call(phone: str, call_id: str, region: str) -> ContactKey:
     """The contact of a call whose other party showed `phone`.
 
-    A withheld or unreadable number gives an anonymous contact of this one call: nobody can be recognised by it, yet the
-    case is worked on and billed like any other.
+    A withheld or unreadable number gives an anonymous contact of this one caller, whose first call `call_id` is,
+    wherever agents hand them on: nobody can be recognised by it, yet the case is worked on and billed like any other.
     """
     if _E164.fullmatch(phone):
         return known(phone)

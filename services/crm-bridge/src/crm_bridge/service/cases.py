@@ -75,7 +75,7 @@ async def _load(session: Session, calls: Sequence[domain.Conversation]) -> CaseB
     callers: dict[tuple[str, str], Caller] = {}
     moved: set[UUID] = set()
     for name, call in first.items():
-        key = of_call(call.contact_phone, call.call_id, settings.get(call.tenant_id, DEFAULTS).region)
+        key = of_call(call.contact_phone, domain.first_call_of(call), settings.get(call.tenant_id, DEFAULTS).region)
         if name in linked and linked[name].contact_key != key.key:
             # The contact's number was edited since: the call stays with the contact that it was linked to.
             moved.add(linked[name].contact_id)

@@ -322,6 +322,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     left_queues: tuple[str, ...] = ()
     """Those it has overflowed from: it never comes back to one."""
     transferred_from: str | None = None
+    first_call_id: str | None = None
+    """The first of the calls through which its caller was handed on; None: this one is the first."""
     transferred_to: str | None = None
     """Another call's id, or a number outside."""
     preferred_agent_id: str | None = None

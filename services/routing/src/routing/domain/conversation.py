@@ -103,6 +103,7 @@ def transfer(turn: Turn, given: inputs.Transfer) -> str | None:
             direction=call.direction,
             external_id=call.external_id,
             transferred_from=call.id,
+            first_call_id=call.first_call_id or call.id,
             contact_priority=call.contact_priority,
         )
         turn.publish(offered, call.traceparent)

@@ -174,6 +174,7 @@ def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:
         offers=0,
         state=Queued(None, None),
         transferred_from=given.transferred_from,
+        first_call_id=given.first_call_id or given.transferred_from,
         preferred_agent_id=given.preferred_agent_id,
         contact_priority=given.contact_priority,
         priority=given.contact_priority or 0,

@@ -51,6 +51,7 @@ class OfferCall(Input, frozen=True, kw_only=True):
     lead_id: str | None = None
     attempt_id: str | None = None
     transferred_from: str | None = None
+    first_call_id: str | None = None
     preferred_agent_id: str | None = None
     contact_priority: int | None = None
 

@@ -119,6 +119,7 @@ class Telling:
             "lead_id": call.lead_id,
             "attempt_id": call.attempt_id,
             "external_id": call.external_id,
+            "first_call_id": call.first_call_id,
         }
         fields.update(more)
         self.publish(kind(**fields), call.traceparent)

@@ -1,0 +1,119 @@
+"""Levels of expertise, from the first agent to the invoice's line, through the real services."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from common import envelope
+from common.events import CaseOpened, Event
+from common.kafka import Kafka
+from common.testing import eventually
+from plateau.checker.report import violations
+from plateau.client import Client
+from plateau.floor import parse
+from plateau.floor.apply import apply, plan
+from plateau.stack import running_stack
+from plateau.state import State
+from support import read_all
+
+FLOOR = """\
+pools:
+  floor:
+    name: Floor
+    skills: [complaints]
+    agents:
+      - {id: ada, name: Ada, skills: {complaints: 2}}
+      - {id: ben, name: Ben, skills: {complaints: 6}}
+  experts:
+    name: Experts
+    skills: [complaints]
+    agents: [{id: cleo, name: Cleo, skills: {complaints: 10}}]
+tenants:
+  kettle:
+    name: Kettle & Quill (invented)
+    time_zone: Europe/Paris
+    closing_dispositions: [solved]
+    tariff: {price_per_closed_case: "4.20"}
+    queues:
+      level-1: {pool: floor, requirement: complaints >= 1, agent_order: least_flexible}
+      level-2: {pool: floor, requirement: complaints >= 5}
+      level-3: {pool: experts, requirement: complaints >= 9}
+"""
+
+
+async def test_an_anonymous_caller_keeps_the_case_from_level_1_to_level_3(tmp_path: Path) -> None:
+    """Given three levels of agents, the third in a pool of its own,
+
+    when a caller who withholds the number is handed on from level to level,
+
+    then each level sees the call it comes from, it is one case over three calls, charged once, and `explain` tells
+    what the last one asked for."""
+    async with running_stack(State(tmp_path), speed=1.0) as stack, Client(stack.urls, stack.token()) as client:
+        await apply(client, await plan(client, parse(FLOOR)))
+        for agent_id in ("ada", "ben", "cleo"):
+            await client.post("routing", f"/v1/agents/{agent_id}/log-in")
+
+        async def tell(**fact: Any) -> str:
+            accepted = (await client.post("routing", "/v1/telephony/facts", {"facts": [fact]}))["accepted"]
+            return str(accepted[0]["call_id"])
+
+        async def is_in(call_id: str, state: str) -> dict[str, Any]:
+            async def reached() -> dict[str, Any] | None:
+                found: dict[str, Any] | None = await client.find("routing", f"/v1/calls/{call_id}")
+                return found if found is not None and found["state"] == state else None
+
+            view = await eventually(reached, timeout=20)
+            assert view is not None
+            return view
+
+        async def cases() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = (await client.get("crm-bridge", "/v1/cases", tenant_id="kettle"))["items"]
+            return found
+
+        async def spoken_with(call_id: str, agent_id: str) -> dict[str, Any]:
+            assert (await is_in(call_id, "offered"))["agent_id"] == agent_id
+            await tell(type="accepted", call_id=call_id, agent_id=agent_id)
+            return await is_in(call_id, "talking")
+
+        async def hand_on(call_id: str, agent_id: str, queue_id: str) -> str:
+            body = {"queue_id": queue_id, "agent_id": agent_id}
+            moved = await client.post("routing", f"/v1/calls/{call_id}/transfer", body)
+            await is_in(call_id, "wrapping_up")
+            await tell(type="wrapped_up", call_id=call_id, agent_id=agent_id, disposition="escalated")
+            return str(moved["to_call_id"])
+
+        first = await tell(type="offered", queue_id="level-1", external_id="leg-1")
+        await spoken_with(first, "ada")
+        second = await hand_on(first, "ada", "level-2")
+        assert (await spoken_with(second, "ben"))["transferred_from"] == first
+        third = await hand_on(second, "ben", "level-3")
+        view = await spoken_with(third, "cleo")
+        assert (view["transferred_from"], view["pool_id"], view["external_id"]) == (second, "experts", "leg-1")
+
+        async def three_calls() -> bool:
+            return [case["calls"] for case in await cases()] == [3]
+
+        await eventually(three_calls, timeout=20)
+        assert [case["status"] for case in await cases()] == ["open"]
+        await tell(type="hung_up", call_id=third)
+        await tell(type="wrapped_up", call_id=third, agent_id="cleo", disposition="solved")
+
+        async def charges() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = (await client.get("billing", "/v1/charges", tenant_id="kettle"))["items"]
+            return found
+
+        await eventually(charges, timeout=20)
+        assert [(case["status"], case["calls"]) for case in await cases()] == [("closed", 3)]
+        assert len(await charges()) == 1
+        await is_in(third, "wrapped_up")
+
+        explained = await client.get("routing", f"/v1/calls/{third}/explain")
+        assert "asked for 'complaints >= 9', cleo was offered the call" in "\n".join(explained["words"])
+
+        events: list[Event] = []
+        for topic in ("calls", "agents", "cases", "billing"):
+            records = await read_all(Kafka(stack.bootstrap_servers), topic)
+            events += [envelope.decode(record.headers, record.value).event for record in records]
+    assert violations(events, complete=True) == []
+    assert sum(isinstance(event, CaseOpened) for event in events) == 1
