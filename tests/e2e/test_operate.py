@@ -24,12 +24,18 @@ pools:
     name: Main
     skills: [orders]
     agents: [{id: ada, name: Ada, skills: [orders]}, {id: ben, name: Ben, skills: [orders]}]
+  side:
+    name: Side
+    skills: [orders]
+    agents: [{id: cat, name: Cat, skills: [orders]}]
 tenants:
   kettle:
     name: Kettle & Quill (invented)
     time_zone: Europe/Paris
     queues:
       orders: {pool: main, required_skills: [orders], priority: 3}
+      late: {pool: main, required_skills: [orders]}
+      early: {pool: main, required_skills: [orders], overflow: {queue: late, after_seconds: 900}}
 """
 
 
@@ -154,3 +160,50 @@ async def test_a_floor_is_drained_edited_and_restored_while_calls_go_on(floor: F
         (1, "configured", "olive"),
     ]
     await floor.call("orders", "offered")
+
+
+async def test_a_queue_moves_to_another_pool_while_its_calls_go_on(floor: Floor) -> None:
+    """Given a queue with a call in conversation and two that wait; when it is put into another pool, then the first is
+    finished by its agent, the others are served by the other pool's agent in their order, a command for each call finds
+    it wherever it is, new calls arrive there, and explain says that they moved; a queue that others overflow to, or
+    that names what the other pool has not, stays."""
+    await floor.post("agents/ada/log-in")
+    talking = await floor.call("orders", "offered")
+    await floor.tell(type="accepted", call_id=talking, agent_id="ada")
+    first = await floor.call("orders", "queued")
+    second = await floor.call("orders", "queued")
+    rules = (await floor.get("configuration-history", kind="queue", id="orders"))["items"][0]["value"]
+
+    moved = await floor.operator.put("/v1/queues/orders", json={**rules, "pool_id": "side"})
+    assert (moved.status_code, moved.json()["pool_id"]) == (200, "side"), moved.text
+    await floor.until(f"calls/{first}", pool_id="side", state="queued")
+    await floor.until(f"calls/{second}", pool_id="side", state="queued")
+    assert (await floor.get(f"calls/{talking}"))["pool_id"] == "main"
+    third = await floor.call("orders", "queued")
+    await floor.until(f"calls/{third}", pool_id="side")
+    explained = await floor.get(f"calls/{second}/explain")
+    (removal,) = explained["removals"]
+    assert (removal["queue_id"], removal["from_pool_id"], removal["to_pool_id"]) == ("orders", "main", "side")
+    assert "had moved from pool main to pool side, and the call with it" in explained["words"][0]
+    assert explained["waiting"]["position"] == 2
+
+    await floor.post("agents/cat/log-in")
+    await floor.until(f"calls/{first}", state="offered", agent_id="cat")
+    await floor.tell(type="hung_up", call_id=talking)
+    await floor.tell(type="wrapped_up", call_id=talking, agent_id="ada", disposition="solved")
+    await floor.until(f"calls/{talking}", state="wrapped_up", pool_id="main")
+    await floor.tell(type="accepted", call_id=first, agent_id="cat")
+    await floor.tell(type="hung_up", call_id=first)
+    await floor.tell(type="wrapped_up", call_id=first, agent_id="cat", disposition="solved")
+    await floor.until(f"calls/{second}", state="offered", agent_id="cat")
+    await floor.tell(type="hung_up", call_id=third)
+    await floor.until(f"calls/{third}", state="abandoned")
+    assert (await floor.get("agents/ada"))["state"] == "available", "nothing of that queue is left for her"
+    history = (await floor.get("configuration-history", kind="queue", id="orders"))["items"]
+    assert [(one["value"]["pool_id"], one["by"]) for one in history] == [("side", "rose"), ("main", "olive")]
+
+    for queue_id, field in [("late", "pool_id"), ("early", "overflow.queue_id")]:
+        present = (await floor.get("configuration-history", kind="queue", id=queue_id))["items"][0]["value"]
+        stays = await floor.operator.put(f"/v1/queues/{queue_id}", json={**present, "pool_id": "side"})
+        assert stays.status_code in (409, 422), stays.text
+        assert stays.json()["field"] == field

@@ -47,7 +47,7 @@ def serves_tenant(pool: Pool, agent_id: str, tenant_id: str, channel: str | None
     return any(
         channel in (None, queue.channel) and _has_skills(pool, agent_id, queue)
         for queue in pool.queues
-        if queue.tenant_id == tenant_id
+        if queue.tenant_id == tenant_id and queue.elsewhere is None
     )
 
 

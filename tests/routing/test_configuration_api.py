@@ -190,7 +190,6 @@ async def test_what_is_in_use_stays(routing: Routing) -> None:
     assert "agent ann" in taken.json()["detail"]
     assert (await routing.operator.get("/v1/pools/main")).json()["version"] == 1
     for path, body in [
-        ("queues/help", {**QUEUE, "pool_id": "second"}),
         ("agents/ann", {"name": "Ann", "pool_id": "second", "skills": ["french"]}),
     ]:
         moved = await routing.operator.put(f"/v1/{path}", json=body)

@@ -274,6 +274,9 @@ class PoolMachine(RuleBasedStateMachine):
         self.version = 1
         self.seen = 0
         """Events that were looked at."""
+        self.away: dict[str, inputs.TakeOver] = {}
+        """The calls that are in another pool, or on their way to it."""
+        self.looked_for = 0
         vars(decisions)["Turn"] = CheckedTurn
 
     @property
@@ -327,6 +330,9 @@ class PoolMachine(RuleBasedStateMachine):
         )
         rules = self.pool.queue(queue_id)
         assert rules is not None
+        if rules.elsewhere is not None:
+            assert [event for event in events if getattr(event, "call_id", None) == call_id] == [only_offer(events)]
+            return
         closed = rules.hours is not None and not is_open(rules.hours, rules.time_zone, self.pool.now)
         closed = closed or (bool(rules.cover) and rules.covering_at(self.pool.now) is None)
         if rules.override is not None:
@@ -382,6 +388,10 @@ class PoolMachine(RuleBasedStateMachine):
             for event in events
             if isinstance(event, CallbackRequested) and event.call_id == call.id and event.ringing_at is None
         ]
+        if rules.elsewhere is not None:
+            assert (digits == "1" and possible) == bool(promised)
+            assert call.id not in self.pool.calls, "it goes to where the queue is at home"
+            return
         if digits == "1" and possible:
             assert promised, "who can be called back is, at once"
             caller = (call.tenant_id, call.contact_phone)
@@ -468,6 +478,23 @@ class PoolMachine(RuleBasedStateMachine):
             queue=data.draw(queues(queue_id, self.channels[queue_id], self.version)),
         )
 
+    @rule(queue_id=st.sampled_from(QUEUES))
+    def move_a_queue(self, queue_id: str) -> None:
+        """To another pool."""
+        self.version += 1
+        self.let_time_pass()
+        rules = self.pool.queue(queue_id)
+        assert rules is not None
+        moved = replace(rules.at_home_in("side"), version=self.version)
+        self.floor.give(inputs.ConfigureQueue, self.seconds, queue=moved)
+
+    @precondition(lambda self: self.away)
+    @rule(data=st.data())
+    def give_a_call_back(self, data: st.DataObject) -> None:
+        """The other pool hands it over: its queue has come home, or this is what that pool thinks."""
+        given = self.away.pop(data.draw(st.sampled_from(sorted(self.away))))
+        self.floor.give(inputs.TakeOver, self.seconds, call=given.call, phase=given.phase)
+
     @rule(data=st.data(), agent_id=agent_ids, drain=st.sampled_from([None, None, "fire drill"]))
     def change_an_agent(self, data: st.DataObject, agent_id: str, drain: str | None) -> None:
         self.version += 1
@@ -540,6 +567,21 @@ class PoolMachine(RuleBasedStateMachine):
             for one in agent.calls:
                 assert one.paused == (one.phase != "offered" and one.channel in halted)
                 assert one.phase != "offered" or one.channel not in halted, "rings but would stand still at once"
+
+    @invariant()
+    def who_waits_for_another_pool_is_not_here(self) -> None:
+        for event in self.floor.events[self.looked_for :]:
+            if isinstance(event, inputs.TakeOver):
+                assert event.call.id not in self.away
+                assert event.call.moving_to == event.pool_id == "side"
+                self.away[event.call.id] = event
+        self.looked_for = len(self.floor.events)
+        assert self.away.keys().isdisjoint(self.pool.calls)
+        for call in self.pool.calls.values():
+            if isinstance(call.state, Queued | HeldPlace):
+                rules = self.pool.queue(call.queue_id)
+                assert rules is not None
+                assert rules.elsewhere is None
 
     @invariant()
     def nobody_may_and_could_take_a_waiting_call(self) -> None:
@@ -654,6 +696,13 @@ class PoolMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Left alone and hung up on, every call ends, in exactly one way; and the same inputs give the same events."""
+        for rules in self.pool.queues:
+            self.version += 1
+            come_home = replace(rules, elsewhere=None, version=self.version)
+            self.floor.give(inputs.ConfigureQueue, self.seconds, queue=come_home)
+        self.who_waits_for_another_pool_is_not_here()
+        for given in self.away.values():
+            self.floor.give(inputs.TakeOver, self.seconds, call=given.call, phase=given.phase)
         for agent_id in AGENTS:
             self.floor.log_out(self.seconds, agent_id)
         for call_id in sorted(self.pool.calls):
@@ -673,6 +722,13 @@ class PoolMachine(RuleBasedStateMachine):
         replayed = [fact.event for given, trace in self.floor.given for fact in decide(again, given, trace).facts]
         assert replayed == self.floor.events
         vars(decisions)["Turn"] = Turn
+
+
+def only_offer(events: list[Event]) -> inputs.OfferCall:
+    """The one call that is sent on."""
+    (sent_on,) = [event for event in events if isinstance(event, inputs.OfferCall)]
+    assert sent_on.pool_id == "side"
+    return sent_on
 
 
 def reloaded(pool: Pool) -> Pool:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     String,
+    Text,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -90,6 +91,8 @@ class QueueRow(Base, table=True):
     offer_timeout_seconds: float
     wrap_up_seconds: float
     max_wait_seconds: float | None
+    known_in: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default="{}"))
+    """Pools beside its own that know it for ever: it was at home there, so that calls of it may still be there."""
     overflow_queue_id: str | None = Field(
         sa_column=Column(String, ForeignKey("queues.id", name="queues_overflow"), nullable=True)
     )

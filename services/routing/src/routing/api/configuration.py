@@ -272,7 +272,9 @@ async def list_pools(session: Db, limit: PageLimit = 100, cursor: PageCursor = N
 async def put_queue(
     queue_id: SlugPath, body: QueueBody, session: Db, change: Changing, response: Response
 ) -> QueueView:
-    """Create or replace a queue; it takes effect at once, for waiting calls too. Pool, tenant and channel stay."""
+    """Create or replace a queue; it takes effect at once, for waiting calls too. Tenant and channel stay. With another
+    pool the queue moves there, live: who waits goes over and keeps the place, who is spoken with finishes where they
+    are."""
     row, created = await service.put_queue(session, queue_id, declaration_of(body), change.clock, change.check)
     answer_put(response, row["version"], created=created)
     return await change.noted("queue", queue_view(row), QueueBody, tenant_id=row["tenant_id"])

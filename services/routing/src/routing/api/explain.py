@@ -18,7 +18,7 @@ from routing.api.state import CallPath
 from routing.api.waiting import CallbackView, callback_view
 from routing.domain import explanation
 from routing.domain.bidding import Bidding
-from routing.domain.calls import Abandoned, Assignment, Call, CallStateName, HeldPlace, Move, Pauses, Queued
+from routing.domain.calls import Abandoned, Assignment, Call, CallStateName, HeldPlace, Move, Pauses, Phase, Queued
 from routing.domain.configuration import AgentOrder
 from routing.domain.pool import Pool
 from routing.domain.sharing import Reason
@@ -122,6 +122,17 @@ class MoveView(Model):
     """Seconds waited or estimated, calls waiting; null: nothing to measure."""
 
 
+class RemovalView(Model):
+    """The call went to another pool, where its queue is at home. It `waits`: the queue had moved, and the call, which
+    waited in it, went after it at its place; it `enters` the queue by a rule, or `comes` to it as a new call."""
+
+    removed_at: datetime
+    queue_id: str
+    from_pool_id: str
+    to_pool_id: str
+    phase: Phase
+
+
 class WaitingView(Model):
     """How a waiting call stands now. The numbers of agents are null for a tenant: agents are the floor's."""
 
@@ -175,6 +186,8 @@ class ExplanationView(Model):
     """The newest ones, at most 20, oldest first."""
     moves: list[MoveView]
     """Oldest first."""
+    removals: list[RemovalView]
+    """From pool to pool; oldest first."""
     waiting: WaitingView | None
     pauses: PausesView | None
     """Null: it was never interrupted."""
@@ -218,6 +231,7 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
         words=explanation.words(call, standing, caller.tenant_id, word),
         assignments=[_assignment_view(one, caller.tenant_id) for one in call.assignments],
         moves=[_move_view(one) for one in call.moves],
+        removals=[RemovalView(**msgspec.structs.asdict(one)) for one in call.removals],
         waiting=None if standing is None else _waiting_view(standing, caller.tenant_id),
         pauses=_pauses_view(call.pauses, caller.tenant_id),
         operators_word=None if word is None else OperatorsWordView(**msgspec.structs.asdict(word)),

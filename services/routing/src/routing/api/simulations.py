@@ -148,7 +148,9 @@ async def simulate_pool(
         raise Conflict(f"{MOST_WAITING} simulations are waiting already")
     loaded = (await states.load(session, [pool_id]))[pool_id]
     queues, profiles = tuple(loaded.queues), tuple(loaded.profiles)
-    changes = await _Checking(session, pool_id, body).changes({one.id: one for one in queues}, [p.id for p in profiles])
+    changes = await _Checking(session, pool_id, body).changes(
+        {one.id: one for one in queues if one.elsewhere is None}, [p.id for p in profiles]
+    )
     simulation_id = new_id()
     task = Task(
         pool_id=pool_id,

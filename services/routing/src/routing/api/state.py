@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 CALL_ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.@?" + SLUG.removeprefix("^")
 
+HOME_SECONDS = 30.0
+"""Until then a call for a queue that has moved goes by way of its former pool."""
+
 SlugPath = Annotated[str, Path(pattern=SLUG)]
 CallId = Annotated[str, StringConstraints(pattern=CALL_ID)]
 CallPath = Annotated[str, Path(pattern=CALL_ID)]
@@ -51,7 +55,7 @@ IdempotencyKey = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class QueueHome:
-    """Where a queue belongs. None of it ever changes, so it may be remembered."""
+    """Where a queue belongs. It may move to another pool: the pool that it has left hands on what comes there."""
 
     tenant_id: str
     pool_id: str
@@ -68,24 +72,29 @@ class Entry:
 
 
 class Directory:
-    """Homes of queues and agents, read once each."""
+    """Homes of queues and agents, remembered: those of queues for HOME_SECONDS at most."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queues: dict[str, QueueHome] = {}
+        self._forget_at = 0.0
         self._agents: dict[str, str] = {}
 
     async def queues(self, wanted: Collection[str]) -> dict[str, QueueHome]:
         """The homes of those queues that exist; `@<id>` stands for an entry point."""
-        missing = [queue_id for queue_id in set(wanted) if queue_id not in self._queues]
+        if time.monotonic() >= self._forget_at:
+            self._queues = {}
+            self._forget_at = time.monotonic() + HOME_SECONDS
+        known = self._queues
+        missing = [queue_id for queue_id in set(wanted) if queue_id not in known]
         if missing:
             async with self._database.transaction() as session:
                 for row in await store.homes_of_queues(session, missing):
-                    self._queues[row["id"]] = QueueHome(row["tenant_id"], row["pool_id"], row["channel"])
+                    known[row["id"]] = QueueHome(row["tenant_id"], row["pool_id"], row["channel"])
                 entered = [name.removeprefix("@") for name in missing if name.startswith("@")]
                 for row in await entry_points.homes_of(session, entered) if entered else ():
-                    self._queues[f"@{row['id']}"] = QueueHome(row["tenant_id"], row["pool_id"], "voice")
-        return {queue_id: self._queues[queue_id] for queue_id in wanted if queue_id in self._queues}
+                    known[f"@{row['id']}"] = QueueHome(row["tenant_id"], row["pool_id"], "voice")
+        return {queue_id: known[queue_id] for queue_id in wanted if queue_id in known}
 
     async def dialled(self, numbers: Collection[str]) -> dict[str, Entry]:
         """Where those numbers lead to; read anew each time, because flows change."""

@@ -46,7 +46,7 @@ class CallbackPlaces:
     def follow(self, before: Call | None, call: Call) -> None:
         """A call that is or was to be called back has a new state."""
         for phone in _phones(call):
-            if call.held_place is not None:
+            if call.held_place is not None and call.moving_to is None:
                 self._pending[phone] = call.id
             elif self._pending.get(phone) == call.id:
                 del self._pending[phone]
@@ -66,6 +66,8 @@ def _phones(call: Call) -> list[Phone]:
 
 
 def _is_in_flight(call: Call) -> bool:
+    if call.moving_to is not None:
+        return False
     match call.state:
         case CallingBack(agent_id=None):
             return True

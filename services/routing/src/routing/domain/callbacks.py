@@ -27,7 +27,7 @@ from common.events import CallbackDialled, CallbackFailed, CallbackReached, Call
 from common.events.routing import CallbackEnd, CallbackFailure
 from msgspec.structs import replace
 
-from routing.domain import engagements, inputs
+from routing.domain import engagements, inputs, moves
 from routing.domain.announcements import next_announcement
 from routing.domain.callback_places import is_near
 from routing.domain.calls import Call, Callback, CallingBack, Dial, HeldPlace, Offered, Queued
@@ -109,6 +109,10 @@ def hold(turn: Turn, call: Call, phone: str | None = None, *, promised_by: str |
 
 def place(turn: Turn, call: Call, held: HeldPlace) -> None:
     """Offer the call to the best available agent, or let its place wait in line; or rest while it cannot be served."""
+    elsewhere = turn.queue_of(call).elsewhere
+    if elsewhere is not None:
+        moves.hand_over(turn, call, held, elsewhere)
+        return
     held = _in_line(turn, call, held)
     if held.rests_until is None and not is_near(call):
         agent = turn.pool.preferred(call, held.ring) if call.offers == 0 else None

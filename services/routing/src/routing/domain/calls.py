@@ -156,6 +156,20 @@ class Move(msgspec.Struct, frozen=True, array_like=True):
         return "closed" if isinstance(self.why, Closed) else "overflow"
 
 
+Phase = Literal["comes", "enters", "waits"]
+"""How far a call is that goes to a queue of another pool: just offered to it, sent to it by a rule, waiting in it."""
+
+
+class Removal(msgspec.Struct, frozen=True, array_like=True):
+    """The call went to another pool, where its queue is at home."""
+
+    removed_at: datetime
+    queue_id: str
+    from_pool_id: str
+    to_pool_id: str
+    phase: Phase
+
+
 class Pauses(msgspec.Struct, frozen=True):
     """How long other calls of its agent have interrupted a call: they count neither as talk nor as wrap-up."""
 
@@ -349,6 +363,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Why its flow, which would have had its caller called back, sent it on instead."""
     place_at: datetime | None = None
     """Entry into the first queue of the call whose place it took over: by that it is ordered."""
+
+    removals: tuple[Removal, ...] = ()
+    moving_to: str | None = None
+    """On its way to this pool, in none meanwhile."""
 
     @property
     def state_name(self) -> CallStateName:

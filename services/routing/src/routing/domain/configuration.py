@@ -10,6 +10,7 @@ import msgspec
 from common.events.routing import Channel
 from common.hours import Hours, is_open, next_change
 from common.requirements import AllOf, AnyOf, Has, Requirement, all_of, any_of, parse, with_skills
+from msgspec.structs import replace
 
 AgentOrder = Literal["longest_idle", "best_level", "least_flexible", "fastest"]
 """Which of several available agents is offered a call first. Ties: the one with the fewest skills, then the longest
@@ -255,6 +256,8 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     override: Override | None = None
     """Said by an operator, against the hours; closed and draining: to calls that the floor dials, too."""
     weights: Weights | None = None
+    elsewhere: str | None = None
+    """The pool where it is at home, when it is another than the one that knows it so; None: this one."""
     missed_offers_before_break: int = 1
     """An agent who misses so many offers in a row, the last of them of this queue, goes on a break."""
     split: tuple[Share, ...] = ()
@@ -276,6 +279,10 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
             return self.overflows
         last = OverflowRule(Waited(self.overflow.after_seconds), ToQueue(self.overflow.queue_id))
         return (*self.overflows, last)
+
+    def at_home_in(self, pool_id: str) -> Queue:
+        """The queue as another pool than that one knows it: when it is open, and how calls of it are finished there."""
+        return replace(self, elsewhere=pool_id, weights=None, overflow=None, overflows=(), split=(), announcements=())
 
     def is_open_at(self, at: datetime) -> bool:
         """Whether it takes calls from outside: as an operator said, else by its hours."""

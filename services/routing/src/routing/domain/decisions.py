@@ -39,7 +39,7 @@ import msgspec
 from common.events import CallOffered
 from msgspec.structs import replace
 
-from routing.domain import callbacks, conversation, engagements, flow_calls, inputs, shifts, sites
+from routing.domain import callbacks, conversation, engagements, flow_calls, inputs, moves, shifts, sites
 from routing.domain.calls import (
     Abandoned,
     Call,
@@ -83,6 +83,8 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
     match given:
         case inputs.OfferCall():
             return _offer_call(turn, given)
+        case inputs.TakeOver():
+            return moves.take_over(turn, given)
         case inputs.ArriveCall():
             return flow_calls.arrive(turn, given)
         case inputs.Digits():
@@ -151,6 +153,9 @@ def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:
     if queue is None:
         return "unknown_queue"
     if given.call_id in turn.pool.calls:
+        return None
+    if queue.elsewhere is not None:
+        moves.send_on(turn, given, queue.elsewhere)
         return None
     now = turn.pool.now
     call = Call(

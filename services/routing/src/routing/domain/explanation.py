@@ -23,6 +23,7 @@ from routing.domain.calls import (
     Offered,
     Queued,
     Redirected,
+    Removal,
 )
 from routing.domain.capacity import takes
 from routing.domain.configuration import AgentProfile, Queue, To, ToQueue, without_sites
@@ -159,6 +160,17 @@ def _told(word: OperatorsWord) -> str:
     return f"Since {_time(word.at)} operator {word.by} {did}{why}."
 
 
+def _removed(one: Removal) -> str:
+    at, way = _time(one.removed_at), f"from pool {one.from_pool_id} to pool {one.to_pool_id}"
+    match one.phase:
+        case "waits":
+            return f"At {at} its queue, {one.queue_id}, had moved {way}, and the call with it, at its place."
+        case "enters" | "comes":
+            return f"At {at} it went {way}, where queue {one.queue_id} is at home."
+        case _:
+            assert_never(one.phase)
+
+
 def words(
     call: Call, standing: Waiting | None, tenant_id: str | None = None, word: OperatorsWord | None = None
 ) -> list[str]:
@@ -167,6 +179,7 @@ def words(
     said = [*_flow(call)]
     for one in steps:
         said += [said_of(one)] if isinstance(one, Move) else [_assigned(one, tenant_id), *_beside(one, call, tenant_id)]
+    said += [_removed(one) for one in call.removals]
     said += told_callback(call)
     last = call.assignments[-1] if call.assignments else None
     state = call.state

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import ClassVar, Literal, TypeAlias
+from uuid import UUID
 
 from common.events.base import Event
 from common.events.routing import Channel, Direction, Recording, Supervision
 
+from routing.domain.calls import Call, Phase
 from routing.domain.configuration import AgentProfile, Queue, Site
 from routing.domain.flows import Flow
 from routing.domain.shares import Share
@@ -26,6 +28,8 @@ class Input(Event, frozen=True, kw_only=True):
 
     pool_id: str
     occurred_at: datetime
+    command_id: UUID | None = None
+    """Under which its sender asks what became of it, where it was handed on from another pool; None: its own id."""
 
     @property
     def subject(self) -> str:
@@ -54,6 +58,15 @@ class OfferCall(Input, frozen=True, kw_only=True):
     first_call_id: str | None = None
     preferred_agent_id: str | None = None
     contact_priority: int | None = None
+
+
+class TakeOver(Input, frozen=True, kw_only=True):
+    """A call of a queue that is at home here; from a pool to which it came, or which the queue has left."""
+
+    TYPE: ClassVar[str] = "routing.take_over.v1"
+
+    call: Call
+    phase: Phase = "waits"
 
 
 class ArriveCall(Input, frozen=True, kw_only=True):
@@ -254,6 +267,7 @@ class Tick(Input, frozen=True, kw_only=True):
 
 AnyInput: TypeAlias = (
     OfferCall
+    | TakeOver
     | ArriveCall
     | Digits
     | RecordingDone
@@ -283,6 +297,7 @@ INPUTS: dict[str, type[Event]] = {
     cls.TYPE: cls
     for cls in (
         OfferCall,
+        TakeOver,
         ArriveCall,
         Digits,
         RecordingDone,

@@ -167,7 +167,7 @@ class Memories:
 
 def _counted_in(call: Call | None) -> str | None:
     """The queue in which the call, or the place that its caller keeps in line, waits for its first agent."""
-    if call is None or call.offers > 0:
+    if call is None or call.offers > 0 or call.moving_to is not None:
         return None
     match call.state:
         case Queued() | HeldPlace(rests_until=None):

@@ -147,7 +147,8 @@ class Pool:
     def _queue_ids(self, group: Group) -> list[str]:
         if group.queue_ids is None:
             homes = (self._queue_of_bin.get(number) for number in numbers_in(group.fitting))
-            group.queue_ids = sorted(queue_id for queue_id in homes if queue_id is not None)
+            here = (one for one in homes if one is not None and self._queues[one].queue.elsewhere is None)
+            group.queue_ids = sorted(here)
         return group.queue_ids
 
     def may_serve(self, agent_id: str, call: Call, ring: int) -> bool:
@@ -170,6 +171,7 @@ class Pool:
     def configure_queue(self, queue: Queue) -> bool:
         """Take over new rules unless newer ones are known; calls that wait are put in order by the new ones."""
         slot = self._queues.get(queue.id)
+        before = None if slot is None else slot.queue.elsewhere
         if slot is None:
             slot = self._queues[queue.id] = QueueSlot(queue)
         elif queue.version <= slot.queue.version:
@@ -188,6 +190,9 @@ class Pool:
         for call in waiting:
             self._index_call(call)
         self.memories.configure(queue, waiting, self.now)
+        if queue.elsewhere != before:
+            for group in self._groups.numbered():
+                group.queue_ids = None
         self.follow_hours(queue.id, self.now)
         return True
 
@@ -320,6 +325,8 @@ class Pool:
 
     def _tenant_rings(self) -> Iterator[TenantRing]:
         for slot in self._queues.values():
+            if slot.queue.elsewhere is not None:
+                continue
             first = slot.rings[()][0]
             yield TenantRing(slot.queue.tenant_id, first.number, first.rule)
             for numbers in slot.numbers.values():
@@ -487,6 +494,17 @@ class Pool:
         self.calls[call.id] = call
         self._index_call(call)
         self._timers.set(call)
+
+    def hand_out(self, call: Call) -> None:
+        """The call goes to another pool, in this state; it leaves this one."""
+        before = self.calls.pop(call.id, None)
+        if before is not None:
+            self._unindex_call(before)
+        if call.callback is not None:
+            self.callbacks.follow(before, call)
+        if self.memories:
+            self.memories.follow(before, call, self.now)
+        self.changed_calls[call.id] = call
 
     def _index_call(self, call: Call) -> None:
         match self._place_of(call):

@@ -21,7 +21,7 @@ from common.events import (
 from common.events.routing import AbandonReason, MissReason
 from msgspec.structs import replace
 
-from routing.domain import announcements, callbacks, engagements, flow_calls
+from routing.domain import announcements, callbacks, engagements, flow_calls, moves
 from routing.domain.agents import (
     Agent,
     LoggedOut,
@@ -103,7 +103,7 @@ class Turn(Telling):
                 case Timer.WIDEN, (Queued() | HeldPlace()) as waiting:
                     self.place(call, waiting)
                 case Timer.ALONE_LIMIT, Queued() as waiting:
-                    self._place(call, replace(waiting, alone_until=None))
+                    self.place(call, replace(waiting, alone_until=None))
                 case Timer.OVERFLOW, Queued():
                     self.overflow(call)
                 case Timer.FLOW, InFlow() as in_flow:
@@ -122,6 +122,9 @@ class Turn(Telling):
 
     def take_in(self, call: Call, queue: Queue) -> None:
         """A call that was just offered enters its queue, unless that is closed to it: then it is turned away."""
+        if queue.elsewhere is not None:
+            moves.hand_over(self, call, Queued(None, None), queue.elsewhere, "comes")
+            return
         if self.pool.takes(call, queue.id):
             if queue.split and call.direction == "inbound":
                 self._share_out(call, queue)
@@ -159,6 +162,9 @@ class Turn(Telling):
     def enter(self, call: Call, queue: Queue, *, promised_by: str | None = None) -> None:
         """The call enters a queue: its first, or the one it overflows to. `promised_by`: the step of its flow by which
         the caller hangs up at once, to be called back."""
+        if queue.elsewhere is not None and promised_by is None:
+            moves.hand_over(self, replace(call, queue_id=queue.id), Queued(None, None), queue.elsewhere, "enters")
+            return
         freed = None
         if self.pool.callbacks and call.entry == 0:
             call, freed = callbacks.take_over(self, call)
@@ -220,6 +226,9 @@ class Turn(Telling):
         """Offer the call to its preferred agent, or to the best available one of the ring that it has reached, or let
         it wait: for the preferred agent alone while its time for that lasts and they are logged in."""
         queue = self.queue_of(call)
+        if queue.elsewhere is not None:
+            moves.hand_over(self, call, waiting, queue.elsewhere)
+            return
         ring, widens_at = queue.ring_at(call.queued_at, self.pool.now)
         waiting = replace(waiting, ring=ring, widens_at=widens_at)
         agent = self.pool.preferred(call, ring) if call.offers == 0 else None
@@ -353,7 +362,7 @@ class Turn(Telling):
             self.move_on(replace(call, state=later), move)
             return
         # It stays until the next such rule, if there is one: where this one leads is closed, or it was taken away.
-        self._place(call, later)
+        self.place(call, later)
 
     def move_on(self, call: Call, move: Move) -> None:
         """The call leaves its queue, which it may not even have entered."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -50,7 +51,7 @@ from routing.service import overflows
 from routing.store import configuration as store
 from routing.store import sites
 from routing.store.shares import shares_of_tenant
-from routing.store.states import agent_profile, queue_of, queues_of
+from routing.store.states import agent_profile, elsewhere, queue_of, queues_of
 
 CheckVersion = Callable[[int | None], None]
 """Raises PreconditionFailed when the client wanted to change another version than the present one (None: absent)."""
@@ -156,8 +157,8 @@ async def _who_needs(session: Session, pool_id: str, skills: set[str]) -> str | 
 async def put_queue(
     session: Session, queue_id: str, wanted: QueueDeclaration, clock: Clock, check: CheckVersion
 ) -> tuple[asyncpg.Record, bool]:
-    """Raises Invalid for an unknown tenant, pool, skill or overflow queue, all at once and with the
-    faults that were found before; Conflict for another pool or tenant."""
+    """Another pool than before: the queue moves there, live (see `domain.moves`). Raises Invalid for an unknown tenant,
+    pool, skill or overflow queue; Conflict for another tenant or channel, or while others overflow to it."""
     await store.lock(session, "queue", queue_id)
     before = await store.queue(session, queue_id)
     rules = await _checked(session, queue_id, wanted, before)
@@ -165,13 +166,18 @@ async def put_queue(
     if before and all(before[name] == value for name, value in rules.items()):
         return before, False
     after = _saved(await store.save_queue(session, queue_id, rules))
-    outbox.add(
-        session,
-        inputs.ConfigureQueue(
-            tenant_id=wanted.tenant_id, pool_id=wanted.pool_id, occurred_at=clock.now(), queue=queue_of(after)
-        ),
-    )
+    _tell_queue(session, after, clock.now())
     return after, before is None
+
+
+def _tell_queue(session: Session, row: asyncpg.Record, at: datetime) -> None:
+    """To the queue's pool, and to those that know it beside: what comes to it there goes to where it is."""
+    known = {row["pool_id"]: queue_of(row), **{pool_id: elsewhere(row) for pool_id in row["known_in"]}}
+    for pool_id, queue in known.items():
+        outbox.add(
+            session,
+            inputs.ConfigureQueue(tenant_id=row["tenant_id"], pool_id=pool_id, occurred_at=at, queue=queue),
+        )
 
 
 async def queue_as(session: Session, before: asyncpg.Record, wanted: QueueDeclaration) -> Queue:
@@ -198,10 +204,28 @@ async def _checked(
         cover = await overflows.check(session, queue_id, wanted)
     faults.check()
     if before:
-        check_unmoved("queue", queue_id, "pool_id", before["pool_id"], wanted.pool_id)
+        await _check_move(session, before, wanted.pool_id)
         check_unmoved("queue", queue_id, "tenant_id", before["tenant_id"], wanted.tenant_id)
         check_unmoved("queue", queue_id, "channel", before["channel"], wanted.channel)
-    return _columns(wanted, cover)
+    return {**_columns(wanted, cover), "known_in": _known_in(before, wanted.pool_id)}
+
+
+def _known_in(before: asyncpg.Record | None, pool_id: str) -> list[str]:
+    """The pools that know the queue, once it is at home in this one: for ever those that it has left."""
+    return [] if before is None else sorted({*before["known_in"], before["pool_id"]} - {pool_id})
+
+
+async def _check_move(session: Session, before: asyncpg.Record, pool_id: str) -> None:
+    """Raises Conflict when the queue is to leave a pool of which another queue overflows to it."""
+    if pool_id == before["pool_id"]:
+        return
+    targets = await store.overflows_of_pool(session, before["pool_id"])
+    naming = sorted(other for other, named in targets.items() if before["id"] in named)
+    if naming:
+        raise Conflict(
+            f"queue {before['id']} cannot leave pool {before['pool_id']}: {', '.join(naming)} overflow to it",
+            field="pool_id",
+        )
 
 
 async def override_queue(
@@ -226,9 +250,7 @@ async def override_queue(
         return before
     now = clock.now()
     after = _saved(await store.override_queue(session, queue_id, state, actor, now, reason))
-    tenant_id, pool_id = after["tenant_id"], after["pool_id"]
-    told = inputs.ConfigureQueue(tenant_id=tenant_id, pool_id=pool_id, occurred_at=now, queue=queue_of(after))
-    outbox.add(session, told)
+    _tell_queue(session, after, now)
     return after
 
 

@@ -9,8 +9,10 @@ from common import outbox, telemetry
 from common.consumer import Delivery
 from common.database import Session
 from common.errors import InvalidEvent
+from msgspec.structs import replace
 
 from routing.domain import inputs
+from routing.domain.calls import Call
 from routing.domain.decisions import decide
 from routing.domain.flows import queue_ids_of
 from routing.domain.pool import Pool
@@ -37,6 +39,10 @@ async def settle(session: Session, pools: MutableMapping[str, Pool], deliveries:
             pool = pools[given.pool_id] = loaded[given.pool_id]
         touched.add(pool.id)
         await _learn(session, pool, given)
+        if (elsewhere := await _elsewhere(session, pool, given)) is not None:
+            handed_on = replace(given, pool_id=elsewhere, command_id=given.command_id or delivery.id)
+            outbox.add(session, handed_on, traceparent=delivery.traceparent)
+            continue
         if telemetry.tracing():
             with telemetry.with_traceparent(delivery.traceparent, f"decide {delivery.type}"):
                 decision = decide(pool, given, delivery.traceparent)
@@ -45,7 +51,7 @@ async def settle(session: Session, pools: MutableMapping[str, Pool], deliveries:
         for fact in decision.facts:
             outbox.add(session, fact.event, traceparent=fact.traceparent or delivery.traceparent)
         if decision.refused is not None:
-            refusals.append((delivery.id, given.tenant_id, decision.refused))
+            refusals.append((given.command_id or delivery.id, given.tenant_id, decision.refused))
     if refusals:
         await states.refuse(session, refusals)
     await states.save(session, {pool_id: (pools[pool_id].now, *pools[pool_id].drain()) for pool_id in touched})
@@ -55,13 +61,34 @@ async def settle(session: Session, pools: MutableMapping[str, Pool], deliveries:
     return touched
 
 
+async def _elsewhere(session: Session, pool: Pool, given: inputs.AnyInput) -> str | None:
+    """The pool that has the call which the input is about, or is about to get it; None: this one, or none has it.
+
+    That may be this pool too: then the call is on its way here, and the input, published after it, comes behind it.
+    """
+    if isinstance(given, inputs.OfferCall | inputs.ArriveCall | inputs.TakeOver):
+        return None
+    call_id = getattr(given, "call_id", None)
+    if call_id is None or call_id in pool.calls:
+        return None
+    changed = pool.changed_calls.get(call_id)
+    if changed is not None:  # in this batch, so that the database does not know of it yet
+        return changed.moving_to
+    found = await states.place_of(session, call_id)
+    return None if found is None or found == (pool.id, True) else found[0]
+
+
 async def _learn(session: Session, pool: Pool, given: inputs.AnyInput) -> None:
     """Read rules that the input needs and that are declared, but whose own input has not come by yet."""
     match given:
-        case inputs.OfferCall() | inputs.ArriveCall():
-            needed = [given.queue_id] if isinstance(given, inputs.OfferCall) else queue_ids_of(given.flow)
-            if any(pool.queue(queue_id) is None for queue_id in needed):
-                for queue in await states.queues_of(session, pool.id):
+        case inputs.OfferCall(queue_id=queue_id) | inputs.TakeOver(call=Call(queue_id=queue_id)):
+            queue = pool.queue(queue_id)
+            if queue is None or queue.elsewhere is not None:
+                for queue in await states.queues_known_in(session, pool.id):
+                    pool.configure_queue(queue)
+        case inputs.ArriveCall():
+            if any(pool.queue(queue_id) is None for queue_id in queue_ids_of(given.flow)):
+                for queue in await states.queues_known_in(session, pool.id):
                     pool.configure_queue(queue)
         case inputs.LogIn(agent_id=agent_id) if agent_id not in pool.agents or pool.drained(agent_id) is not None:
             profile = await states.profile_of(session, pool.id, agent_id)

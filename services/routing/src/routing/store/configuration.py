@@ -12,7 +12,7 @@ from common.events.routing import Channel
 from common.ids import FLOOR
 
 from routing.domain.configuration import AgentProfile, Queue
-from routing.store.states import agent_profile, queue_of
+from routing.store.states import agent_profile, elsewhere, queue_of
 
 
 async def lock(session: Session, kind: str, item_id: str) -> None:
@@ -172,9 +172,10 @@ async def queues(
 
 
 async def rules_of_tenant(session: Session, tenant_id: str) -> list[tuple[str, Queue]]:
-    """The tenant's queues as their pools' owners know them, each with its pool's id."""
+    """The tenant's queues as the owners of pools know them, each with its pool's id."""
     rows = await session.fetch(f"{_QUEUES} WHERE q.tenant_id = $1 ORDER BY q.id", tenant_id)
-    return [(row["pool_id"], queue_of(row)) for row in rows]
+    at_home = [(row["pool_id"], queue_of(row)) for row in rows]
+    return at_home + [(pool_id, elsewhere(row)) for row in rows for pool_id in row["known_in"]]
 
 
 _AGENTS = """

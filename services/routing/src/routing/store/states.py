@@ -91,10 +91,11 @@ async def save(session: Session, changes: Mapping[str, tuple[datetime, Sequence[
             ON CONFLICT (agent_id) DO UPDATE SET data = excluded.data
         )
         INSERT INTO calls (id, tenant_id, pool_id, queue_id, state, agent_id, over_at, live, data)
-        SELECT id, tenant_id, pool_id, queue_id, state, agent_id, over_at, over_at IS NULL, data::jsonb FROM unnest(
-            $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[]
-        ) AS changed (id, tenant_id, pool_id, queue_id, state, agent_id, over_at, data)
-        ON CONFLICT (id) DO UPDATE SET queue_id = excluded.queue_id, state = excluded.state,
+        SELECT id, tenant_id, pool_id, queue_id, state, agent_id, over_at, live, data::jsonb FROM unnest(
+            $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::bool[],
+            $15::text[]
+        ) AS changed (id, tenant_id, pool_id, queue_id, state, agent_id, over_at, live, data)
+        ON CONFLICT (id) DO UPDATE SET pool_id = excluded.pool_id, queue_id = excluded.queue_id, state = excluded.state,
             agent_id = excluded.agent_id, over_at = excluded.over_at, live = excluded.live, data = excluded.data
         """,
         list(changes),
@@ -110,6 +111,7 @@ async def save(session: Session, changes: Mapping[str, tuple[datetime, Sequence[
         [call.state_name for _, call in calls],
         [call.agent_id for _, call in calls],
         [call.over_at for _, call in calls],
+        [not call.is_over and call.moving_to is None for _, call in calls],
         [_encode(call).decode() for _, call in calls],
     )
 
@@ -121,7 +123,7 @@ async def remember(session: Session, memories: Sequence[tuple[str, Memory]]) -> 
         INSERT INTO queue_memories (queue_id, tenant_id, pool_id, data)
         SELECT queue_id, tenant_id, pool_id, data::jsonb
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS changed (queue_id, tenant_id, pool_id, data)
-        ON CONFLICT (queue_id) DO UPDATE SET data = excluded.data
+        ON CONFLICT (queue_id) DO UPDATE SET pool_id = excluded.pool_id, data = excluded.data
         """,
         [memory.queue_id for _, memory in memories],
         [memory.tenant_id for _, memory in memories],
@@ -168,7 +170,7 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
     calls: dict[str, list[Call]] = {row["id"]: [] for row in known}
     memories: dict[str, list[Memory]] = {row["id"]: [] for row in known}
     shares: dict[str, list[TenantShare]] = {row["id"]: [] for row in known}
-    for pool_id, queue in await _queues(session, list(queues)):
+    for pool_id, queue in [*await _queues(session, list(queues)), *await _elsewhere(session, list(queues))]:
         queues[pool_id].append(queue)
     for pool_id, share in await of_pools(session, list(shares)):
         shares[pool_id].append(share)
@@ -231,6 +233,12 @@ async def queues_of(session: Session, pool_id: str) -> list[Queue]:
     return [queue for _, queue in await _queues(session, [pool_id])]
 
 
+async def queues_known_in(session: Session, pool_id: str) -> list[Queue]:
+    """Those, and the queues of other pools that it knows beside."""
+    found = [*await _queues(session, [pool_id]), *await _elsewhere(session, [pool_id])]
+    return [queue for _, queue in found]
+
+
 async def _queues(session: Session, wanted: Sequence[str]) -> list[tuple[str, Queue]]:
     rows = await session.fetch(
         """
@@ -240,6 +248,31 @@ async def _queues(session: Session, wanted: Sequence[str]) -> list[tuple[str, Qu
         wanted,
     )
     return [(row["pool_id"], queue_of(row)) for row in rows]
+
+
+async def _elsewhere(session: Session, pool_ids: Sequence[str]) -> list[tuple[str, Queue]]:
+    """The queues of other pools that these know."""
+    rows = await session.fetch(
+        """
+        SELECT q.*, t.time_zone, t.directory, t.version AS tenant_version
+        FROM queues q JOIN tenants t USING (tenant_id) WHERE q.known_in && $1::text[] ORDER BY q.id
+        """,
+        pool_ids,
+    )
+    return [(pool_id, elsewhere(row)) for row in rows for pool_id in row["known_in"] if pool_id in pool_ids]
+
+
+def elsewhere(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
+    """A queue as a pool knows it where it is not at home: calls that come to it go to where it is."""
+    return queue_of(row).at_home_in(row["pool_id"])
+
+
+async def place_of(session: Session, call_id: str) -> tuple[str, bool] | None:
+    """The pool that has a live call or is about to get it, and whether it has it. None: there is no such call."""
+    row = await session.fetchrow(
+        "SELECT pool_id, live, data->>'moving_to' AS moving_to FROM calls WHERE id = $1 AND over_at IS NULL", call_id
+    )
+    return None if row is None else (row["moving_to"] or row["pool_id"], row["moving_to"] is None)
 
 
 def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
