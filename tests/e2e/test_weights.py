@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Any
 
-import httpx
 import pytest
-from common.service import Running, started
-from common.testing import eventually
-from plateau.client import Client
-from plateau.floor import parse
-from plateau.floor.resources import resources
-from routing.config import Settings
-from routing.main import wire
 from support import Stack
+
+from .floors import RoutingFloor, routing_floor
 
 FLOOR = """\
 pools:
@@ -50,54 +41,16 @@ tenants:
 """
 
 
-@dataclass
-class Floor:
-    """The floor of the file, as the operator and the switch speak to it."""
-
-    stack: Stack
-    running: Running
-    operator: httpx.AsyncClient
-    exits: AsyncExitStack
-
-    async def tell(self, **fact: Any) -> str:
-        answer = await self.operator.post("/v1/telephony/facts", json={"facts": [fact]})
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["accepted"][0]["call_id"])
-
-    async def call(self, queue_id: str, state: str) -> str:
-        call_id = await self.tell(type="offered", queue_id=queue_id)
-        await self.is_in(call_id, state)
-        return call_id
-
-    async def is_in(self, call_id: str, state: str) -> None:
-        async def reached() -> bool:
-            answer = await self.operator.get(f"/v1/calls/{call_id}")
-            return answer.status_code == 200 and bool(answer.json()["state"] == state)
-
-        await eventually(reached)
-
-    async def explain(self, call_id: str, tenant: str | None = None) -> dict[str, Any]:
-        if tenant is None:
-            return dict((await self.operator.get(f"/v1/calls/{call_id}/explain")).json())
-        token = self.stack.token("tenant", tenant=tenant)
-        client = await self.exits.enter_async_context(self.running.client(token))
-        return dict((await client.get(f"/v1/calls/{call_id}/explain")).json())
-
-
 @pytest.fixture
-async def floor(stack: Stack) -> AsyncIterator[Floor]:
+async def floor(stack: Stack) -> AsyncIterator[RoutingFloor]:
     """A routing process to which the file's queues and agents were put."""
-    async with started("routing", stack.settings(Settings, "routing"), wire) as running, AsyncExitStack() as exits:
-        operator = await exits.enter_async_context(running.client(stack.token("operator")))
-        await running.wiring.consumers[0].assigned.wait()
-        async with Client({"routing": running.base_url}, stack.token("operator")) as client:
-            for one in resources(parse(FLOOR)):
-                if one.service == "routing":
-                    await client.put("routing", one.path, one.body)
-        yield Floor(stack, running, operator, exits)
+    async with routing_floor(stack, FLOOR) as made:
+        yield made
 
 
-async def test_an_agent_is_kept_for_dearer_calls_and_explain_says_for_whose_and_at_what_price(floor: Floor) -> None:
+async def test_an_agent_is_kept_for_dearer_calls_and_explain_says_for_whose_and_at_what_price(
+    floor: RoutingFloor,
+) -> None:
     """Given two clients who share an agent, one of whose lost calls costs nine times the other's; when the cheap
     client's call comes first, it waits though the agent is available; the dear one's takes the agent at once, and is
     first again when they come free; and each is told why, in words and data, without the other's name. A third queue

@@ -204,7 +204,7 @@ def draw(
             out.print(str(drawn), markup=False)
     except OSError as failure:
         raise Failure(f"{to}: {failure}") from None
-    out.print(f"{path.name}: {len(floor.entry_points)} flows drawn")
+    out.print(f"{path.name}: {len(floor.entry_points)} flow(s) drawn")
 
 
 @app.command("run")

@@ -1,0 +1,106 @@
+"""The floor of a file on a routing process, as an operator and the switch speak to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from common.service import Running, started
+from common.testing import eventually
+from plateau.client import Client
+from plateau.floor import parse
+from plateau.floor.resources import resources
+from routing.config import Settings
+from routing.main import wire
+from support import Stack
+
+
+@dataclass
+class RoutingFloor:
+    """Whoever speaks to it here is an operator, but for `explain` as a tenant's people see it."""
+
+    stack: Stack
+    running: Running
+    operator: httpx.AsyncClient
+    exits: AsyncExitStack
+
+    async def get(self, path: str, **params: Any) -> dict[str, Any]:
+        answer = await self.operator.get(f"/v1/{path}", params=params)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        answer = await self.operator.post(f"/v1/{path}", json=body)
+        assert answer.is_success, answer.text
+        return dict(answer.json())
+
+    async def log_in(self, *agents: str) -> None:
+        for agent_id in agents:
+            await self.post(f"agents/{agent_id}/log-in")
+            await self.until(f"agents/{agent_id}", state="available")
+
+    async def tell(self, **fact: Any) -> str:
+        """A fact of the switch's; the id of its call."""
+        return str((await self.post("telephony/facts", {"facts": [fact]}))["accepted"][0]["call_id"])
+
+    async def call(self, queue_id: str, state: str, **more: Any) -> str:
+        """A call for the queue, once it is in this state."""
+        call_id = str((await self.post("calls", {"queue_id": queue_id, **more}))["call_id"])
+        await self.is_in(call_id, state)
+        return call_id
+
+    async def is_in(self, call_id: str, state: str, **more: Any) -> dict[str, Any]:
+        return await self.until(f"calls/{call_id}", state=state, **more)
+
+    async def accept(self, call_id: str, agent_id: str) -> None:
+        """The call, which rings at the agent or will, is answered by them."""
+        await self.is_in(call_id, "offered", agent_id=agent_id)
+        await self.tell(type="accepted", call_id=call_id, agent_id=agent_id)
+        await self.is_in(call_id, "talking")
+
+    async def finish(self, call_id: str, agent_id: str, disposition: str = "solved") -> None:
+        """The conversation and its wrap-up are over."""
+        await self.tell(type="hung_up", call_id=call_id)
+        await self.tell(type="wrapped_up", call_id=call_id, agent_id=agent_id, disposition=disposition)
+        await self.is_in(call_id, "wrapped_up")
+
+    async def until(self, path: str, **wanted: Any) -> dict[str, Any]:
+        """The view, once it says that."""
+
+        async def reached() -> dict[str, Any] | None:
+            answer = await self.operator.get(f"/v1/{path}")
+            view = dict(answer.json())
+            right = answer.status_code == 200 and all(view[name] == value for name, value in wanted.items())
+            return view if right else None
+
+        found = await eventually(reached)
+        assert found is not None
+        return found
+
+    async def explain(self, call_id: str, tenant: str | None = None) -> dict[str, Any]:
+        """To the operator, or to the tenant's people."""
+        if tenant is None:
+            return await self.get(f"calls/{call_id}/explain")
+        token = self.stack.token("tenant", tenant=tenant)
+        client = await self.exits.enter_async_context(self.running.client(token))
+        return dict((await client.get(f"/v1/calls/{call_id}/explain")).json())
+
+    async def words(self, call_id: str) -> str:
+        """What `explain` says, in one text."""
+        return "\n".join((await self.explain(call_id))["words"])
+
+
+@asynccontextmanager
+async def routing_floor(stack: Stack, text: str) -> AsyncIterator[RoutingFloor]:
+    """A routing process to which the file's tenants, queues and agents were put."""
+    async with started("routing", stack.settings(Settings, "routing"), wire) as running, AsyncExitStack() as exits:
+        operator = await exits.enter_async_context(running.client(stack.token("operator", subject="rose")))
+        await running.wiring.consumers[0].assigned.wait()
+        async with Client({"routing": running.base_url}, stack.token("operator")) as client:
+            for one in resources(parse(text)):
+                if one.service == "routing":
+                    await client.put("routing", one.path, one.body)
+        yield RoutingFloor(stack, running, operator, exits)

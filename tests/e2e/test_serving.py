@@ -1,0 +1,137 @@
+"""Who serves a call, when, and in which order: from the floor file to `explain`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from common import envelope
+from common.events import CallAnnounced, ContactCreated
+from common.ids import new_id
+from common.testing import eventually
+from support import Stack, read_all
+
+from .floors import routing_floor
+
+TODAY = datetime.now(UTC).date()
+FLOOR = f"""\
+pools:
+  main:
+    name: Main
+    skills: [french, billing, disputes, parcels]
+    agents:
+      - {{id: ada, name: Ada, skills: {{french: 9, billing: 6}}}}
+      - {{id: ben, name: Ben, skills: {{french: 3}}}}
+      - {{id: cleo, name: Cleo, skills: {{french: 7, disputes: 4}}}}
+      - {{id: eva, name: Eva, skills: [parcels]}}
+tenants:
+  kettle:
+    name: Kettle & Quill (invented)
+    time_zone: UTC
+    queues:
+      matters:
+        pool: main
+        requirement: french >= 5 and (billing or disputes)
+        relaxations: [{{after_seconds: 0.5, requirement: french}}]
+        agent_order: best_level
+        sticky_seconds: 60
+      night:
+        pool: main
+        hours:
+          week: {{mon: [["00:00", "24:00"]]}}
+          exceptions: {{{", ".join(f'"{TODAY + timedelta(days=day)}": []' for day in (-1, 0, 1))}}}
+      parcels:
+        pool: main
+        required_skills: [parcels]
+        announcements: [{{message: hold, after_seconds: 0.2, tell: [position, estimated_wait]}}]
+        overflows: [{{when: {{type: estimated_wait, seconds: 0}}, to: {{type: message, message: sorry}}}}]
+"""
+
+
+async def test_skills_levels_and_the_preferred_agent_decide_who_serves(stack: Stack) -> None:
+    """Given a queue that asks for French at 5 with either of two skills, and after half a second for French alone,
+
+    when only an agent of little French is there, then the call waits, and is theirs once it has waited so long;
+
+    when two who meet it are there, then the better one comes first; who declines is on a break, and the other is next;
+
+    when a call asks for an agent who is busy, then it waits for them alone, and is theirs when they come free;
+
+    when a call comes for a queue that is closed today, then it is told so; and `explain` says each of these."""
+    async with routing_floor(stack, FLOOR) as floor:
+        await floor.log_in("ben")
+        first = await floor.call("matters", "offered")
+        (assignment,) = (await floor.explain(first))["assignments"]
+        assert (assignment["ring"], assignment["waited_seconds"] >= 0.5) == (1, True)
+        assert "or french' (relaxation 1), ben was offered the call" in await floor.words(first)
+        await floor.accept(first, "ben")
+
+        await floor.log_in("cleo", "ada")
+        second = await floor.call("matters", "offered")
+        said = "ada was offered the call: first of 2 available agents by the best level in the skills asked for."
+        assert said in await floor.words(second)
+        await floor.tell(type="declined", call_id=second, agent_id="ada")
+        assert (await floor.until("agents/ada", state="break"))["reason"] == "declined"
+        await floor.accept(second, "cleo")
+        assert "cleo was offered the call: the only available agent who may serve it" in await floor.words(second)
+
+        await floor.finish(first, "ben")
+        third = await floor.call("matters", "queued", preferred_agent_id="cleo")
+        waiting = (await floor.explain(third))["waiting"]
+        assert waiting["preferred_agent_id"] == "cleo"
+        assert "it waits for cleo alone" in await floor.words(third)
+        await floor.finish(second, "cleo")
+        await floor.accept(third, "cleo")
+        assert "cleo was offered the call: the agent whom it was to go to." in await floor.words(third)
+        assert (await floor.get("agents/ben"))["state"] == "available"
+
+        closed = await floor.call("night", "abandoned")
+        assert "The queue was closed at" in await floor.words(closed)
+
+
+async def test_who_waits_hears_how_long_and_dearer_callers_go_first(stack: Stack) -> None:
+    """Given a queue with one agent, who is busy, and a caller who is a contact of priority 4,
+
+    when that caller comes last, then they are first, and `explain` says why; each who waits hears their position;
+
+    when enough callers have waited for the queue to know how long one waits, then the next but one goes where the rule
+    for the estimated wait says."""
+    now = datetime.now(UTC)
+    contact = ContactCreated(tenant_id="kettle", contact_id="a", phone="+33199000123", priority=4, occurred_at=now)
+    async with routing_floor(stack, FLOOR) as floor, stack.kafka.producer() as producer:
+        headers, value = envelope.encode(contact, event_id=new_id(), source="crm-bridge", time=now, traceparent=None)
+        await producer.send_and_wait("contacts", value, key=contact.key.encode(), headers=headers)
+        await floor.log_in("eva")
+        busy_with = await floor.call("parcels", "offered")
+        await floor.accept(busy_with, "eva")
+        waiting = [await floor.call("parcels", "queued") for _ in range(3)]
+
+        async def dear() -> str | None:
+            call_id = await floor.call("parcels", "queued", contact_phone="+33199000123")
+            waiting.append(call_id)
+            return call_id if (await floor.get(f"calls/{call_id}"))["priority"] == 4 else None
+
+        dearest = await eventually(dear)
+        assert dearest is not None
+        assert (await floor.get(f"calls/{dearest}"))["position"] == 1
+        assert "Its caller is a contact of priority 4" in await floor.words(dearest)
+
+        async def announced() -> set[str]:
+            records = await read_all(stack.kafka, "calls")
+            events = [envelope.decode(record.headers, record.value).event for record in records]
+            told = {event.call_id for event in events if isinstance(event, CallAnnounced) and event.position}
+            return told if told >= set(waiting) else set()
+
+        assert await eventually(announced)
+        await floor.finish(busy_with, "eva")
+        waiting.remove(dearest)
+        for call_id in (dearest, *waiting):
+            await floor.accept(call_id, "eva")
+            await floor.finish(call_id, "eva")
+        assert "eva came free, and this was the first of the calls that they may serve." in await floor.words(dearest)
+
+        await floor.accept(await floor.call("parcels", "offered"), "eva")
+        await floor.call("parcels", "queued")
+        sent_on = await floor.call("parcels", "abandoned")
+        words = await floor.words(sent_on)
+        assert "a rule of queue parcels sent it to message sorry: the estimated wait was" in words
+        assert "and the rule is for 0 s or more." in words
