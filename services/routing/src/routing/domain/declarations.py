@@ -124,9 +124,7 @@ def check_waiting(
     for number, rule in enumerate(overflows):
         if isinstance(rule.to, ToCallback) and callback is None:
             wrong.append({"field": f"overflows.{number}.to", "reason": "the queue has no callback rules"})
-    if wrong:
-        detail = "; ".join(f"{one['field']}: {one['reason']}" for one in wrong)
-        raise Invalid(detail, field=wrong[0]["field"], errors=wrong)
+    refuse(wrong)
 
 
 def skills_named(queue: Queue) -> set[str]:

@@ -105,7 +105,7 @@ async def put_tenant(
     check(before["version"] if before else None)
     if before and (before["name"], before["time_zone"], before["directory"]) == (name, time_zone, directory):
         return before, False
-    after = _saved(await store.save_tenant(session, tenant_id, name, time_zone, directory))
+    after = saved(await store.save_tenant(session, tenant_id, name, time_zone, directory))
     for pool_id, queue in await store.rules_of_tenant(session, tenant_id):
         outbox.add(
             session,
@@ -137,7 +137,7 @@ async def put_pool(
     if before and (before["name"], before["skills"], before["interrupts"]) == (name, list(skills), interrupts):
         return before, False
     gone = sorted(set(before["skills"]) - set(skills)) if before else []
-    after = _saved(await store.save_pool(session, pool_id, name, skills, interrupts))
+    after = saved(await store.save_pool(session, pool_id, name, skills, interrupts))
     if gone and (needed_by := await _who_needs(session, pool_id, set(gone))):
         raise Conflict(f"{needed_by} still names one of the skills {', '.join(gone)}", field="skills")
     if before and before["interrupts"] != interrupts:
@@ -165,7 +165,7 @@ async def put_queue(
     check(before["version"] if before else None)
     if before and all(before[name] == value for name, value in rules.items()):
         return before, False
-    after = _saved(await store.save_queue(session, queue_id, rules))
+    after = saved(await store.save_queue(session, queue_id, rules))
     _tell_queue(session, after, clock.now())
     return after, before is None
 
@@ -249,7 +249,7 @@ async def override_queue(
     if before["override"] == state and (before["override_reason"] == reason or state is None):
         return before
     now = clock.now()
-    after = _saved(await store.override_queue(session, queue_id, state, actor, now, reason))
+    after = saved(await store.override_queue(session, queue_id, state, actor, now, reason))
     _tell_queue(session, after, now)
     return after
 
@@ -318,7 +318,7 @@ async def put_agent(
     said = (name, skills, capacity, site_id)
     if before and (before["name"], before["skills"], before["capacity"], before["site_id"]) == said:
         return before, False
-    after = _saved(await store.save_agent(session, agent_id, pool_id, name, skills, capacity, site_id))
+    after = saved(await store.save_agent(session, agent_id, pool_id, name, skills, capacity, site_id))
     _tell_agent(session, pool_id, agent_profile(after), clock)
     return after, before is None
 
@@ -339,7 +339,7 @@ async def drain_agent(
         return before
     now = clock.now()
     noted = (actor, now, reason) if drained else (None, None, None)
-    after = _saved(await store.drain_agent(session, agent_id, *noted))
+    after = saved(await store.drain_agent(session, agent_id, *noted))
     _tell_agent(session, after["pool_id"], agent_profile(after), clock)
     return after
 
@@ -356,7 +356,7 @@ async def _pool(session: Session, pool_id: str) -> asyncpg.Record:
     return pool
 
 
-def _saved(row: asyncpg.Record | None) -> asyncpg.Record:
+def saved(row: asyncpg.Record | None) -> asyncpg.Record:
     """A row that was just written."""
     if row is None:
         raise AssertionError("a row that was just written is not there")

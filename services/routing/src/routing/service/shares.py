@@ -18,7 +18,7 @@ from routing.domain import inputs
 from routing.domain.pool import Pool
 from routing.domain.shares import BurstState, Positions, faults
 from routing.domain.sharing import Standing
-from routing.service.configuration import CheckVersion
+from routing.service.configuration import CheckVersion, saved
 from routing.store import configuration, states
 from routing.store import shares as store
 
@@ -53,7 +53,7 @@ async def put_share(
     rules = _rules(wanted)
     if before and before["rules"] == rules:
         return before, False
-    after = _saved(await store.save_share(session, pool_id, tenant_id, rules))
+    after = saved(await store.save_share(session, pool_id, tenant_id, rules))
     _tell(session, after, clock)
     return after, before is None
 
@@ -65,7 +65,7 @@ async def delete_share(
     await _lock(session, pool_id, tenant_id)
     before = await share(session, pool_id, tenant_id)
     check(before["version"])
-    after = _saved(await store.save_share(session, pool_id, tenant_id, None))
+    after = saved(await store.save_share(session, pool_id, tenant_id, None))
     _tell(session, after, clock)
     return before, after["version"]
 
@@ -93,7 +93,7 @@ async def override_burst(
     if before["burst_override"] == state and (before["burst_override_reason"] == reason or state is None):
         return before
     now = clock.now()
-    after = _saved(await store.override_burst(session, pool_id, tenant_id, state, actor, now, reason))
+    after = saved(await store.override_burst(session, pool_id, tenant_id, state, actor, now, reason))
     _tell(session, after, clock)
     return after
 
@@ -144,9 +144,3 @@ def _tell(session: Session, row: asyncpg.Record, clock: Clock) -> None:
         tenant_id=row["tenant_id"], pool_id=row["pool_id"], occurred_at=clock.now(), share=store.share_of(row)
     )
     outbox.add(session, told)
-
-
-def _saved(row: asyncpg.Record | None) -> asyncpg.Record:
-    if row is None:
-        raise AssertionError("a share that was just written is not there")
-    return row
