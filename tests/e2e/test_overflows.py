@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from common.testing import eventually
 from plateau.checker.figures import settled
-from plateau.client import Client
+from plateau.client import Client, Refused
 from plateau.floor import parse
 from plateau.floor.apply import apply, plan
+from plateau.floor.document import FloorInvalid
 from plateau.floor.export import export
 from plateau.stack import running_stack
 from plateau.state import State
@@ -25,6 +27,10 @@ pools:
     agents:
       - {id: ada, name: Ada, site: lyon, skills: {help: 5}}
       - {id: eva, name: Eva, site: faro, skills: {help: 5}}
+  night:
+    name: Night
+    skills: [help]
+    agents: [{id: zoe, name: Zoe, skills: {help: 5}}]
 tenants:
   kettle:
     name: Kettle & Quill (invented)
@@ -45,6 +51,12 @@ tenants:
         cover: [{sites: [lyon]}]
         overflows:
           - {when: {type: site_down, site_id: lyon, waiting: true}, to: {type: site, site_id: faro}}
+      late: {pool: night, required_skills: [help]}
+      day:
+        pool: main
+        requirement: help >= 9
+        overflows:
+          - {when: {type: waited, seconds: 1}, to: {type: queue, queue_id: late}}
 """
 
 
@@ -52,7 +64,10 @@ async def test_calls_go_where_the_rules_say(tmp_path: Path) -> None:
     """Given a queue that one site covers, and the rule that another one takes its calls while that is down; when the
     site goes down while a call rings there; then the other site answers it, the first one serves again once it is up,
     and `explain` names the rule and the site. Given a queue that shares 70 to 30 with a partner's number; when ten
-    calls come; then three go there, `explain` names the share, and KPI counts them once."""
+    calls come; then three go there, `explain` names the share, and KPI counts them once. Given a queue whose calls go
+    to a queue of another pool after a second; when one comes while nobody there is free; then it waits there with its
+    history and is answered there, commands find it in whatever pool, `explain` tells the way, and a rule that would
+    lead back is refused by its place."""
     async with running_stack(State(tmp_path), speed=1.0) as stack, Client(stack.urls, stack.token()) as client:
         await apply(client, await plan(client, parse(FLOOR)))
         assert (await plan(client, parse(FLOOR))).pending == ()
@@ -72,6 +87,17 @@ async def test_calls_go_where_the_rules_say(tmp_path: Path) -> None:
                 return found is not None and found["state"] == state and found["agent_id"] == agent_id
 
             await eventually(reached, timeout=20)
+
+        async def ones_at(calls: set[str], agent_id: str) -> set[str]:
+            """Those that ring there, once the others wait in a queue of the same pool."""
+
+            async def settled_down() -> set[str] | None:
+                views = [await client.find("routing", f"/v1/calls/{call_id}") for call_id in sorted(calls)]
+                right = [view for view in views if view is not None and view["pool_id"] == "night"]
+                at = {str(view["call_id"]) for view in right if view["agent_id"] == agent_id}
+                return at if len(right) == len(calls) and at else None
+
+            return await eventually(settled_down, timeout=20) or set()
 
         async def explained(call_id: str) -> dict[str, Any]:
             found: dict[str, Any] = await client.get("routing", f"/v1/calls/{call_id}/explain")
@@ -118,8 +144,41 @@ async def test_calls_go_where_the_rules_say(tmp_path: Path) -> None:
         for call_id in calls:
             await tell(type="hung_up", call_id=call_id)
 
+        # after a second to another pool's queue
+        await client.post("routing", "/v1/agents/zoe/log-in")
+        both = {await offered("day"), await offered("day")}
+        (taken,) = await ones_at(both, "zoe")
+        (waits,) = both - {taken}
+        view = await client.find("routing", f"/v1/calls/{waits}")
+        assert view is not None
+        assert (view["queue_id"], view["pool_id"], view["state"], view["position"]) == ("late", "night", "queued", 1)
+        await finish(taken, "zoe")
+        await is_in(waits, "offered", "zoe")
+        await finish(waits, "zoe")
+        told = await explained(waits)
+        assert [(move["queue_id"], move["to"]["queue_id"]) for move in told["moves"]] == [("day", "late")]
+        (removal,) = told["removals"]
+        assert (removal["from_pool_id"], removal["to_pool_id"], removal["phase"]) == ("main", "night", "enters")
+        assert any("it went from pool main to pool night, where queue late is at home" in one for one in told["words"])
+        back = "      late: {pool: night, required_skills: [help], overflow: {queue: day, after_seconds: 9}}"
+        with pytest.raises(FloorInvalid) as ring:
+            parse(FLOOR.replace("      late: {pool: night, required_skills: [help]}", back))
+        assert "calls would go round for ever (late -> day -> late)" in str(ring.value)
+        rules = {"tenant_id": "kettle", "pool_id": "night", "required_skills": ["help"]}
+        leads_back = {"queue_id": "day", "after_seconds": 9}
+        with pytest.raises(Refused) as refused:
+            await client.put("routing", "/v1/queues/late", {**rules, "overflow": leads_back})
+        assert refused.value.wrong_fields() == [
+            ("overflow.queue_id", "calls would go round for ever: late -> day -> late")
+        ]
+
         found = await settled(stack.bootstrap_servers, client)
     assert found.report.violations == []
     assert found.differences == []
-    rows = [row for row in found.rows if row["queue_id"] == "shared"]
-    assert (sum(row["offered"] for row in rows), sum(row["redirected"] for row in rows)) == (7, 3)
+
+    def counted(queue_id: str, *names: str) -> list[int]:
+        return [sum(row[name] for row in found.rows if row["queue_id"] == queue_id) for name in names]
+
+    assert counted("shared", "offered", "redirected") == [7, 3]
+    assert counted("day", "offered", "overflowed_out", "answered") == [2, 2, 0]
+    assert counted("late", "offered", "answered") == [2, 2]

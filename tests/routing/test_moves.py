@@ -43,7 +43,8 @@ class Saved:
         self.home = "main"
         self.former: list[str] = []
         self.rules = queue("help")
-        self.other = queue("other")
+        self.other = queue("other", overflow=("help", 10))
+        self.aside = queue("aside", overflow=("other", 15))
         self.calls: dict[str, tuple[str, bytes]] = {}
         self.agents: dict[str, bytes] = {}
         self.clocks: dict[str, Any] = {}
@@ -53,11 +54,13 @@ class Saved:
         return self.rules if pool_id == self.home else self.rules.at_home_in(self.home)
 
     async def queues_of(self, _: Session, pool_id: str) -> list[Queue]:
-        mine = [self.other] if pool_id == "main" else []
+        mine = [self.other] if pool_id == "main" else [self.aside]
         return [*mine, *([self.queue_in(pool_id)] if pool_id == self.home else [])]
 
     async def queues_known_in(self, session: Session, pool_id: str) -> list[Queue]:
         known = await self.queues_of(session, pool_id)
+        if pool_id == "side":
+            known.append(self.other.at_home_in("main"))
         return [*known, self.queue_in(pool_id)] if pool_id in self.former else known
 
     async def load(self, session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
@@ -182,11 +185,14 @@ class World:
         match chance.randrange(12):
             case 0 | 1:
                 self.count += 1
+                queue_id, pool_id = chance.choice([("other", "main"), ("aside", "side"), ("help", self.saved.home)])
+                if queue_id == "help" and self.saved.former:
+                    pool_id = chance.choice([pool_id, *POOLS])
                 self.send(
-                    chance.choice([self.saved.home, chance.choice(POOLS)]) if self.saved.former else "main",
+                    pool_id,
                     inputs.OfferCall,
                     call_id=f"c{self.count:04}",
-                    queue_id="help",
+                    queue_id=queue_id,
                     contact_phone="",
                     channel="voice",
                     direction="inbound",
@@ -195,8 +201,12 @@ class World:
                 agent_id = chance.choice(list(AGENTS))
                 kind = chance.choice([inputs.LogIn, inputs.LogIn, inputs.LogIn, inputs.LogOut])
                 self.send(AGENTS[agent_id], kind, agent_id=agent_id)
+                if chance.random() < 0.7:
+                    self.send(AGENTS[agent_id], inputs.SetState, agent_id=agent_id, state="available")
             case 3 | 4 | 5 if known:
-                call = msgspec.json.decode(self.saved.calls[chance.choice(known)][1], type=Call)
+                saved = [msgspec.json.decode(data, type=Call) for _, data in self.saved.calls.values()]
+                at_agents = [call for call in saved if call.agent_id is not None and not call.is_over]
+                call = chance.choice(at_agents if at_agents and chance.random() < 0.7 else saved)
                 kind = chance.choice([inputs.Accept, inputs.Accept, inputs.HangUp, inputs.WrapUp, inputs.Decline])
                 agent = {"agent_id": call.agent_id or "ann"} if kind is not inputs.HangUp else {}
                 self.send(chance.choice(POOLS), kind, call_id=call.id, **agent)
@@ -260,7 +270,9 @@ def test_the_worlds_really_move_calls_and_answer_them_in_both_pools() -> None:
     """The property above would hold of a world in which nothing happens; this one is not."""
     worlds = [asyncio.run(played(seed, 300)) for seed in range(5)]
     calls = [msgspec.json.decode(data, type=Call) for world in worlds for _, data in world.saved.calls.values()]
-    assert sum(bool(call.removals) for call in calls) > 20
+    phases = [one.phase for call in calls for one in call.removals]
+    assert min(phases.count("waits"), phases.count("enters")) > 20
+    assert any(len(call.left_queues) == 2 for call in calls)
     answered = [event for world in worlds for event in world.events if isinstance(event, CallAnswered)]
     assert {event.pool_id for event in answered} == set(POOLS)
     ended = [event for world in worlds for event in world.events if isinstance(event, CallEnded)]
@@ -305,7 +317,7 @@ def test_those_who_wait_keep_their_places_and_those_who_speak_finish_where_they_
             ]
             assert world.pools["main"].agents["ann"].state_name == "available"
             assert world.pools["main"].queue_ids_of("ann") == ["other"]
-            assert world.pools["side"].queue_ids_of("cat") == ["help"]
+            assert world.pools["side"].queue_ids_of("cat") == ["aside", "help"]
         return world
 
     asyncio.run(story())

@@ -10,12 +10,15 @@ from common.hours import parse
 from common.testing import eventually
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from routing.domain import explanation, inputs
 from routing.domain.configuration import Closed, OverflowRule, QueueLength, ToMessage, ToQueue, Waited
+from routing.domain.decisions import decide
 from routing.domain.overflows import circle
+from routing.domain.pool import Pool
 
 from .conftest import QUEUE, Routing
-from .floors import Floor, at, names, only, profile, queue
+from .floors import TENANT, Floor, at, names, only, profile, queue
 
 # The floor starts on Monday, 2 March 2026, at 10:00 in Paris.
 UNTIL_NOON = parse({"week": {"mon": [["09:00", "12:00"]]}})
@@ -146,6 +149,32 @@ def test_a_circle_is_found_if_and_only_if_there_is_one(edges: dict[int, list[int
             assert all(after in others[before] for before, after in pairwise(way))
 
 
+def test_a_call_goes_whole_to_a_queue_of_another_pool_unless_that_is_closed() -> None:
+    """It has left the queue here, once, and enters the one there, with the time it has waited; again is nothing."""
+    late = queue("late", version=2)
+    floor = Floor(queue("help", overflow=("late", 10)), late.at_home_in("night"))
+    floor.call(0, "c1", "help")
+    events = floor.tick(10)
+    assert names(events) == ["call.overflowed", "routing.take_over"]
+    given = only(events, inputs.TakeOver)
+    assert (given.pool_id, given.phase, floor.pool.calls) == ("night", "enters", {})
+    there = Pool("night", at(0))
+    decide(there, inputs.ConfigureQueue(tenant_id=TENANT, pool_id="night", occurred_at=at(9), queue=late))
+    told = decide(there, given).facts
+    (queued,) = [fact.event for fact in told]
+    assert isinstance(queued, CallQueued)
+    assert (queued.queue_id, queued.entry, queued.pool_id, queued.sequence) == ("late", 2, "night", 4)
+    call = there.calls["c1"]
+    assert (call.first_queued_at, call.queued_at, call.left_queues) == (at(0), at(10), ("help",))
+    assert [type(one.why) for one in call.moves] == [Waited]
+    assert decide(there, given).facts == []
+    closed = replace(late, override="closed", version=3).at_home_in("night")
+    floor.give(inputs.ConfigureQueue, 20, queue=closed)
+    floor.call(20, "c2", "help")
+    assert floor.tick(60) == []
+    assert floor.pool.calls["c2"].state_name == "queued"
+
+
 async def test_overflows_through_the_api(routing: Routing) -> None:
     """Given a closed queue that overflows to another one when closed, when a call comes, then it waits in the other
     one; its first queue counts it neither as offered nor as abandoned."""
@@ -171,14 +200,17 @@ async def test_overflows_through_the_api(routing: Routing) -> None:
 
 
 async def test_circles_and_wrong_targets_are_refused_with_every_fault(routing: Routing) -> None:
+    """Given `third` overflows to `help`, and `second`, of another pool, to `third`; when `help` is to go to itself,
+    to nothing, to `second` and to `third`, then each is refused by its place, the circle through the other pool too."""
     await routing.floor()
 
     def to(*targets: str) -> dict[str, Any]:
         when = {"type": "waited", "seconds": 5}
         return {**QUEUE, "overflows": [{"when": when, "to": {"type": "queue", "queue_id": one}} for one in targets]}
 
+    await routing.put("pools/night", {"name": "Night", "skills": ["french"]})
     await routing.put("queues/third", to("help"))
-    await routing.put("queues/second", to("third"))
+    await routing.put("queues/second", {**to("third"), "pool_id": "night"})
     answer = await routing.operator.put("/v1/queues/help", json=to("help", "nothing", "second", "third"))
     assert answer.status_code == 422
     assert [(error["field"], error["reason"]) for error in answer.json()["errors"]] == [

@@ -201,7 +201,7 @@ class _History:
         for name in _REPEATED:
             if getattr(event, name) != getattr(last, name):
                 self._say(f"{name} changed from {getattr(last, name)!r} to {getattr(event, name)!r}")
-        if event.pool_id != last.pool_id and self._state not in ("waiting", "held"):
+        if event.pool_id != last.pool_id and self._state not in ("offered", "leaving", "waiting", "held"):
             self._say(f"went from pool {last.pool_id} to {event.pool_id} while {self._state}")
         if event.occurred_at < last.occurred_at and event.sequence > last.sequence:
             self._say(f"time runs backwards at sequence {event.sequence}")

@@ -82,8 +82,6 @@ def _overflows(queues: list[Queue]) -> Iterator[Wrong]:
                 yield Wrong(place, path, f"there is no such queue{suggestion(target, by_id)}", target)
             elif other.tenant_id != queue.tenant_id:
                 yield Wrong(place, path, f"this queue belongs to another tenant, {other.tenant_id}", target)
-            elif other.pool_id != queue.pool_id:
-                yield Wrong(place, path, f"this queue is in another pool, {other.pool_id}", target)
             elif (ring := _way_back(queue.id, target, by_id)) is not None:
                 yield Wrong(place, path, f"calls would go round for ever ({' -> '.join(ring)})", target)
 

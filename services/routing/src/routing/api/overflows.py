@@ -53,7 +53,7 @@ class ClosedBody(Model):
 
 
 class ToQueueBody(Model):
-    """Another queue of the same pool, tenant and channel. One that is closed is passed over."""
+    """Another queue of the same tenant and channel, in whatever pool. One that is closed is passed over."""
 
     type: Literal["queue"]
     queue_id: Slug

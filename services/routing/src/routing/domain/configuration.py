@@ -31,7 +31,7 @@ class Relaxation(msgspec.Struct, frozen=True):
 
 
 class Overflow(msgspec.Struct, frozen=True):
-    """A call still waiting after `after_seconds` in the queue moves, once, to `queue_id` of the same pool."""
+    """A call still waiting after `after_seconds` in the queue moves, once, to `queue_id`."""
 
     queue_id: str
     after_seconds: float
@@ -114,7 +114,7 @@ class SiteDown(msgspec.Struct, frozen=True, tag="site_down"):
 
 
 class ToQueue(msgspec.Struct, frozen=True, tag="queue"):
-    """Another queue of the same pool and tenant. One that is closed, or that the call has left, is passed over."""
+    """Another queue of the same tenant. One that is closed, or that the call has left, is passed over."""
 
     queue_id: str
 

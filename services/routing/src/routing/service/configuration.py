@@ -158,22 +158,27 @@ async def put_queue(
     session: Session, queue_id: str, wanted: QueueDeclaration, clock: Clock, check: CheckVersion
 ) -> tuple[asyncpg.Record, bool]:
     """Another pool than before: the queue moves there, live (see `domain.moves`). Raises Invalid for an unknown tenant,
-    pool, skill or overflow queue; Conflict for another tenant or channel, or while others overflow to it."""
+    pool, skill or overflow queue; Conflict for another tenant or channel."""
+    # One after another within a tenant: each looks for circles, and changes which pools know its queues.
+    await store.lock(session, "overflows", wanted.tenant_id)
     await store.lock(session, "queue", queue_id)
     before = await store.queue(session, queue_id)
     rules = await _checked(session, queue_id, wanted, before)
     check(before["version"] if before else None)
     if before and all(before[name] == value for name, value in rules.items()):
         return before, False
+    named = [target for _, target in overflows.queues_named(wanted)]
+    for target in await store.make_known(session, named, wanted.pool_id):
+        _tell_queue(session, target, clock.now(), [wanted.pool_id])
     after = saved(await store.save_queue(session, queue_id, rules))
-    _tell_queue(session, after, clock.now())
+    _tell_queue(session, after, clock.now(), [wanted.pool_id, *after["known_in"]])
     return after, before is None
 
 
-def _tell_queue(session: Session, row: asyncpg.Record, at: datetime) -> None:
-    """To the queue's pool, and to those that know it beside: what comes to it there goes to where it is."""
-    known = {row["pool_id"]: queue_of(row), **{pool_id: elsewhere(row) for pool_id in row["known_in"]}}
-    for pool_id, queue in known.items():
+def _tell_queue(session: Session, row: asyncpg.Record, at: datetime, pool_ids: Sequence[str]) -> None:
+    """To these of the queue's pool and those that know it beside: what comes to it there goes to where it is."""
+    for pool_id in pool_ids:
+        queue = queue_of(row) if pool_id == row["pool_id"] else elsewhere(row)
         outbox.add(
             session,
             inputs.ConfigureQueue(tenant_id=row["tenant_id"], pool_id=pool_id, occurred_at=at, queue=queue),
@@ -204,7 +209,6 @@ async def _checked(
         cover = await overflows.check(session, queue_id, wanted)
     faults.check()
     if before:
-        await _check_move(session, before, wanted.pool_id)
         check_unmoved("queue", queue_id, "tenant_id", before["tenant_id"], wanted.tenant_id)
         check_unmoved("queue", queue_id, "channel", before["channel"], wanted.channel)
     return {**_columns(wanted, cover), "known_in": _known_in(before, wanted.pool_id)}
@@ -213,19 +217,6 @@ async def _checked(
 def _known_in(before: asyncpg.Record | None, pool_id: str) -> list[str]:
     """The pools that know the queue, once it is at home in this one: for ever those that it has left."""
     return [] if before is None else sorted({*before["known_in"], before["pool_id"]} - {pool_id})
-
-
-async def _check_move(session: Session, before: asyncpg.Record, pool_id: str) -> None:
-    """Raises Conflict when the queue is to leave a pool of which another queue overflows to it."""
-    if pool_id == before["pool_id"]:
-        return
-    targets = await store.overflows_of_pool(session, before["pool_id"])
-    naming = sorted(other for other, named in targets.items() if before["id"] in named)
-    if naming:
-        raise Conflict(
-            f"queue {before['id']} cannot leave pool {before['pool_id']}: {', '.join(naming)} overflow to it",
-            field="pool_id",
-        )
 
 
 async def override_queue(
@@ -250,7 +241,7 @@ async def override_queue(
         return before
     now = clock.now()
     after = saved(await store.override_queue(session, queue_id, state, actor, now, reason))
-    _tell_queue(session, after, now)
+    _tell_queue(session, after, now, [after["pool_id"], *after["known_in"]])
     return after
 
 

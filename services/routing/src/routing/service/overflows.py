@@ -78,7 +78,8 @@ def _wrong_sum(wanted: QueueDeclaration) -> list[dict[str, str]]:
     return [{"field": "split", "reason": f"the percentages come to {percents}, not to 100"}]
 
 
-async def _wrong_queues(session: Session, queue_id: str, wanted: QueueDeclaration) -> list[dict[str, str]]:
+def queues_named(wanted: QueueDeclaration) -> list[tuple[str, str]]:
+    """(place, queue) of every queue that calls may go to from this one."""
     places = [
         (f"overflows.{number}.to.queue_id", rule.to.queue_id)
         for number, rule in enumerate(wanted.overflows)
@@ -91,10 +92,14 @@ async def _wrong_queues(session: Session, queue_id: str, wanted: QueueDeclaratio
     ]
     if wanted.overflow is not None:
         places.append(("overflow.queue_id", wanted.overflow.queue_id))
+    return places
+
+
+async def _wrong_queues(session: Session, queue_id: str, wanted: QueueDeclaration) -> list[dict[str, str]]:
+    places = queues_named(wanted)
     if not places:
         return []
-    await store.lock(session, "overflows", wanted.pool_id)
-    others = await store.overflows_of_pool(session, wanted.pool_id)
+    others = await store.overflows_of_tenant(session, wanted.tenant_id)
     circles = circle(queue_id, [target for _, target in places], others)
     errors = []
     for (field, target), way in zip(places, circles, strict=True):
@@ -112,8 +117,6 @@ async def _wrong_target(session: Session, queue_id: str, wanted: QueueDeclaratio
     target = await store.queue(session, queue)
     if target is None or target["tenant_id"] != wanted.tenant_id:
         return f"tenant {wanted.tenant_id} has no queue {queue}"
-    if target["pool_id"] != wanted.pool_id:
-        return f"queue {queue} is in another pool, {target['pool_id']}"
     if target["channel"] != wanted.channel:
         return f"queue {queue} is for {target['channel']}, not {wanted.channel}"
     return None

@@ -142,9 +142,24 @@ async def override_queue(
     return await queue(session, queue_id)
 
 
-async def overflows_of_pool(session: Session, pool_id: str) -> dict[str, list[str]]:
-    """Where the pool's queues overflow to, by queue."""
-    rows = await session.fetch("SELECT id, overflow_queue_id, overflows, split FROM queues WHERE pool_id = $1", pool_id)
+async def make_known(session: Session, queue_ids: Sequence[str], pool_id: str) -> list[asyncpg.Record]:
+    """The pool knows these queues from now on. Returns those of them that are at home in others."""
+    await session.execute(
+        """
+        UPDATE queues SET known_in = array_append(known_in, $2)
+        WHERE id = ANY($1::text[]) AND pool_id <> $2 AND NOT $2 = ANY(known_in)
+        """,
+        queue_ids,
+        pool_id,
+    )
+    return await session.fetch(f"{_QUEUES} WHERE q.id = ANY($1::text[]) AND $2 = ANY(q.known_in)", queue_ids, pool_id)
+
+
+async def overflows_of_tenant(session: Session, tenant_id: str) -> dict[str, list[str]]:
+    """Where the tenant's queues overflow to, by queue."""
+    rows = await session.fetch(
+        "SELECT id, overflow_queue_id, overflows, split FROM queues WHERE tenant_id = $1", tenant_id
+    )
     return {
         row["id"]: [
             rule["to"]["queue_id"] for rule in (*row["overflows"], *row["split"]) if rule["to"]["type"] == "queue"
