@@ -116,12 +116,7 @@ async def put_share(
     pool_id: SlugPath, tenant_id: TenantPath, body: ShareBody, session: Db, change: Changing, response: Response
 ) -> ShareView:
     """Create or replace a tenant's share; it takes effect at once, for waiting calls too."""
-    wanted = service.ShareDeclaration(
-        usual=_positions(body),
-        burst=_positions(body.burst) if body.burst else None,
-        burst_hours=hours_of("burst.hours", body.burst.hours) if body.burst else None,
-        release_after_seconds=body.release_after_seconds,
-    )
+    wanted = declared_share(body)
     row, created = await service.put_share(session, pool_id, tenant_id, wanted, change.clock, change.check)
     answer_put(response, row["version"], created=created)
     return await change.noted("share", await _seen(row, session, change.clock), ShareBody, tenant_id=tenant_id)
@@ -170,6 +165,16 @@ async def switch_burst(
     view = await _seen(row, session, change.clock)
     action = f"burst_{body.state}"
     return await change.noted("share", view, ShareBody, tenant_id=tenant_id, action=action, reason=body.reason)
+
+
+def declared_share(body: ShareBody) -> service.ShareDeclaration:
+    """What the body says. Raises Invalid for hours that cannot be."""
+    return service.ShareDeclaration(
+        usual=_positions(body),
+        burst=_positions(body.burst) if body.burst else None,
+        burst_hours=hours_of("burst.hours", body.burst.hours) if body.burst else None,
+        release_after_seconds=body.release_after_seconds,
+    )
 
 
 def _positions(body: PositionsBody) -> Positions:

@@ -10,21 +10,28 @@ import asyncpg
 import msgspec
 from common.auth import Role
 from common.errors import Conflict, Invalid, NotFound, Problem
+from common.events.routing import Channel
 from common.fields import Line, Slug
 from common.http import Caller, Db, Model, Router, require
 from common.ids import new_id
 from fastapi import Depends, Request
 from pydantic import AwareDatetime, Field, ValidationError
 
+from routing.api.capacity import Capacity
 from routing.api.configuration import QueueBody, declaration_of, queue_view
+from routing.api.shares import ShareBody, declared_share
 from routing.api.state import Here, SlugPath, check_floor
+from routing.domain import configuration as domain
+from routing.domain.capacity import wrong_capacity
 from routing.domain.configuration import Queue
 from routing.domain.declarations import check_skills
 from routing.domain.playing import AddedAgent, Changes
+from routing.domain.shares import Share, faults
 from routing.domain.simulation import Task
 from routing.service import configuration as service
 from routing.store import configuration, states
 from routing.store import simulations as store
+from routing.store.shares import of_pools
 
 router = Router(tags=["simulations"], dependencies=[require(Role.OPERATOR), Depends(check_floor)])
 
@@ -40,6 +47,7 @@ class AddedAgentBody(Model):
     id: Slug
     skills: Levels = Field({}, max_length=200, examples=[{"french": 7}])
     shifts_of: Slug | None = None
+    capacity: Capacity = Field(default={})
 
 
 class SimulationBody(Model):
@@ -53,6 +61,12 @@ class SimulationBody(Model):
     """By queue, those fields of its PUT that are other; they hold against every change that the day saw."""
     agents: dict[Slug, Levels] = Field({}, max_length=1000, examples=[{"ann": {"french": 5, "billing": 3}}])
     """By agent, the skills instead of theirs."""
+    capacities: dict[Slug, Capacity] = Field({}, max_length=1000, examples=[{"ann": {"voice": 1, "chat": 2}}])
+    """By agent, how many calls of each channel they take instead; empty: one call at a time. What interrupts what is as
+    the pool says."""
+    shares: dict[Slug, ShareBody | None] = Field({}, max_length=1000, examples=[{"kettle": {"reserved_positions": 3}}])
+    """By tenant, the whole share instead of theirs, against every change that the day saw but an operator's word on the
+    burst; null: none."""
     removed_agents: list[Slug] = Field([], max_length=1000)
     added_agents: list[AddedAgentBody] = Field([], max_length=1000)
 
@@ -66,9 +80,12 @@ class FiguresView(Model):
     abandoned: int
     short_abandoned: int
     turned_away: int
+    not_called_back: int = 0
+    """Hung up to be called back, and were not; not among the abandoned."""
     service_level: float | None
     abandonment: float | None
     asa_seconds: float | None
+    """Without the time for which callers had hung up to be called back."""
     occupancy: float | None
     """Of a tenant or queue: what its calls make of the pool's."""
 
@@ -81,6 +98,7 @@ class DifferenceView(Model):
     abandoned: float
     short_abandoned: float
     turned_away: float
+    not_called_back: float = 0
     service_level: float | None
     abandonment: float | None
     asa_seconds: float | None
@@ -109,9 +127,11 @@ class ResultView(Model):
     patience_known: int
     """Of so many calls the patience is exact, of the others it is drawn."""
     conversation_known: int
+    called_back: int = 0
+    """Callers who hung up to be called back."""
     lines: list[LineView]
     notes: list[str]
-    """What is exact, what is drawn, what is taken to be."""
+    """What is exact, what is drawn, what is taken to be; and what this day could not tell of these changes."""
 
 
 class SimulationView(Model):
@@ -148,8 +168,11 @@ async def simulate_pool(
         raise Conflict(f"{MOST_WAITING} simulations are waiting already")
     loaded = (await states.load(session, [pool_id]))[pool_id]
     queues, profiles = tuple(loaded.queues), tuple(loaded.profiles)
+    shares = tuple(share for _, share in await of_pools(session, [pool_id]))
     changes = await _Checking(session, pool_id, body).changes(
-        {one.id: one for one in queues if one.elsewhere is None}, [p.id for p in profiles]
+        {one.id: one for one in queues if one.elsewhere is None},
+        [one.id for one in profiles],
+        [one.tenant_id for one in shares],
     )
     simulation_id = new_id()
     task = Task(
@@ -160,6 +183,7 @@ async def simulate_pool(
         queues=queues,
         profiles=profiles,
         sites=tuple(loaded.sites),
+        shares=shares,
         changes=changes,
     )
     await store.add(session, simulation_id, caller.subject, task)
@@ -187,7 +211,7 @@ class _Checking:
         self._body = body
         self._errors: list[dict[str, Any]] = []
 
-    async def changes(self, queues: dict[str, Queue], agent_ids: list[str]) -> Changes:
+    async def changes(self, queues: dict[str, Queue], agent_ids: list[str], sharing: list[str]) -> Changes:
         """Raises Invalid with every fault by its place."""
         body = self._body
         changed = {}
@@ -198,15 +222,27 @@ class _Checking:
             if queue is not None:
                 changed[queue_id] = queue
         pool = await configuration.pool(self._session, self._pool_id)
-        declared = [] if pool is None else pool["skills"]
+        declared, interrupts = ([], {}) if pool is None else (pool["skills"], pool["interrupts"])
         for agent_id, skills in body.agents.items():
             self._known(f"agents.{agent_id}", agent_id, agent_ids)
             self._skills(f"agents.{agent_id}", skills, declared)
+        capacities = {}
+        for agent_id, calls in body.capacities.items():
+            self._known(f"capacities.{agent_id}", agent_id, agent_ids)
+            capacities[agent_id] = self._capacity(f"capacities.{agent_id}", calls, interrupts)
+        shares = {}
+        for tenant_id, share in body.shares.items():
+            wanted = await self._share(f"shares.{tenant_id}", tenant_id, share, sharing)
+            if wanted is not None:
+                shares[tenant_id] = wanted
         for number, agent_id in enumerate(body.removed_agents):
             self._known(f"removed_agents.{number}", agent_id, agent_ids)
+        added = []
         for number, one in enumerate(body.added_agents):
             place = f"added_agents.{number}"
             self._skills(f"{place}.skills", one.skills, declared)
+            capacity = self._capacity(f"{place}.capacity", one.capacity, interrupts)
+            added.append(AddedAgent(id=one.id, skills=one.skills, shifts_of=one.shifts_of, capacity=capacity))
             if one.id in [*agent_ids, *(other.id for other in body.added_agents[:number])]:
                 self._wrong(f"{place}.id", f"there is an agent {one.id} already")
             if one.shifts_of is not None:
@@ -220,7 +256,9 @@ class _Checking:
             fields=fields,
             skills={agent_id: dict(skills) for agent_id, skills in body.agents.items()},
             removed=tuple(body.removed_agents),
-            added=tuple(AddedAgent(id=one.id, skills=one.skills, shifts_of=one.shifts_of) for one in body.added_agents),
+            added=tuple(added),
+            capacities=capacities,
+            shares=shares,
         )
 
     async def _queue(self, place: str, queue_id: str, given: dict[str, Any]) -> Queue | None:
@@ -236,6 +274,37 @@ class _Checking:
         except (Invalid, Conflict) as refused:
             self._refused(place, refused)
         return None
+
+    def _capacity(self, place: str, calls: dict[Channel, int], interrupts: dict[str, Any]) -> domain.Capacity | None:
+        """As the pool would know it; None: one call at a time."""
+        for fault in wrong_capacity(calls):
+            self._wrong(fault["field"].replace("capacity", place, 1), fault["reason"])
+        return msgspec.convert({"calls": calls, "interrupts": interrupts}, domain.Capacity) if calls else None
+
+    async def _share(self, place: str, tenant_id: str, body: ShareBody | None, sharing: list[str]) -> Share | None:
+        tenant = await configuration.tenant(self._session, tenant_id)
+        if tenant is None or (body is None and tenant_id not in sharing):
+            what = "no tenant" if tenant is None else f"no share of pool {self._pool_id} for"
+            self._wrong(place, f"there is {what} {tenant_id}")
+            return None
+        if body is None:
+            return Share(tenant_id=tenant_id, time_zone=tenant["time_zone"], version=0)
+        try:
+            wanted = declared_share(body)
+        except Invalid as refused:
+            self._refused(place, refused)
+            return None
+        for field, reason in faults(wanted.usual, wanted.burst):
+            self._wrong(f"{place}.{field}", reason)
+        return Share(
+            tenant_id=tenant_id,
+            time_zone=tenant["time_zone"],
+            version=0,
+            usual=wanted.usual,
+            burst=wanted.burst,
+            burst_hours=wanted.burst_hours,
+            release_after_seconds=wanted.release_after_seconds,
+        )
 
     def _refused(self, place: str, refused: Problem) -> None:
         document = refused.document()

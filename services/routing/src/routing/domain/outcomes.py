@@ -2,8 +2,10 @@
 
 A call counts in the queue that it entered first, whoever answers it. Service level, abandonment and ASA are defined as
 everywhere: short abandons are in neither of the first two, ASA is the mean wait of those who were answered, from their
-first queue on. Occupancy is handling (offered, busy, wrap-up) divided by handling and available time; the part of a
-tenant or queue is what its own calls make of that.
+first queue on, less the time for which they had hung up to be called back; for the service level that counts. Who was
+not called back is offered, and not abandoned. Occupancy is handling (offered, busy, wrap-up) divided by handling and
+available time; the part of a tenant or queue is what its own calls make of that: an agent's time with several calls is
+shared evenly among those that are not paused.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from datetime import datetime
 
 import msgspec
 from common.events import CallAbandoned, CallAnswered, CallQueued, Event
-from common.events.routing import AgentEvent, AgentLoggedIn, AgentLoggedOut, AgentStateChanged
+from common.events.routing import CALLBACK_ENDS, AgentEvent, AgentLoggedIn, AgentLoggedOut, AgentStateChanged
 
 HANDLING = frozenset({"offered", "busy", "wrap_up"})
 
@@ -27,6 +29,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     short_abandoned: int
     turned_away: int
     """By a rule, to a message."""
+    not_called_back: int = 0
+    """Hung up to be called back, and were not."""
     service_level: float | None
     abandonment: float | None
     asa_seconds: float | None
@@ -56,7 +60,7 @@ class Tally:
         self._end = end
         self._counts: dict[tuple[str, str], dict[str, float]] = {}
         self._queue_of: dict[str, tuple[str, str]] = {}
-        self._agents: dict[str, tuple[str, datetime, str | None]] = {}
+        self._agents: dict[str, tuple[str, datetime, tuple[str, ...]]] = {}
         self._available = 0.0
         self._handling: dict[tuple[str, str], float] = {}
 
@@ -68,12 +72,15 @@ class Tally:
                     self._queue_of[event.call_id] = (event.tenant_id, event.queue_id)
                     if event.occurred_at >= self._start:
                         self._count(event.call_id, "offered")
-                case CallAnswered() if self._counts_here(event.call_id, event.answered_at, event.total_wait_seconds):
+                case CallAnswered() if self._counts_here(event, event.answered_at):
+                    since_queued = event.total_wait_seconds + event.away_seconds
                     self._count(event.call_id, "answered")
                     self._count(event.call_id, "waited", event.total_wait_seconds)
-                    self._count(event.call_id, "within", event.total_wait_seconds <= event.service_level_seconds)
-                case CallAbandoned() if self._counts_here(event.call_id, event.abandoned_at, event.total_wait_seconds):
-                    if event.reason in ("overflow", "closed"):
+                    self._count(event.call_id, "within", since_queued <= event.service_level_seconds)
+                case CallAbandoned() if self._counts_here(event, event.abandoned_at):
+                    if event.reason in CALLBACK_ENDS:
+                        self._count(event.call_id, "not_called_back")
+                    elif event.reason in ("overflow", "closed"):
                         self._count(event.call_id, "turned_away")
                     else:
                         self._count(event.call_id, "short_abandoned" if event.short else "abandoned")
@@ -83,9 +90,10 @@ class Tally:
                     pass
         return self
 
-    def _counts_here(self, call_id: str, at: datetime, waited: float) -> bool:
+    def _counts_here(self, event: CallAnswered | CallAbandoned, at: datetime) -> bool:
         """Calls that were there before the beginning are not counted."""
-        return call_id in self._queue_of and at.timestamp() - waited >= self._start.timestamp() - 1e-3
+        since_queued = event.total_wait_seconds + event.away_seconds
+        return event.call_id in self._queue_of and at.timestamp() - since_queued >= self._start.timestamp() - 1e-3
 
     def _count(self, call_id: str, name: str, much: float = 1) -> None:
         counts = self._counts.setdefault(self._queue_of[call_id], {})
@@ -94,25 +102,27 @@ class Tally:
     def _follow(self, event: AgentEvent) -> None:
         state = "logged_out" if isinstance(event, AgentLoggedOut) else str(getattr(event, "state", ""))
         call_id = getattr(event, "call_id", None)
+        calls = tuple(one.call_id for one in getattr(event, "calls", ()) if not one.paused)
         self._close(event.agent_id, event.occurred_at)
-        self._agents[event.agent_id] = (state, event.occurred_at, call_id)
+        self._agents[event.agent_id] = (state, event.occurred_at, calls or (call_id or "",))
 
     def _close(self, agent_id: str, at: datetime) -> None:
-        state, since, call_id = self._agents.get(agent_id, ("logged_out", at, None))
+        state, since, calls = self._agents.get(agent_id, ("logged_out", at, ()))
         spent = (min(at, self._end) - max(since, self._start)).total_seconds()
         if spent <= 0:
             return
         if state == "available":
             self._available += spent
         elif state in HANDLING:
-            key = self._queue_of.get(call_id or "", ("", ""))
-            self._handling[key] = self._handling.get(key, 0.0) + spent
+            for call_id in calls:
+                key = self._queue_of.get(call_id, ("", ""))
+                self._handling[key] = self._handling.get(key, 0.0) + spent / len(calls)
 
     def figures(self) -> dict[tuple[str | None, str | None], Figures]:
         """By (tenant, queue); (tenant, None) is the tenant, (None, None) the pool. Closes the count."""
         for agent_id in list(self._agents):
             self._close(agent_id, self._end)
-            self._agents[agent_id] = ("logged_out", self._end, None)
+            self._agents[agent_id] = ("logged_out", self._end, ())
         total: dict[tuple[str | None, str | None], dict[str, float]] = {(None, None): {}}
         for key in sorted({*self._counts, *self._handling} - {("", "")}):
             counts = {**self._counts.get(key, {}), "handling": self._handling.get(key, 0.0)}
@@ -133,6 +143,7 @@ def _figures(counts: dict[str, float], time: float) -> Figures:
         abandoned=abandoned,
         short_abandoned=short,
         turned_away=int(counts.get("turned_away", 0)),
+        not_called_back=int(counts.get("not_called_back", 0)),
         service_level=counts.get("within", 0) / counted if counted else None,
         abandonment=abandoned / counted if counted else None,
         asa_seconds=counts.get("waited", 0.0) / answered if answered else None,

@@ -8,35 +8,50 @@ Two plays of a day differ by their rules alone: every draw hangs on the seed and
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
-from common.events import CallAnswered, CallAssigned, CallEnded, CallQueued, Event
+from common.events import (
+    CallAnswered,
+    CallAssigned,
+    CallbackDialled,
+    CallbackReached,
+    CallbackRequested,
+    CallEnded,
+    CallQueued,
+    Event,
+)
 from common.events.routing import AgentStateChanged
 from msgspec.structs import replace
 
 from routing.domain import inputs
-from routing.domain.calls import Offered, Queued
-from routing.domain.configuration import AgentProfile, Queue
+from routing.domain.calls import Call, Offered, Pauses, Queued, Talking, WrappingUp
+from routing.domain.configuration import AgentProfile, Capacity, Queue
 from routing.domain.decisions import decide
 from routing.domain.pool import Pool
 from routing.domain.recollection import (
+    ANSWER_SECONDS,
     DRAIN_EVERY,
     MISSED,
     REACTION_SECONDS,
     RETURN_SECONDS,
     TALK_SECONDS,
     WRAP_UP_SECONDS,
+    Attempt,
     Chance,
     Day,
     Handled,
     Reaction,
 )
+from routing.domain.shares import Share
 
 T = TypeVar("T")
 At: TypeAlias = tuple[datetime, int, inputs.AnyInput]
+MOMENT: Final = 1e-5
+"""Seconds: less is nothing left."""
 PLAYED: Final = ""
 """Tenant of inputs that the play itself has made."""
 
@@ -48,6 +63,7 @@ class AddedAgent(msgspec.Struct, frozen=True, kw_only=True):
     skills: dict[str, int]
     shifts_of: str | None = None
     """Comes and goes as this agent did; None: is there from the beginning to the end."""
+    capacity: Capacity | None = None
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +74,11 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the rules that are changed, by queue."""
     skills: dict[str, dict[str, int]] = {}
     """By agent."""
+    capacities: dict[str, Capacity | None] = {}
+    """By agent; None: one call at a time."""
+    shares: dict[str, Share] = {}
+    """By tenant, instead of theirs; one that says nothing takes it away. What an operator said of the burst on that day
+    still holds."""
     removed: tuple[str, ...] = ()
     added: tuple[AddedAgent, ...] = ()
 
@@ -70,8 +91,18 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
     def agent(self, recorded: AgentProfile) -> AgentProfile:
         """The agent instead of that one."""
-        skills = self.skills.get(recorded.id)
-        return recorded if skills is None else replace(recorded, skills=skills)
+        return replace(
+            recorded,
+            skills=self.skills.get(recorded.id, recorded.skills),
+            capacity=self.capacities.get(recorded.id, recorded.capacity),
+        )
+
+    def share(self, recorded: Share) -> Share:
+        """The share instead of that one."""
+        changed = self.shares.get(recorded.tenant_id)
+        if changed is None:
+            return recorded
+        return replace(changed, version=recorded.version, burst_override=recorded.burst_override)
 
 
 NOTHING = Changes()
@@ -91,8 +122,10 @@ class _Player:
         self._count = 0
         queues = [changes.queue(queue) for queue in day.queues]
         staff = [changes.agent(one) for one in day.profiles]
-        staff += [AgentProfile(id=one.id, skills=one.skills, version=0) for one in changes.added]
-        self._pool = Pool.load(day.pool_id, day.begins, queues, staff, (), (), sites=day.sites)
+        staff += [AgentProfile(id=one.id, skills=one.skills, version=0, capacity=one.capacity) for one in changes.added]
+        shares = {one.tenant_id: replace(one, version=-1) for one in changes.shares.values()}
+        shares |= {one.tenant_id: changes.share(one) for one in day.shares}
+        self._pool = Pool.load(day.pool_id, day.begins, queues, staff, (), (), sites=day.sites, shares=shares.values())
         self._handled = {
             queue_id: [
                 caller.handled for caller in day.callers.values() if caller.queue_id == queue_id and caller.handled
@@ -100,8 +133,14 @@ class _Player:
             for queue_id in {caller.queue_id: None for caller in day.callers.values()}
         }
         self._all_handled = [handled for some in self._handled.values() for handled in some]
-        self._reactions = [one for caller in day.callers.values() for one in caller.reactions]
+        reactions = [one for caller in day.callers.values() for one in caller.reactions if one.reply != "cut_off"]
+        self._reactions = sorted(reactions, key=lambda one: one.seconds)
+        self._attempts = [one for caller in day.callers.values() for one in caller.attempts]
         self._offers: dict[str, int] = {}
+        self._halted: dict[str, inputs.HangUp | inputs.WrapUp] = {}
+        """By call that is paused."""
+        self._gives_up: dict[str, datetime] = {}
+        """When the patience of each caller on the line is over."""
         self._first_queue: dict[str, str] = {}
         for given in day.given:
             self._bring(given)
@@ -118,6 +157,8 @@ class _Player:
                 self._put(replace(given, queue=self._changes.queue(queue)))
             case inputs.ConfigureAgent(agent=agent):
                 self._put(replace(given, agent=self._changes.agent(agent)))
+            case inputs.ConfigureShare(share=share):
+                self._put(replace(given, share=self._changes.share(share)))
             case inputs.LogIn() | inputs.LogOut() | inputs.SetState():
                 if given.agent_id not in self._changes.removed:
                     self._put(given)
@@ -154,16 +195,50 @@ class _Player:
             for fact in decide(self._pool, given).facts:
                 self._answer(fact.event)
                 yield fact.event
+            if self._halted:
+                self._go_on()
             decided += 1
             if decided % DRAIN_EVERY == 0:
                 self._pool.drain()
 
     def _holds(self, given: inputs.AnyInput) -> bool:
-        """Whether a caller whose patience is over still waits; everything else comes whatever has happened."""
-        if isinstance(given, inputs.HangUp) and given.tenant_id == PLAYED and given.agent_id is None:
-            call = self._pool.calls.get(given.call_id)
-            return call is not None and isinstance(call.state, Queued | Offered)
-        return True
+        """Whether a caller whose patience is over still waits, a conversation or wrap-up that would be over was not
+        interrupted meanwhile: then it comes later. Everything else comes whatever has happened."""
+        if given.tenant_id != PLAYED or not isinstance(given, inputs.HangUp | inputs.WrapUp):
+            return True
+        call = self._pool.calls.get(given.call_id)
+        if isinstance(given, inputs.HangUp) and given.agent_id is None:
+            waits = call is not None and isinstance(call.state, Queued | Offered)
+            return waits and self._gives_up.get(given.call_id) == given.occurred_at
+        left = 0.0 if call is None or call.pauses is None else self._left(call, call.pauses, given.occurred_at)
+        if left <= MOMENT:
+            return True
+        if call is not None and call.is_paused:
+            self._halted[call.id] = given
+        else:
+            self._put(replace(given, occurred_at=given.occurred_at + seconds(left)))
+        return False
+
+    def _go_on(self) -> None:
+        """What would have been over while it stood still, and does not any more, comes after the rest of its time."""
+        for call_id, given in list(self._halted.items()):
+            call = self._pool.calls.get(call_id)
+            if call is None or not call.is_paused:
+                del self._halted[call_id]
+                self._put(replace(given, occurred_at=self._pool.now))
+
+    def _left(self, call: Call, pauses: Pauses, now: datetime) -> float:
+        """What is still to come, in seconds, of the conversation or wrap-up of a call that was interrupted."""
+        done = self._conversation(call.id)
+        match call.state:
+            case Talking(answered_at=began):
+                paused = pauses.until(now, wrapping_up=False).talk_seconds
+                return done.talk_seconds - ((now - began).total_seconds() - paused)
+            case WrappingUp(ended_at=began):
+                paused = pauses.until(now, wrapping_up=True).wrap_up_seconds
+                return done.wrap_up_seconds - ((now - began).total_seconds() - paused)
+            case _:
+                return 0.0
 
     # how callers and agents answer
 
@@ -171,7 +246,13 @@ class _Player:
         match event:
             case CallQueued(entry=1, call_id=call_id):
                 self._first_queue[call_id] = event.queue_id
-                self._give(event.occurred_at + seconds(self._patience(call_id)), inputs.HangUp, call_id=call_id)
+                self._wait(call_id, event.occurred_at, self._patience(call_id))
+            case CallbackRequested(call_id=call_id):
+                self._gives_up.pop(call_id, None)
+            case CallbackReached(call_id=call_id):
+                self._wait(call_id, event.occurred_at, self._patience_again(call_id))
+            case CallbackDialled():
+                self._dial(event)
             case CallAssigned(call_id=call_id, agent_id=agent_id):
                 reaction = self._reaction(call_id)
                 at = event.assigned_at + seconds(reaction.seconds)
@@ -195,16 +276,50 @@ class _Player:
             case _:
                 pass
 
+    def _wait(self, call_id: str, since: datetime, patience: float) -> None:
+        self._gives_up[call_id] = since + seconds(patience)
+        self._give(self._gives_up[call_id], inputs.HangUp, call_id=call_id)
+
+    def _dial(self, event: CallbackDialled) -> None:
+        """The first attempt has the outcome of that day's first, the second of its second …"""
+        call_id, number = event.call_id, event.attempt - 1
+        caller = self._day.callers.get(call_id)
+        if caller is not None and number < len(caller.attempts):
+            attempt = caller.attempts[number]
+        else:
+            chance = Chance(self._seed, "attempt", call_id, str(number))
+            attempt = _pick(self._attempts, chance, Attempt("answered", ANSWER_SECONDS))
+        at = event.occurred_at + seconds(attempt.seconds)
+        match attempt.outcome:
+            case "timed_out":
+                pass
+            case "agent_hung_up":
+                if event.agent_id is not None:
+                    self._give(at, inputs.HangUp, call_id=call_id, agent_id=event.agent_id)
+            case outcome:
+                self._give(at, inputs.DialResult, call_id=call_id, dial_id=event.dial_id, outcome=outcome)
+
+    def _patience_again(self, call_id: str) -> float:
+        """Of a customer who was called back and waits on the line for an agent."""
+        caller = self._day.callers.get(call_id)
+        if caller is not None and caller.hung_up_again:
+            return caller.again_seconds
+        borne = caller.again_seconds if caller else 0.0
+        return self._drawn_patience(call_id, borne, Chance(self._seed, "patience", call_id, "again"))
+
     def _patience(self, call_id: str) -> float:
         """Known of those who hung up; of the others drawn, longer than what they are known to have borne."""
         caller = self._day.callers.get(call_id)
         borne = caller.waited_seconds if caller else 0.0
         if caller is not None and caller.hung_up:
             return borne
+        return self._drawn_patience(call_id, borne, Chance(self._seed, "patience", call_id))
+
+    def _drawn_patience(self, call_id: str, borne: float, chance: Chance) -> float:
         estimate = self._day.patience.get(self._first_queue[call_id])
         if estimate is None or not estimate.times:
             return borne + TALK_SECONDS
-        return estimate.draw(borne, Chance(self._seed, "patience", call_id))
+        return estimate.draw(borne, chance)
 
     def _conversation(self, call_id: str) -> Handled:
         caller = self._day.callers.get(call_id)
@@ -214,17 +329,25 @@ class _Player:
         return _pick(donors, Chance(self._seed, "conversation", call_id), Handled(TALK_SECONDS, WRAP_UP_SECONDS, None))
 
     def _reaction(self, call_id: str) -> Reaction:
-        """To the first offer as to the first of that day, to the second as to the second …"""
+        """To the first offer as to the first of that day, to the second as to the second … What was cut off is drawn,
+        later than it was."""
         number = self._offers[call_id] = self._offers.get(call_id, -1) + 1
         caller = self._day.callers.get(call_id)
+        borne = 0.0
         if caller is not None and number < len(caller.reactions):
-            return caller.reactions[number]
+            known = caller.reactions[number]
+            if known.reply != "cut_off":
+                return known
+            borne = known.seconds
         chance = Chance(self._seed, "reaction", call_id, str(number))
-        return _pick(self._reactions, chance, Reaction("accept", REACTION_SECONDS))
+        first = bisect_right(self._reactions, borne, key=lambda one: one.seconds)
+        return _pick(self._reactions, chance, Reaction("accept", borne + REACTION_SECONDS), first)
 
 
-def _pick(donors: Sequence[T], chance: Chance, otherwise: T) -> T:
-    return donors[int(chance.random() * len(donors))] if donors else otherwise
+def _pick(donors: Sequence[T], chance: Chance, otherwise: T, first: int = 0) -> T:
+    """One of the donors, from the first that may be taken on."""
+    count = len(donors) - first
+    return donors[first + int(chance.random() * count)] if count else otherwise
 
 
 def seconds(count: float) -> timedelta:

@@ -1,14 +1,15 @@
 """A day of a pool, recovered from its inputs: what came from outside, apart from what routing decided.
 
 The inputs are played again as they were, so that what really happened is known to the event. Out of that come, call by
-call, arrival, queue, patience, conversation and wrap-up, and how agents reacted to offers; agent by agent the shifts
-and breaks. These do not depend on who was offered what, so they hold under another configuration too; what the day did
-not show of them is drawn (see `Day.draws`), for the same call the same in every play of the day.
+call, arrival, queue, patience, conversation and wrap-up, who asked to be called back and what came of each attempt, and
+how agents reacted to offers; agent by agent the shifts and breaks. These do not depend on who was offered what, so they
+hold under another configuration too; what the day did not show of them is drawn (see `Day.draws`), for the same call
+the same in every play of the day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Final, Literal, TypeVar
@@ -18,6 +19,10 @@ from common.events import (
     CallAbandoned,
     CallAnswered,
     CallAssigned,
+    CallbackDialled,
+    CallbackFailed,
+    CallbackReached,
+    CallbackRequested,
     CallEnded,
     CallLeftInFlow,
     CallOfferMissed,
@@ -25,16 +30,19 @@ from common.events import (
     CallWrappedUp,
     Event,
 )
-from common.events.routing import AgentLoggedOut, AgentStateChanged
+from common.events.routing import AgentLoggedOut, AgentStateChanged, CallbackFailure
 from msgspec.structs import replace
 
 from routing.domain import inputs
+from routing.domain.calls import Offered, Queued
 from routing.domain.configuration import AgentProfile, Queue, Site
 from routing.domain.decisions import decide
 from routing.domain.patience import Survival, kaplan_meier
 from routing.domain.pool import Pool
+from routing.domain.shares import Share
 
-Reply = Literal["accept", "decline", "timeout"]
+Reply = Literal["accept", "decline", "timeout", "cut_off"]
+"""cut_off: nobody knows: the caller hung up before, or the agent was not there for the offer any more."""
 DRAIN_EVERY: Final = 1000
 RETURN_SECONDS: Final = 60.0
 """Break after a missed offer, where the day shows none."""
@@ -42,7 +50,12 @@ TALK_SECONDS: Final = 180.0
 WRAP_UP_SECONDS: Final = 30.0
 REACTION_SECONDS: Final = 3.0
 """Where the day shows no conversation, no wrap-up, no reaction at all."""
+ANSWER_SECONDS: Final = 10.0
+"""From a dial to the customer's answer, where the day shows no attempt."""
 MISSED: Final = frozenset({"missed_offer", "declined"})
+
+
+_REPLIES: Final[dict[str, Reply]] = {"timeout": "timeout", "declined": "decline"}
 
 
 class Chance:
@@ -71,16 +84,29 @@ class Reaction(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """What came of dialling a customer, so many seconds after it."""
+
+    outcome: Literal["answered", CallbackFailure]
+    seconds: float
+
+
 class Caller(msgspec.Struct, kw_only=True):
     """What the day showed of one call that entered a queue."""
 
     queue_id: str
     queued_at: datetime
     waited_seconds: float = 0.0
-    """Borne at least; with `hung_up` exactly their patience."""
+    """Borne at least; with `hung_up` exactly their patience. Of one who was called back, until they hung up for it."""
     hung_up: bool = False
     handled: Handled | None = None
     reactions: list[Reaction] = []
+    promised: bool = False
+    """They hung up to be called back."""
+    attempts: list[Attempt] = []
+    again_seconds: float = 0.0
+    """Borne at least once they were on the line again; with `hung_up_again` exactly."""
+    hung_up_again: bool = False
 
 
 class Day(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +117,7 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[Queue, ...]
     profiles: tuple[AgentProfile, ...]
     sites: tuple[Site, ...]
+    shares: tuple[Share, ...]
     given: tuple[inputs.AnyInput, ...]
     callers: dict[str, Caller]
     children: dict[str, inputs.OfferCall]
@@ -119,20 +146,34 @@ def recollect(
     profiles: Iterable[AgentProfile],
     given: Sequence[inputs.AnyInput],
     sites: Iterable[Site] = (),
+    shares: Iterable[Share] = (),
 ) -> Recorded:
-    """`queues`, `profiles`: as they are now. The rules at the beginning were the same but for what the inputs change:
-    of that they had what the first change says, for what was before is not in the inputs."""
-    first_queues = _first(queues, (one.queue for one in given if isinstance(one, inputs.ConfigureQueue)))
-    first_profiles = _first(profiles, (one.agent for one in given if isinstance(one, inputs.ConfigureAgent)))
-    start = tuple(replace(one, version=-1) for one in first_queues)
-    staff = tuple(replace(one, version=-1, drain=None) for one in first_profiles)
-    buildings = tuple(
-        replace(one, version=-1)
-        for one in _first(sites, (one.site for one in given if isinstance(one, inputs.ConfigureSite)))
+    """`queues`, `profiles`, `sites`, `shares`: as they are now. The rules at the beginning were the same but for what
+    the inputs change: of that they had what the first change says, for what was before is not in the inputs; and no
+    operator had said anything yet against the hours of those that were changed."""
+    start = _first(
+        queues,
+        (replace(one.queue, override=None) for one in given if isinstance(one, inputs.ConfigureQueue)),
+        lambda queue: queue.id,
+    )
+    staff = _first(
+        (replace(one, drain=None) for one in profiles),
+        (replace(one.agent, drain=None) for one in given if isinstance(one, inputs.ConfigureAgent)),
+        lambda agent: agent.id,
+    )
+    buildings = _first(
+        sites,
+        (replace(one.site, down=False) for one in given if isinstance(one, inputs.ConfigureSite)),
+        lambda site: site.id,
+    )
+    parts = _first(
+        shares,
+        (replace(one.share, burst_override=None) for one in given if isinstance(one, inputs.ConfigureShare)),
+        lambda share: share.tenant_id,
     )
     told = _Told()
     refused = 0
-    pool = Pool.load(pool_id, begins, start, staff, (), (), sites=buildings)
+    pool = Pool.load(pool_id, begins, start, staff, (), (), sites=buildings, shares=parts)
     for number, one in enumerate(given):
         decision = decide(pool, one)
         refused += decision.refused is not None
@@ -140,7 +181,7 @@ def recollect(
             told.hear(fact.event)
         if number % DRAIN_EVERY == 0:
             pool.drain()
-    told.end(pool.now)
+    told.end(pool.now, [call.id for call in pool.calls.values() if isinstance(call.state, Queued | Offered)])
     callers = told.callers
     children: dict[str | None, inputs.OfferCall] = {
         one.transferred_from: one
@@ -156,6 +197,7 @@ def recollect(
         queues=start,
         profiles=staff,
         sites=buildings,
+        shares=parts,
         given=tuple(one for one in given if _from_outside(one, told.left_in_flow, children)),
         callers=callers,
         children={parent: child for parent, child in children.items() if parent is not None},
@@ -166,24 +208,28 @@ def recollect(
             "calls": len(callers),
             "patience_known": sum(caller.hung_up for caller in callers.values()),
             "conversation_known": sum(caller.handled is not None for caller in callers.values()),
+            "promised": sum(caller.promised for caller in callers.values()),
+            "attempts": sum(len(caller.attempts) for caller in callers.values()),
         },
     )
     return Recorded(day, told.events)
 
 
-T = TypeVar("T", Queue, AgentProfile, Site)
+T = TypeVar("T", Queue, AgentProfile, Site, Share)
 
 
-def _first(now: Iterable[T], changes: Iterable[T]) -> list[T]:
+def _first(now: Iterable[T], changes: Iterable[T], name_of: Callable[[T], str]) -> tuple[T, ...]:
+    """As the first change of each says, where there is one; older than any change of the day."""
     earliest: dict[str, T] = {}
     for one in changes:
-        earliest.setdefault(one.id, one)
-    return [earliest.pop(one.id, one) for one in now] + list(earliest.values())
+        earliest.setdefault(name_of(one), one)
+    found = [earliest.pop(name_of(one), one) for one in now] + list(earliest.values())
+    return tuple(replace(one, version=-1) for one in found)
 
 
 def _from_outside(given: inputs.AnyInput, left_in_flow: set[str], children: dict[str | None, inputs.OfferCall]) -> bool:
     match given:
-        case inputs.Accept() | inputs.Decline() | inputs.WrapUp() | inputs.Tick():
+        case inputs.Accept() | inputs.Decline() | inputs.WrapUp() | inputs.DialResult() | inputs.Tick():
             return False
         case inputs.Hold() | inputs.Resume() | inputs.Record() | inputs.Supervise() | inputs.Transfer():
             return False
@@ -204,6 +250,8 @@ class _Told:
         self.left_in_flow: set[str] = set()
         self.returns: list[float] = []
         self._assigned: dict[str, datetime] = {}
+        self._dialled: dict[str, datetime] = {}
+        self._reached: dict[str, datetime] = {}
         self._missing: dict[str, datetime] = {}
         """Agents on a break after a missed offer, since when."""
 
@@ -215,15 +263,29 @@ class _Told:
             case CallAssigned():
                 self._assigned[event.call_id] = event.assigned_at
                 self._waited(event.call_id, event.assigned_at)
-            case CallOfferMissed(reason="timeout" | "declined"):
-                self._react(event.call_id, "timeout" if event.reason == "timeout" else "decline", event.occurred_at)
+            case CallOfferMissed():
+                self._react(event.call_id, _REPLIES.get(event.reason, "cut_off"), event.occurred_at)
             case CallAnswered():
+                self._attempted(event.call_id, "answered", event.answered_at)
                 self._react(event.call_id, "accept", event.answered_at)
                 self._waited(event.call_id, event.answered_at)
-            case CallAbandoned():
-                self._waited(event.call_id, event.abandoned_at)
+            case CallbackRequested():
+                self._waited(event.call_id, event.occurred_at)
                 if event.call_id in self.callers:
-                    self.callers[event.call_id].hung_up = event.reason == "hung_up"
+                    self.callers[event.call_id].promised = True
+            case CallbackDialled():
+                self._dialled[event.call_id] = event.occurred_at
+                if event.agent_id is not None:
+                    self._react(event.call_id, "accept", event.occurred_at)
+            case CallbackReached():
+                self._attempted(event.call_id, "answered", event.occurred_at)
+                self._reached[event.call_id] = event.occurred_at
+            case CallbackFailed():
+                self._attempted(event.call_id, event.reason, event.occurred_at)
+            case CallAbandoned():
+                self._react(event.call_id, "cut_off", event.abandoned_at)
+                self._waited(event.call_id, event.abandoned_at)
+                self._gone(event.call_id, hung_up=event.reason == "hung_up")
             case CallEnded() | CallWrappedUp():
                 handled = Handled(event.talk_seconds, 0.0, None)
                 if isinstance(event, CallWrappedUp):
@@ -244,17 +306,34 @@ class _Told:
     def _returned(self, agent_id: str, at: datetime) -> None:
         self.returns.append((at - self._missing.pop(agent_id)).total_seconds())
 
-    def end(self, at: datetime) -> None:
-        """Who has not come back by then is away for that long."""
+    def end(self, at: datetime, waiting: Iterable[str]) -> None:
+        """Who has not come back by then is away for that long; these have waited until then."""
+        for call_id in waiting:
+            self._waited(call_id, at)
         for agent_id in list(self._missing):
             self._returned(agent_id, at)
 
     def _waited(self, call_id: str, until: datetime) -> None:
         caller = self.callers.get(call_id)
-        if caller is not None:
+        if caller is None:
+            return
+        if not caller.promised:
             caller.waited_seconds = (until - caller.queued_at).total_seconds()
+        elif call_id in self._reached:
+            caller.again_seconds = (until - self._reached[call_id]).total_seconds()
+
+    def _gone(self, call_id: str, *, hung_up: bool) -> None:
+        caller = self.callers.get(call_id)
+        if caller is not None:
+            caller.hung_up = hung_up and not caller.promised
+            caller.hung_up_again = hung_up and caller.promised
+
+    def _attempted(self, call_id: str, outcome: Literal["answered", CallbackFailure], at: datetime) -> None:
+        caller, dialled = self.callers.get(call_id), self._dialled.pop(call_id, None)
+        if caller is not None and dialled is not None:
+            caller.attempts = [*caller.attempts, Attempt(outcome, (at - dialled).total_seconds())]
 
     def _react(self, call_id: str, reply: Reply, at: datetime) -> None:
-        caller, assigned = self.callers.get(call_id), self._assigned.get(call_id)
+        caller, assigned = self.callers.get(call_id), self._assigned.pop(call_id, None)
         if caller is not None and assigned is not None:
             caller.reactions = [*caller.reactions, Reaction(reply, (at - assigned).total_seconds())]
