@@ -390,3 +390,17 @@ def test_where_nobody_was_dialled_it_is_told_that_answers_are_taken_for_granted(
     assert line(done).changed.answered == 1
     assert any("taken to be answered after 10 s" in note for note in done.notes)
     assert any("would have asked to be called back is not known" in note for note in done.notes)
+
+
+def test_a_call_from_another_pool_is_played_with_what_it_bore_here() -> None:
+    """Given a call that another pool hands over while it waits, and that hangs up 60 s later; when the day is simulated,
+    then it is gone after those 60 s in the play too, and the agent who comes at 100 s has nothing to do."""
+    there = Floor(queue("orders"))
+    there.call(0, "c1", "orders")
+    floor = Floor(queue("orders"), *ONE_AGENT)
+    floor.give(inputs.TakeOver, 10, call=there.pool.calls["c1"])
+    floor.hang_up(70, "c1")
+    floor.log_in(100, "ann")
+    gone = simulated(floor, queues=(queue("orders"),), profiles=ONE_AGENT, shares=(), end=at(1000))
+    assert line(gone).recorded == line(gone).baseline
+    assert line(gone).baseline.occupancy == 0

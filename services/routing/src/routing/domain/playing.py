@@ -192,6 +192,8 @@ class _Player:
                     continue
             else:
                 return
+            if isinstance(given, inputs.TakeOver) and given.phase == "waits":
+                self._comes(given.call, given.occurred_at)
             for fact in decide(self._pool, given).facts:
                 self._answer(fact.event)
                 yield fact.event
@@ -275,6 +277,12 @@ class _Player:
                 self._give(at, inputs.SetState, agent_id=event.agent_id, state="available")
             case _:
                 pass
+
+    def _comes(self, call: Call, at: datetime) -> None:
+        """From another pool, and waits."""
+        self._first_queue[call.id] = call.queue_id
+        if call.held_place is None:
+            self._wait(call.id, at, self._patience(call.id))
 
     def _wait(self, call_id: str, since: datetime, patience: float) -> None:
         self._gives_up[call_id] = since + seconds(patience)

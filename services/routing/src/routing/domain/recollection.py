@@ -175,6 +175,8 @@ def recollect(
     refused = 0
     pool = Pool.load(pool_id, begins, start, staff, (), (), sites=buildings, shares=parts)
     for number, one in enumerate(given):
+        if isinstance(one, inputs.TakeOver):
+            told.came(one)
         decision = decide(pool, one)
         refused += decision.refused is not None
         for fact in decision.facts:
@@ -255,10 +257,14 @@ class _Told:
         self._missing: dict[str, datetime] = {}
         """Agents on a break after a missed offer, since when."""
 
+    def came(self, given: inputs.TakeOver) -> None:
+        """From another pool, where the call may have entered its first queue: what it has waited there is not known."""
+        self.callers[given.call.id] = Caller(queue_id=given.call.queue_id, queued_at=given.occurred_at)
+
     def hear(self, event: Event) -> None:
         self.events.append(event)
         match event:
-            case CallQueued(entry=1):
+            case CallQueued(entry=1) if event.call_id not in self.callers:
                 self.callers[event.call_id] = Caller(queue_id=event.queue_id, queued_at=event.occurred_at)
             case CallAssigned():
                 self._assigned[event.call_id] = event.assigned_at
