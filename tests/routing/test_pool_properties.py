@@ -57,9 +57,9 @@ from routing.domain.configuration import (
     Queue,
     QueueLength,
     Relaxation,
-    Share,
     Site,
     SiteDown,
+    SplitPart,
     Stay,
     ToCallback,
     ToMessage,
@@ -72,8 +72,7 @@ from routing.domain.configuration import (
 from routing.domain.decisions import decide
 from routing.domain.memory import Memory
 from routing.domain.pool import Pool
-from routing.domain.shares import Positions
-from routing.domain.shares import Share as TenantShare
+from routing.domain.shares import Positions, Share
 from routing.domain.turns import Turn
 
 from .floors import START, Floor, profile, queue
@@ -102,10 +101,10 @@ COVER = (Cover(("lyon", "faro"), OPEN_IN_TURNS, "Europe/Paris"), Cover(("lyon",)
 
 SPLITS = {
     tenant_id: (
-        Share(50, Stay()),
-        Share(20, ToQueue(queue_id)),
-        Share(20, ToSite("lyon")),
-        Share(10, ToNumber("partner")),
+        SplitPart(50, Stay()),
+        SplitPart(20, ToQueue(queue_id)),
+        SplitPart(20, ToSite("lyon")),
+        SplitPart(10, ToNumber("partner")),
     )
     for tenant_id, queue_id in (("kettle", "q1"), ("lamp", "q2"))
 }
@@ -248,7 +247,7 @@ def figures(draw: st.DrawFn) -> Positions:
 
 
 @st.composite
-def shares(draw: st.DrawFn, version: int, tenant_id: str | None = None) -> TenantShare:
+def shares(draw: st.DrawFn, version: int, tenant_id: str | None = None) -> Share:
     return share(
         tenant_id or draw(st.sampled_from(["kettle", "lamp"])),
         version=version,
@@ -738,7 +737,7 @@ def reloaded(pool: Pool) -> Pool:
     assert calls == list(pool.calls.values())
     assert agents == list(pool.agents.values())
     memories = msgspec.json.decode(msgspec.json.encode(pool.memories.all()), type=list[Memory])
-    known = msgspec.json.decode(msgspec.json.encode(pool.sharing.known), type=list[TenantShare])
+    known = msgspec.json.decode(msgspec.json.encode(pool.sharing.known), type=list[Share])
     again = Pool.load(pool.id, pool.now, pool.queues, pool.profiles, agents, calls, memories, pool.sites, known)
     assert again.memories.all() == memories
     return again

@@ -393,8 +393,8 @@ def test_where_nobody_was_dialled_it_is_told_that_answers_are_taken_for_granted(
 
 
 def test_a_call_from_another_pool_is_played_with_what_it_bore_here() -> None:
-    """Given a call that another pool hands over while it waits, and that hangs up 60 s later; when the day is simulated,
-    then it is gone after those 60 s in the play too, and the agent who comes at 100 s has nothing to do."""
+    """Given a call that another pool hands over while it waits, and that hangs up 60 s later; when the day is played,
+    then it is gone after those 60 s too, and the agent who comes at 100 s has nothing to do."""
     there = Floor(queue("orders"))
     there.call(0, "c1", "orders")
     floor = Floor(queue("orders"), *ONE_AGENT)

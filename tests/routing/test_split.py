@@ -13,14 +13,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from routing.domain import explanation, inputs
 from routing.domain.calls import Redirected
-from routing.domain.configuration import Closed, OverflowRule, Share, Shared, Stay, ToNumber, ToQueue, ToSite, Waited
+from routing.domain.configuration import (
+    Closed,
+    OverflowRule,
+    Shared,
+    SplitPart,
+    Stay,
+    ToNumber,
+    ToQueue,
+    ToSite,
+    Waited,
+)
 from routing.domain.memory import Shares
 
 from .conftest import QUEUE, Routing
 from .floors import Floor, at, names, only, queue
 
 PARTNER = {"partner": "+33639980002"}
-SEVENTY_THIRTY = (Share(70, Stay()), Share(30, ToNumber("partner")))
+SEVENTY_THIRTY = (SplitPart(70, Stay()), SplitPart(30, ToNumber("partner")))
 
 
 def test_percentages_hold_at_every_moment() -> None:
@@ -44,7 +54,7 @@ def test_shares_keep_their_part_of_any_number_of_calls(cuts: list[int], calls: i
 
 
 def test_a_call_that_falls_into_a_numbers_share_never_enters_and_is_over() -> None:
-    floor = Floor(queue("help", split=(Share(100, ToNumber("partner")),), numbers=PARTNER))
+    floor = Floor(queue("help", split=(SplitPart(100, ToNumber("partner")),), numbers=PARTNER))
     events = floor.call(0, "c1", "help")
     assert names(events) == ["call.offered", "call.redirected"]
     redirected = only(events, CallRedirected)
@@ -76,7 +86,7 @@ def test_a_rule_sends_a_waiting_call_to_a_number_but_none_that_the_floor_dials()
 
 
 def test_shares_lead_to_queues_and_sites_and_what_cannot_be_followed_stays() -> None:
-    split = (Share(40, ToQueue("late")), Share(30, ToSite("faro")), Share(30, ToQueue("shut")))
+    split = (SplitPart(40, ToQueue("late")), SplitPart(30, ToSite("faro")), SplitPart(30, ToQueue("shut")))
     floor = Floor(queue("help", split=split), queue("late"), queue("shut", override="closed"))
     first, second, third = (floor.call(number, f"c{number}", "help") for number in (1, 2, 3))
     assert (only(first, CallOverflowed).entry, only(first, CallQueued).queue_id) == (0, "late")
@@ -102,7 +112,7 @@ def test_the_turns_are_saved_and_begin_anew_with_other_percentages() -> None:
     (memory,) = floor.pool.memories.drain()
     assert msgspec.json.decode(msgspec.json.encode(memory), type=type(memory)) == memory
     assert memory.shares == Shares((70, 30), [1, 0])
-    half = (Share(50, Stay()), Share(50, ToNumber("partner")))
+    half = (SplitPart(50, Stay()), SplitPart(50, ToNumber("partner")))
     floor.give(inputs.ConfigureQueue, 2, queue=queue("help", split=half, numbers=PARTNER, version=2))
     assert memory.shares == Shares((50, 50), [0, 0])
     floor.give(inputs.ConfigureQueue, 3, queue=queue("help", version=3))

@@ -11,7 +11,7 @@ from common.http import Model
 from pydantic import Field
 
 from routing.api.state import Seconds
-from routing.domain.configuration import OverflowRule, Override, Share
+from routing.domain.configuration import OverflowRule, Override, SplitPart
 
 
 class WaitedBody(Model):
@@ -105,7 +105,7 @@ class OverflowRuleBody(Model):
     ] = Field(examples=[{"type": "message", "message": "call-later"}])
 
 
-class ShareBody(Model):
+class SplitPartBody(Model):
     """So many of 100 calls that come to the queue from outside go there. What cannot be followed stays."""
 
     percent: int = Field(ge=1, le=100, examples=[30])
@@ -113,7 +113,7 @@ class ShareBody(Model):
 
 
 Split = Annotated[
-    list[ShareBody],
+    list[SplitPartBody],
     Field(
         max_length=20,
         examples=[
@@ -134,9 +134,9 @@ def rules_of(bodies: list[OverflowRuleBody]) -> tuple[OverflowRule, ...]:
     return msgspec.convert([body.model_dump() for body in bodies], tuple[OverflowRule, ...])
 
 
-def split_of(bodies: list[ShareBody]) -> tuple[Share, ...]:
+def split_of(bodies: list[SplitPartBody]) -> tuple[SplitPart, ...]:
     """The split as the pool knows it."""
-    return msgspec.convert([body.model_dump() for body in bodies], tuple[Share, ...])
+    return msgspec.convert([body.model_dump() for body in bodies], tuple[SplitPart, ...])
 
 
 class OverrideBody(Model):

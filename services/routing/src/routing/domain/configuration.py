@@ -151,7 +151,7 @@ When: TypeAlias = Waited | QueueLength | EstimatedWait | SiteDown | Closed
 To: TypeAlias = ToQueue | ToSite | ToNumber | ToMessage | ToCallback
 
 
-class Share(msgspec.Struct, frozen=True):
+class SplitPart(msgspec.Struct, frozen=True):
     """So many of 100 calls that come to the queue from outside go there. What cannot be followed stays."""
 
     percent: int
@@ -159,7 +159,7 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Shared(msgspec.Struct, frozen=True, tag="shared"):
-    """The call fell into this share of its queue's split. `passed_over`: it could not go where the share leads."""
+    """The call fell into this part of its queue's split. `passed_over`: it could not go where the part leads."""
 
     percent: int
     passed_over: bool = False
@@ -260,7 +260,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     """The pool where it is at home, when it is another than the one that knows it so; None: this one."""
     missed_offers_before_break: int = 1
     """An agent who misses so many offers in a row, the last of them of this queue, goes on a break."""
-    split: tuple[Share, ...] = ()
+    split: tuple[SplitPart, ...] = ()
     """Where calls from outside that are offered to it go, in turns that keep the percentages at every moment; those
     that overflow into it stay. None: all stay."""
     numbers: dict[str, str] = {}

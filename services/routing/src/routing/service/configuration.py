@@ -34,7 +34,7 @@ from routing.domain.configuration import (
     Override,
     Queue,
     Relaxation,
-    Share,
+    SplitPart,
     Weights,
 )
 from routing.domain.declarations import (
@@ -81,7 +81,7 @@ class QueueDeclaration:
     relaxations: tuple[Relaxation, ...]
     agent_order: AgentOrder
     overflows: tuple[OverflowRule, ...]
-    split: tuple[Share, ...]
+    split: tuple[SplitPart, ...]
     cover: tuple[Cover, ...]
     sticky_seconds: float
     weights: Weights | None

@@ -26,13 +26,13 @@ from routing.domain.configuration import (
     OverflowRule,
     Queue,
     Relaxation,
-    Share,
     Site,
+    SplitPart,
     Weights,
 )
 from routing.domain.memory import Memory
 from routing.domain.pool import Pool
-from routing.domain.shares import Share as TenantShare
+from routing.domain.shares import Share
 from routing.store.shares import of_pools
 
 _encode = msgspec.json.Encoder().encode
@@ -169,7 +169,7 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
     agents: dict[str, list[Agent]] = {row["id"]: [] for row in known}
     calls: dict[str, list[Call]] = {row["id"]: [] for row in known}
     memories: dict[str, list[Memory]] = {row["id"]: [] for row in known}
-    shares: dict[str, list[TenantShare]] = {row["id"]: [] for row in known}
+    shares: dict[str, list[Share]] = {row["id"]: [] for row in known}
     for pool_id, queue in [*await _queues(session, list(queues)), *await _elsewhere(session, list(queues))]:
         queues[pool_id].append(queue)
     for pool_id, share in await of_pools(session, list(shares)):
@@ -303,7 +303,7 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
         overflows=msgspec.convert(row["overflows"], tuple[OverflowRule, ...]),
         override=row["override"],
         sticky_seconds=row["sticky_seconds"],
-        split=msgspec.convert(row["split"], tuple[Share, ...]),
+        split=msgspec.convert(row["split"], tuple[SplitPart, ...]),
         numbers=_numbers(row),
         cover=tuple(_cover(one) for one in row["cover"]),
         weights=None if row["weights"] is None else msgspec.convert(row["weights"], Weights),
