@@ -33,7 +33,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from msgspec.structs import replace
 from plateau.checker.agents import check_agents, check_engagements
 from plateau.checker.calls import check_calls
-from routing.domain import decisions, flows, inputs
+from routing.domain import decisions, explanation, flows, inputs
 from routing.domain.agents import (
     AfterCall,
     Agent,
@@ -606,6 +606,28 @@ class PoolMachine(RuleBasedStateMachine):
                 assert not isinstance(preferred.state, LoggedOut)
                 assert not self.could_take(preferred, call)
                 assert self.may_serve(preferred.id, call)
+
+    @invariant()
+    def what_is_explained_of_agents_is_what_the_pool_goes_by(self) -> None:
+        call = next((one for one in self.pool.calls.values() if isinstance(one.state, Queued)), None)
+        if call is None:
+            return
+        rules = self.pool.queue(call.queue_id)
+        assert rules is not None
+        staff = [
+            (declared, self.pool.agents[declared.id])
+            for declared in self.pool.profiles
+            if declared.id in self.pool.agents and not (declared.site_id and self.pool.is_down(declared.site_id))
+        ]
+        told = explanation.waiting(call, rules, [], staff, self.pool.now)
+        assert told is not None
+        serving = [
+            agent
+            for _, agent in staff
+            if not isinstance(agent.state, LoggedOut) and self.pool.may_serve(agent.id, call, told.ring)
+        ]
+        assert told.agents_logged_in == len(serving)
+        assert told.agents_available == sum(self.pool.can_take(agent, call) for agent in serving)
 
     def declared(self, agent_id: str) -> AgentProfile:
         (declared,) = [one for one in self.pool.profiles if one.id == agent_id]

@@ -20,11 +20,21 @@ from routing.domain.configuration import Capacity
 Interrupts = Mapping[Channel, Iterable[Channel]]
 
 
+def serves(capacity: Capacity | None, channel: Channel) -> bool:
+    """Whether an agent with this capacity (None: one call at a time, of whatever channel) is for the channel at all."""
+    return capacity is None or capacity.calls.get(channel, 0) > 0
+
+
+def could_take(state: AgentState, capacity: Capacity | None, channel: Channel) -> bool:
+    """Whether an agent in this state could be offered one more call of the channel."""
+    return isinstance(state, Available) if capacity is None else channel in takes(state, capacity)
+
+
 def takes(state: AgentState, capacity: Capacity) -> tuple[Channel, ...]:
     """The channels of which the agent could be offered one more call."""
     match state:
         case Available():
-            return tuple(channel for channel in CHANNELS if capacity.calls.get(channel, 0) > 0)
+            return tuple(channel for channel in CHANNELS if serves(capacity, channel))
         case Serving(calls=calls, then=ThenAvailable()):
             return tuple(channel for channel in CHANNELS if _one_more(channel, calls, capacity))
         case _:

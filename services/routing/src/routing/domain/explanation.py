@@ -9,7 +9,7 @@ from typing import Final, assert_never
 import msgspec
 from common.requirements import is_met, text_of
 
-from routing.domain.agents import Agent, Available, LoggedOut
+from routing.domain.agents import Agent, LoggedOut
 from routing.domain.bidding import Bidding, Rival
 from routing.domain.callback_words import told_callback, told_refusal
 from routing.domain.calls import (
@@ -25,7 +25,7 @@ from routing.domain.calls import (
     Redirected,
     Removal,
 )
-from routing.domain.capacity import takes
+from routing.domain.capacity import could_take, serves
 from routing.domain.configuration import AgentProfile, Queue, To, ToQueue, without_sites
 from routing.domain.estimates import ahead_of
 from routing.domain.overflow_words import place_of, said_of
@@ -108,10 +108,10 @@ def waiting(
     serving = None
     if staff is not None:
         serving = [
-            _takes(profile, agent, queue)
+            could_take(agent.state, profile.capacity, queue.channel)
             for profile, agent in staff
             if is_met(rings[ring], profile.levels)
-            and (profile.capacity is None or profile.capacity.calls.get(queue.channel, 0))
+            and serves(profile.capacity, queue.channel)
             and not isinstance(agent.state, LoggedOut)
         ]
 
@@ -135,12 +135,6 @@ def waiting(
         kept_for=tuple(kept_for),
         is_full=is_full,
     )
-
-
-def _takes(profile: AgentProfile, agent: Agent, queue: Queue) -> bool:
-    if profile.capacity is None:
-        return isinstance(agent.state, Available)
-    return queue.channel in takes(agent.state, profile.capacity)
 
 
 class OperatorsWord(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from routing.domain.agents import Agent, Available, LoggedOut
 from routing.domain.bidding import Bidding
 from routing.domain.callback_places import CallbackPlaces, is_near
 from routing.domain.calls import Call, HeldPlace, Queued
+from routing.domain.capacity import could_take
 from routing.domain.configuration import AgentProfile, Queue, Site, site_skill
 from routing.domain.groups import Group, Groups
 from routing.domain.matching import Bins, numbers_in
@@ -160,9 +161,8 @@ class Pool:
 
     def can_take(self, agent: Agent, call: Call) -> bool:
         """Whether the agent could take this call beside those at hand."""
-        if agent.id in self.seated:
-            return self._queues[call.queue_id].queue.channel in self.seats.takes(agent)
-        return isinstance(agent.state, Available)
+        channel = self._queues[call.queue_id].queue.channel
+        return could_take(agent.state, self.seats.capacity_of(agent.id), channel)
 
     def takes_of(self, agent: Agent) -> list[Channel] | None:
         """The channels of which the agent could take one more call; None: they take one call at a time, of any."""

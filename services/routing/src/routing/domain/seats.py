@@ -5,7 +5,7 @@ from __future__ import annotations
 from common.events.routing import Channel
 
 from routing.domain.agents import CHANNELS, Agent
-from routing.domain.capacity import takes
+from routing.domain.capacity import serves, takes
 from routing.domain.configuration import AgentProfile, Capacity
 from routing.domain.groups import Group, Groups
 
@@ -27,9 +27,7 @@ class Seats:
             return
         self._capacities[profile.id] = capacity
         self.of[profile.id] = {
-            channel: self._groups.group(profile.levels, channel)
-            for channel in CHANNELS
-            if capacity.calls.get(channel, 0) > 0
+            channel: self._groups.group(profile.levels, channel) for channel in CHANNELS if serves(capacity, channel)
         }
 
     def capacity_of(self, agent_id: str) -> Capacity | None:
