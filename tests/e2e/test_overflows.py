@@ -63,11 +63,12 @@ tenants:
 async def test_calls_go_where_the_rules_say(tmp_path: Path) -> None:
     """Given a queue that one site covers, and the rule that another one takes its calls while that is down; when the
     site goes down while a call rings there; then the other site answers it, the first one serves again once it is up,
-    and `explain` names the rule and the site. Given a queue that shares 70 to 30 with a partner's number; when ten
-    calls come; then three go there, `explain` names the share, and KPI counts them once. Given a queue whose calls go
-    to a queue of another pool after a second; when one comes while nobody there is free; then it waits there with its
-    history and is answered there, commands find it in whatever pool, `explain` tells the way, and a rule that would
-    lead back is refused by its place."""
+    and `explain` names the rule and the site; when it is drained while its agent speaks, then the agent finishes and is
+    logged out, and new calls go to the other site, as `explain` says. Given a queue that shares 70 to 30 with a
+    partner's number; when ten calls come; then three go there, `explain` names the share, and KPI counts them once.
+    Given a queue whose calls go to a queue of another pool after a second; when one comes while nobody there is free;
+    then it waits there with its history and is answered there, commands find it in whatever pool, `explain` tells the
+    way, and a rule that would lead back is refused by its place."""
     async with running_stack(State(tmp_path), speed=1.0) as stack, Client(stack.urls, stack.token()) as client:
         await apply(client, await plan(client, parse(FLOOR)))
         assert (await plan(client, parse(FLOOR))).pending == ()
@@ -126,6 +127,26 @@ async def test_calls_go_where_the_rules_say(tmp_path: Path) -> None:
         second = await offered("help")
         await is_in(second, "offered", "ada")
         await finish(second, "ada")
+
+        # a site is drained: who speaks there finishes, new calls go where the rule for a site that is down says
+        spoken = await offered("help")
+        await is_in(spoken, "offered", "ada")
+        await tell(type="accepted", call_id=spoken, agent_id="ada")
+        await is_in(spoken, "talking", "ada")
+        await client.post("routing", "/v1/sites/lyon/drain", {"reason": "repairs"})
+        meanwhile = await offered("help")
+        await is_in(meanwhile, "offered", "eva")
+        await finish(meanwhile, "eva")
+        told = await explained(meanwhile)
+        assert (told["moves"][0]["when"]["type"], told["moves"][0]["drained"]) == ("site_down", True)
+        assert any("site faro: site lyon was being drained" in sentence for sentence in told["words"])
+        assert not (await client.get("routing", "/v1/sites/lyon/live"))["is_empty"]
+        await finish(spoken, "ada")
+        agent = await client.get("routing", "/v1/agents/ada")
+        assert (agent["state"], agent["reason"]) == ("logged_out", "repairs")
+        assert (await client.get("routing", "/v1/sites/lyon/live"))["is_empty"]
+        await client.post("routing", "/v1/sites/lyon/cancel-drain")
+        await client.post("routing", "/v1/agents/ada/log-in")
 
         # a partner has 30 % of a queue's calls
         calls = [await offered("shared") for _ in range(10)]

@@ -501,11 +501,11 @@ class PoolMachine(RuleBasedStateMachine):
         changed = replace(self.agent(data, agent_id), drain=drain)
         self.floor.give(inputs.ConfigureAgent, self.seconds, agent=changed)
 
-    @rule(site_id=st.sampled_from(["lyon", "faro"]), down=st.booleans())
-    def set_a_site(self, site_id: str, down: bool) -> None:
+    @rule(site_id=st.sampled_from(["lyon", "faro"]), down=st.booleans(), drain=st.sampled_from([None, None, "repairs"]))
+    def set_a_site(self, site_id: str, down: bool, drain: str | None) -> None:
         self.version += 1
         self.let_time_pass()
-        self.floor.give(inputs.ConfigureSite, self.seconds, site=Site(site_id, down, self.version))
+        self.floor.give(inputs.ConfigureSite, self.seconds, site=Site(site_id, down, self.version, drain))
 
     @rule(data=st.data())
     def change_a_share(self, data: st.DataObject) -> None:

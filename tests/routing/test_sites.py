@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from common.events import CallAssigned, CallOfferMissed, CallOverflowed
+from common.events import AgentLoggedOut, CallAssigned, CallOfferMissed, CallOverflowed
 from common.hours import parse
+from msgspec.structs import replace
 from routing.domain import explanation, inputs
 from routing.domain.configuration import (
     AgentProfile,
@@ -147,12 +148,127 @@ def test_a_site_is_no_skill_in_the_order_of_agents() -> None:
     assert only(floor.call(1, "c1", "help"), CallAssigned).agent_id == "ann", "as many skills: by id"
 
 
+def drain(floor: Floor, seconds: float, site_id: str, reason: str | None, version: int) -> Any:
+    """The operator's word, as the API sends it; None: cancelled."""
+    return floor.give(inputs.ConfigureSite, seconds, site=Site(site_id, False, version, reason))
+
+
+def test_agents_of_a_drained_site_finish_what_they_have_and_are_logged_out() -> None:
+    floor = Floor(queue("help"), at_site("ann", "lyon"), at_site("ben", "lyon"), at_site("dan", "lyon"))
+    floor.give(inputs.ConfigureAgent, 0, agent=at_site("cat", "faro"))
+    for second, agent_id in enumerate(("ann", "ben", "dan")):
+        floor.log_in(second, agent_id)
+    floor.call(3, "c1", "help")
+    floor.accept(4, "c1", "ann")
+    floor.call(5, "c2", "help")
+    floor.log_in(6, "cat")
+    events = drain(floor, 7, "lyon", "repairs", version=1)
+    missed, assigned = only(events, CallOfferMissed), only(events, CallAssigned)
+    assert (missed.agent_id, assigned.call_id, assigned.agent_id) == ("ben", "c2", "cat")
+    assert [(one.agent_id, one.reason) for one in events if isinstance(one, AgentLoggedOut)] == [
+        ("ben", "repairs"),
+        ("dan", "repairs"),
+    ]
+    floor.log_in(8, "dan")
+    assert floor.decision.refused == "drained"
+    floor.hang_up(9, "c1")
+    assert floor.agent("ann").state_name == "wrap_up", "nobody is cut off"
+    assert only(floor.wrap_up(10, "c1", "ann"), AgentLoggedOut).reason == "repairs"
+    floor.call(11, "c3", "help")
+    assert drain(floor, 12, "lyon", None, version=2) == []
+    assert only(floor.log_in(13, "dan"), CallAssigned).call_id == "c3"
+
+
+def test_who_speaks_at_a_site_whose_drain_is_cancelled_stays() -> None:
+    floor = Floor(queue("help"), at_site("ann", "lyon"))
+    floor.log_in(0, "ann")
+    floor.call(1, "c1", "help")
+    floor.accept(2, "c1", "ann")
+    floor.call(3, "c2", "help")
+    drain(floor, 4, "lyon", "repairs", version=1)
+    drain(floor, 5, "lyon", None, version=2)
+    floor.hang_up(6, "c1")
+    assert only(floor.wrap_up(7, "c1", "ann"), CallAssigned).call_id == "c2"
+
+
+def test_an_owner_who_read_the_drain_before_its_input_came_still_obeys_it() -> None:
+    floor = Floor(queue("help"), at_site("ann", "lyon"))
+    floor.log_in(0, "ann")
+    floor.pool.configure_site(Site("lyon", False, 1, "repairs"))
+    assert only(drain(floor, 1, "lyon", "repairs", version=1), AgentLoggedOut).agent_id == "ann"
+
+
+def test_an_agent_who_comes_to_a_drained_site_leaves_and_one_who_goes_from_there_may_come_back() -> None:
+    floor = Floor(queue("help"), profile("ann"))
+    floor.log_in(0, "ann")
+    drain(floor, 1, "lyon", "repairs", version=1)
+    events = floor.give(inputs.ConfigureAgent, 2, agent=replace(at_site("ann", "lyon"), version=2))
+    assert only(events, AgentLoggedOut).reason == "repairs"
+    floor.give(inputs.ConfigureAgent, 3, agent=replace(profile("ann"), version=3))
+    assert names(floor.log_in(4, "ann")) == ["agent.logged_in:available"]
+
+
+def test_rules_for_a_site_that_is_down_hold_while_it_is_drained() -> None:
+    """And the explanation says that it was drained; one that is down besides was down."""
+    rule = OverflowRule(SiteDown("lyon", waiting=True), ToQueue("partner"))
+    floor = Floor(queue("help", overflows=(rule,)), queue("partner", "abroad"), at_site("ann", "lyon"))
+    floor.call(0, "c1", "help")
+    events = drain(floor, 1, "lyon", "repairs", version=1)
+    assert [event.call_id for event in events if isinstance(event, CallOverflowed)] == ["c1"]
+    floor.call(2, "c2", "help")
+    for call_id in ("c1", "c2"):
+        told = explanation.words(floor.pool.calls[call_id], None)[0]
+        assert told.endswith("to queue partner: site lyon was being drained.")
+    floor.give(inputs.ConfigureSite, 3, site=Site("lyon", True, 2, "repairs"))
+    floor.call(4, "c3", "help")
+    assert explanation.words(floor.pool.calls["c3"], None)[0].endswith("site lyon was down.")
+    drain(floor, 5, "lyon", None, version=3)
+    assert names(floor.call(6, "c4", "help")) == ["call.offered", "call.queued"]
+
+
+async def test_a_site_is_drained_through_the_api(routing: Routing) -> None:
+    """Given an agent of a site in conversation; when an operator drains it, then it is noted with who and why, and
+    it is empty once the agent has wrapped up, who comes back when the drain is cancelled."""
+    await routing.floor()
+    await routing.put("sites/lyon", {"name": "Lyon", "time_zone": "Europe/Paris"})
+    await routing.put("agents/ann", {"name": "Ann", "pool_id": "main", "site_id": "lyon"})
+    await routing.post("agents/ann/log-in")
+    await routing.agent_is("ann", "available")
+    call_id = (await routing.post("calls", {"queue_id": "help"}))["call_id"]
+    await routing.call_is(call_id, "offered")
+    await routing.post(f"calls/{call_id}/accept", {"agent_id": "ann"})
+    await routing.call_is(call_id, "talking")
+    drained = (await routing.operator.post("/v1/sites/lyon/drain", json={"reason": "repairs"})).json()
+    assert (drained["drain"]["reason"], drained["down"]) == ("repairs", None)
+    again = (await routing.operator.post("/v1/sites/lyon/drain", json={"reason": "repairs"})).json()
+    assert again["version"] == drained["version"]
+    live = (await routing.operator.get("/v1/sites/lyon/live")).json()
+    assert (live["logged_in"], live["with_calls"], live["is_empty"]) == (1, 1, False)
+    await routing.post(f"calls/{call_id}/hang-up")
+    await routing.call_is(call_id, "wrapping_up")
+    await routing.post(f"calls/{call_id}/wrap-up", {"agent_id": "ann"})
+    assert (await routing.agent_is("ann", "logged_out"))["reason"] == "repairs"
+    assert (await routing.operator.get("/v1/sites/lyon/live")).json()["is_empty"]
+    assert (await routing.operator.post("/v1/sites/lyon/cancel-drain")).json()["drain"] is None
+    await routing.post("agents/ann/log-in")
+    await routing.agent_is("ann", "available")
+    told = (await routing.operator.get("/v1/configuration-history", params={"kind": "site", "id": "lyon"})).json()
+    assert [(one["action"], one["reason"]) for one in told["items"]] == [
+        ("drain_cancelled", None),
+        ("draining", "repairs"),
+        ("configured", None),
+    ]
+    for path in ("drain", "cancel-drain"):
+        assert (await routing.operator.post(f"/v1/sites/none/{path}")).status_code == 404
+    assert (await routing.operator.get("/v1/sites/none/live")).status_code == 404
+
+
 async def test_sites_through_the_api(routing: Routing) -> None:
     """Given two sites and a queue that the first covers; when an operator sets it down and up; then each is noted with
     who and why, its agents serve only while it is up, and what names no site is refused by its place."""
     await routing.floor()
     zone = {"name": "Lyon", "time_zone": "Europe/Paris"}
-    assert await routing.put("sites/lyon", zone) == {**zone, "id": "lyon", "down": None, "version": 1}
+    assert await routing.put("sites/lyon", zone) == {**zone, "id": "lyon", "down": None, "drain": None, "version": 1}
     await routing.put("sites/faro", {"name": "Faro", "time_zone": "Europe/Lisbon"})
     cover = [{"sites": ["lyon"], "hours": None}]
     assert (await routing.put("queues/help", {**QUEUE, "cover": cover}))["cover"] == cover

@@ -137,7 +137,7 @@ class ShareRow(Base, table=True):
 
 
 class SiteRow(Base, table=True):
-    """A building or partner with positions, and whether an operator has set it down."""
+    """A building or partner with positions, and whether an operator has set it down or drains it."""
 
     __tablename__ = "sites"
 
@@ -149,6 +149,9 @@ class SiteRow(Base, table=True):
     down_by: str | None
     down_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
     down_reason: str | None
+    drained_by: str | None
+    drained_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
+    drain_reason: str | None
     version: int
     updated_at: datetime = _moment()
 

@@ -33,7 +33,7 @@ from routing.api.capacity import CallAtHandView, Capacity, Interrupts, at_hand, 
 from routing.api.history import Changing
 from routing.api.hours import HoursBody, hours_of
 from routing.api.overflows import Overflows, OverrideView, Split, rules_of, split_of
-from routing.api.sites import CoverBody, covers_of
+from routing.api.sites import CoverBody, DrainView, covers_of
 from routing.api.state import PositiveSeconds, Seconds, SlugPath, check_floor
 from routing.api.waiting import Announcements, CallbackBody, announcements_of, callback_of
 from routing.domain.agents import LoggedOut, OnBreak
@@ -174,14 +174,6 @@ class AgentBody(Model):
     capacity: Capacity = Field(default={})
     site_id: Slug | None = None
     """Where the agent's position is; null: nowhere in particular."""
-
-
-class DrainView(Model):
-    """An operator takes the agent out of service: they are logged out once their call is wrapped up."""
-
-    by: str
-    at: datetime
-    reason: str | None
 
 
 class AgentView(Model):

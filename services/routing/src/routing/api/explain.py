@@ -120,6 +120,8 @@ class MoveView(Model):
     """Both as the queue's `overflows` say them."""
     measured: float | None = Field(examples=[74.5])
     """Seconds waited or estimated, calls waiting; null: nothing to measure."""
+    drained: bool
+    """The site of a rule about sites was not down otherwise: an operator drained it."""
 
 
 class RemovalView(Model):
@@ -273,7 +275,9 @@ def _pauses_view(pauses: Pauses | None, tenant_id: str | None) -> PausesView | N
 
 def _move_view(one: Move) -> MoveView:
     when, to = msgspec.to_builtins(one.why), msgspec.to_builtins(one.to)
-    return MoveView(moved_at=one.moved_at, queue_id=one.queue_id, when=when, to=to, measured=one.measured)
+    return MoveView(
+        moved_at=one.moved_at, queue_id=one.queue_id, when=when, to=to, measured=one.measured, drained=one.drained
+    )
 
 
 def _waiting_view(standing: explanation.Waiting, tenant_id: str | None) -> WaitingView:

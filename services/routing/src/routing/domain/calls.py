@@ -149,6 +149,8 @@ class Move(msgspec.Struct, frozen=True, array_like=True):
     to: To | Stay
     measured: float | None = None
     """Seconds waited or estimated, calls waiting; None: nothing to measure."""
+    drained: bool = False
+    """The site was not down otherwise: an operator drained it."""
 
     @property
     def reason(self) -> Literal["closed", "overflow"]:

@@ -56,11 +56,13 @@ def without_sites(skills: Iterable[str]) -> tuple[str, ...]:
 
 
 class Site(msgspec.Struct, frozen=True):
-    """A building or partner. While it is down its agents are offered nothing; who speaks there finishes."""
+    """A building or partner. While it is down its agents are offered nothing; who speaks there finishes. With `drain`,
+    which says why, it is down too, and its agents are logged out once they have finished."""
 
     id: str
     down: bool
     version: int
+    drain: str | None = None
 
 
 class Cover(msgspec.Struct, frozen=True):

@@ -173,7 +173,7 @@ def configure(turn: Turn, profile: AgentProfile) -> None:
     if not turn.pool.configure_agent(profile):
         return
     turn.release(profile.id)
-    if profile.drain is not None:
+    if turn.pool.drained(profile.id) is not None:
         return
     agent = turn.pool.agents[profile.id]
     match agent.state:

@@ -57,7 +57,7 @@ def _held(move: Move) -> str:
         case EstimatedWait(seconds=seconds):
             return f"the estimated wait was {measured:.0f} s, and the rule is for {seconds:g} s or more"
         case SiteDown(site_id=site_id):
-            return f"site {site_id} was down"
+            return f"site {site_id} was {'being drained' if move.drained else 'down'}"
         case Shared(percent=percent, passed_over=True):
             return f"it fell into a share of {percent} % of the calls, which could not go where it should"
         case Shared(percent=percent):

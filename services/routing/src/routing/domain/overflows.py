@@ -71,8 +71,9 @@ def moves_when_closed(pool: Pool, queue: Queue, *, waiting: bool = False) -> lis
 
 def moves_when_down(pool: Pool, queue: Queue, site_id: str) -> list[Move]:
     """For the calls that wait when a site goes down."""
+    drained = pool.is_only_drained(site_id)
     return [
-        Move(pool.now, queue.id, rule.when, rule.to)
+        Move(pool.now, queue.id, rule.when, rule.to, drained=drained)
         for rule in queue.overflows
         if isinstance(rule.when, SiteDown) and rule.when.site_id == site_id and rule.when.waiting
     ]
@@ -92,7 +93,8 @@ def moves_on_entry(pool: Pool, queue: Queue, call: Call) -> Iterator[Move]:
                     yield Move(pool.now, queue.id, rule.when, rule.to, estimate)
             case SiteDown(site_id=site_id):
                 if pool.is_down(site_id):
-                    yield Move(pool.now, queue.id, rule.when, rule.to)
+                    drained = pool.is_only_drained(site_id)
+                    yield Move(pool.now, queue.id, rule.when, rule.to, drained=drained)
             case _:
                 pass
 

@@ -135,8 +135,12 @@ class Pool:
         return list(self._profiles.values())
 
     def drained(self, agent_id: str) -> str | None:
-        """Why the agent is being taken out of service; None: they are not."""
-        return self._profiles[agent_id].drain
+        """Why the agent, or their whole site, is being taken out of service; None: they are not."""
+        profile = self._profiles[agent_id]
+        if profile.drain is not None or profile.site_id is None:
+            return profile.drain
+        site = self._sites.get(profile.site_id)
+        return None if site is None else site.drain
 
     def queue_ids_of(self, agent_id: str) -> list[str]:
         """Queues whose calls the agent may serve from the first moment on, by id."""
@@ -271,21 +275,26 @@ class Pool:
             self._groups.remove(agent, self._group_of[agent.id], available=isinstance(agent.state, Available))
 
     def configure_site(self, site: Site) -> bool:
-        """Take over whether a site is down unless newer is known."""
-        known = self._sites.get(site.id)
+        """Take over whether a site is down or drained unless newer is known."""
+        known, was_down = self._sites.get(site.id), self.is_down(site.id)
         if known is not None and site.version <= known.version:
             return False
         self._sites[site.id] = site
-        if site.down != (known is not None and known.down):
-            self._groups.set_down(site_skill(site.id), down=site.down)
+        if self.is_down(site.id) != was_down:
+            self._groups.set_down(site_skill(site.id), down=not was_down)
             self.sharing.is_laid = False
             self._weighing.forget()
         return True
 
     def is_down(self, site_id: str) -> bool:
-        """Whether the site is down."""
+        """Whether the site's agents are offered nothing: it is down, or drained."""
         site = self._sites.get(site_id)
-        return site is not None and site.down
+        return site is not None and (site.down or site.drain is not None)
+
+    def is_only_drained(self, site_id: str) -> bool:
+        """Whether it is drained and not down."""
+        site = self._sites.get(site_id)
+        return site is not None and site.drain is not None and not site.down
 
     @property
     def sites(self) -> list[Site]:

@@ -163,7 +163,7 @@ def recollect(
     )
     buildings = _first(
         sites,
-        (replace(one.site, down=False) for one in given if isinstance(one, inputs.ConfigureSite)),
+        (replace(one.site, down=False, drain=None) for one in given if isinstance(one, inputs.ConfigureSite)),
         lambda site: site.id,
     )
     parts = _first(

@@ -94,5 +94,7 @@ async def _learn(session: Session, pool: Pool, given: inputs.AnyInput) -> None:
             profile = await states.profile_of(session, pool.id, agent_id)
             if profile is not None:
                 pool.configure_agent(profile)
+                if profile.site_id is not None and pool.drained(agent_id) is not None:
+                    pool.configure_site(await states.site(session, profile.site_id))
         case _:
             pass

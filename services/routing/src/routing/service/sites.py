@@ -46,6 +46,23 @@ async def set_down(
     return await _tell(session, site_id, clock)
 
 
+async def drain(
+    session: Session, site_id: str, *, drained: bool, actor: str, reason: str | None, clock: Clock, check: CheckVersion
+) -> asyncpg.Record:
+    """Take the site out of service once its agents' calls are done, or (`drained` false) let them come back. Nothing
+    happens when that is what was said before. Raises NotFound."""
+    await configuration.lock(session, "site", site_id)
+    before = await store.site(session, site_id)
+    if before is None:
+        raise NotFound(f"there is no site {site_id}")
+    check(before["version"])
+    if (before["drained_at"] is not None) == drained and (before["drain_reason"] == reason or not drained):
+        return before
+    noted = (actor, clock.now(), reason) if drained else (None, None, None)
+    await store.drain(session, site_id, *noted)
+    return await _tell(session, site_id, clock)
+
+
 async def _tell(session: Session, site_id: str, clock: Clock) -> asyncpg.Record:
     row = await store.site(session, site_id)
     assert row is not None

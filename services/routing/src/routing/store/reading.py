@@ -80,14 +80,15 @@ async def recent_calls(session: Session, queue_id: str) -> list[Call]:
 
 
 async def staff(session: Session, pool_id: str) -> list[tuple[AgentProfile, Agent]]:
-    """The pool's agents who have had a shift, with what was declared about them; none of a site that is down."""
+    """The pool's agents who have had a shift, with what was declared about them; none of a site that is down or
+    drained."""
     rows = await session.fetch(
         """
         SELECT a.id, a.skills, a.capacity, a.version, a.site_id, a.drained_at, a.drain_reason, p.interrupts,
             p.version AS pool_version, s.data
         FROM agents a JOIN pools p ON p.id = a.pool_id JOIN agent_states s ON s.agent_id = a.id
             LEFT JOIN sites ON sites.id = a.site_id
-        WHERE a.pool_id = $1 AND sites.down IS NOT TRUE
+        WHERE a.pool_id = $1 AND sites.down IS NOT TRUE AND sites.drained_at IS NULL
         """,
         pool_id,
     )

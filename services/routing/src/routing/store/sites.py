@@ -5,10 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 
 import asyncpg
+import msgspec
 from common.database import Session
 from common.ids import FLOOR
 
+from routing.domain.agents import Agent
 from routing.domain.configuration import Site
+
+DRAINED = "drained"
+"""Reason of a drain for which the operator gave none."""
 
 
 async def site(session: Session, site_id: str) -> asyncpg.Record | None:
@@ -54,6 +59,29 @@ async def set_down(session: Session, site_id: str, down: bool, actor: str, at: d
     )
 
 
+async def drain(session: Session, site_id: str, actor: str | None, at: datetime | None, reason: str | None) -> None:
+    """Note that the site is drained, by whom and why (None: not drained any more); the version grows."""
+    await session.execute(
+        """
+        UPDATE sites SET drained_by = $2, drained_at = $3, drain_reason = $4, version = version + 1, updated_at = now()
+        WHERE id = $1
+        """,
+        site_id,
+        actor,
+        at,
+        reason,
+    )
+
+
+async def agents_of(session: Session, site_id: str) -> list[Agent]:
+    """The states of the site's agents who have had a shift, by id."""
+    rows = await session.fetch(
+        "SELECT s.data FROM agents a JOIN agent_states s ON s.agent_id = a.id WHERE a.site_id = $1 ORDER BY a.id",
+        site_id,
+    )
+    return [msgspec.convert(row["data"], Agent) for row in rows]
+
+
 async def time_zones(session: Session) -> dict[str, str]:
     """The time zone of every site."""
     return {row["id"]: row["time_zone"] for row in await session.fetch("SELECT id, time_zone FROM sites")}
@@ -73,4 +101,5 @@ async def covered_by(session: Session, site_id: str) -> str | None:
 
 def site_of(row: asyncpg.Record) -> Site:
     """The site as pools know it."""
-    return Site(row["id"], row["down"], row["version"])
+    drain = None if row["drained_at"] is None else row["drain_reason"] or DRAINED
+    return Site(row["id"], row["down"], row["version"], drain)

@@ -34,14 +34,12 @@ from routing.domain.memory import Memory
 from routing.domain.pool import Pool
 from routing.domain.shares import Share
 from routing.store.shares import of_pools
+from routing.store.sites import DRAINED, site_of
 
 _encode = msgspec.json.Encoder().encode
 
 NOT_STARTED = datetime(1970, 1, 1, tzinfo=UTC)
 """Time of a pool that has had no input yet."""
-
-DRAINED = "drained"
-"""Reason of a drain for which the operator gave none."""
 
 
 async def claim(session: Session, partitions: Collection[int], owner: str) -> dict[int, int]:
@@ -186,7 +184,7 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
         "SELECT pool_id, data FROM queue_memories WHERE pool_id = ANY($1::text[]) ORDER BY queue_id", list(queues)
     ):
         memories[row["pool_id"]].append(msgspec.convert(row["data"], Memory))
-    sites = [Site(*row) for row in await session.fetch("SELECT id, down, version FROM sites ORDER BY id")]
+    sites = [site_of(row) for row in await session.fetch("SELECT * FROM sites ORDER BY id")]
     return {
         pool_id: Pool.load(
             pool_id,
@@ -323,6 +321,12 @@ def _numbers(row: asyncpg.Record | Mapping[str, Any]) -> dict[str, str]:
 def _cover(saved: Mapping[str, Any]) -> Cover:
     said = None if saved["hours"] is None else hours.parse(saved["hours"])
     return Cover(tuple(saved["sites"]), said, saved["time_zone"])
+
+
+async def site(session: Session, site_id: str) -> Site:
+    """A site that there is."""
+    (row,) = await session.fetch("SELECT * FROM sites WHERE id = $1", site_id)
+    return site_of(row)
 
 
 async def profile_of(session: Session, pool_id: str, agent_id: str) -> AgentProfile | None:
