@@ -306,6 +306,17 @@ def test_who_cannot_be_called_back_goes_otherwise(phone: str, changes: dict[str,
     assert any("would have had the caller called back, but" in said for said in explanation.words(call, None))
 
 
+@pytest.mark.parametrize(("valid_seconds", "promised"), [(1800, False), (1801, True)])
+def test_nobody_is_promised_a_callback_that_is_over_when_the_queue_opens(valid_seconds: float, promised: bool) -> None:
+    """Given a queue that opens in 1800 s; when a caller presses 2; then they are promised a callback only if it is
+    valid longer than that; otherwise they go where the flow says, and it is known why."""
+    rules = CallbackRules(mode="agent_first", attempts=1, valid_seconds=valid_seconds)
+    floor = floor_that_calls_back(hours=parse({"week": {"mon": [["10:30", "12:00"]]}}), callback=rules)
+    told = call_back(floor, 0)
+    assert any(isinstance(event, CallbackRequested) for event in told) is promised
+    assert names(told)[-1] == ("call.callback_requested" if promised else "call.abandoned")
+
+
 def test_while_the_queue_is_closed_a_place_rests_until_it_opens() -> None:
     floor = floor_that_calls_back(hours=parse({"week": {"mon": [["10:30", "12:00"]]}}))
     floor.log_in(0, "ann")

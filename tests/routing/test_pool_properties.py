@@ -380,6 +380,10 @@ class PoolMachine(RuleBasedStateMachine):
         rules = self.pool.queue(step.queue_id)
         assert rules is not None
         possible = bool(call.contact_phone) and rules.callback is not None and rules.override != "draining"
+        if rules.callback is not None and not self.pool.is_open(rules.id) and rules.override is None:
+            opens_at = rules.next_change(self.pool.now)
+            in_time = self.pool.now + seconds(rules.callback.valid_seconds)
+            possible = possible and opens_at is not None and opens_at < in_time
         pending = self.pool.callbacks.pending(call.tenant_id, call.contact_phone)
         events = self.floor.give(inputs.Digits, self.seconds, call_id=call.id, digits=digits)
         promised = [

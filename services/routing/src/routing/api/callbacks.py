@@ -25,8 +25,8 @@ async def request_callback(
 ) -> Accepted:
     """The waiting caller hangs up, keeps the place in the order of service and is called back. From here on a hang-up
     of the caller's leg means nothing. Refused (see the command): `no_callbacks`, `not_waiting`, `no_phone`,
-    `not_an_inbound_call`, `callback_pending` (the number has one already), `called_back_before`: then the caller goes
-    on waiting."""
+    `not_an_inbound_call`, `callback_pending` (the number has one already), `called_back_before`, `closed` (the queue
+    opens only when the callback would not be valid any more): then the caller goes on waiting."""
     phone = phone_of(body.contact_phone) if body and body.contact_phone else None
     return await about_call(inputs.RequestCallback, call_id, caller, here, key, phone=phone)
 

@@ -116,7 +116,7 @@ class QueueStepBody(Model):
 class CallbackStepBody(Model):
     """The caller hangs up at once, keeps a place in the queue, and is called back as the queue's `callback` says. Who
     calls again takes over the place. A caller who cannot be called back goes to `otherwise`: who withholds the number,
-    or while the queue drains or has been told to call nobody back any more."""
+    while the queue drains, opens only when the callback would not be valid any more, or calls nobody back any more."""
 
     type: Literal["callback"]
     queue_id: Slug

@@ -198,7 +198,7 @@ class ExplanationView(Model):
     """The attempts to call back so far; null: the caller did not ask for it."""
     no_callback: str | None
     """Why its flow, which would have had the caller called back, sent it on instead: `no_phone`, `no_callbacks`,
-    `draining`. Null: it never came to that."""
+    `draining`, `closed`. Null: it never came to that."""
 
 
 @router.get(

@@ -22,6 +22,7 @@ _REFUSED: Final = {
     "no_phone": "the number is withheld",
     "no_callbacks": "the queue calls nobody back",
     "draining": "the queue was being drained",
+    "closed": "the queue opens only when the callback would not be valid any more",
 }
 
 

@@ -10,7 +10,8 @@
 - Each attempt has an id, is told once, and is over by the first fact about it or at its limit. Later facts are refused.
 - After an attempt that failed the place is kept, but not served before the retry time. After the last one, or when the
   callback is not valid any more, the call is over.
-- While the queue is closed places rest; they are served again when it opens. One that is drained serves them.
+- While the queue is closed places rest; they are served again when it opens. One that is drained serves them. Nobody
+  is promised a callback that would not be valid any more when the queue next opens by its hours.
 - A caller who calls the tenant again, in the same pool, takes over the place: the callback is over. One who asks for a
   callback in the flow of an entry point while another is pending takes over the place, and is called back for that.
 - A flow has a callback begin at once, without a wait in the queue: also while the queue is closed, not while it drains,
@@ -31,7 +32,7 @@ from routing.domain import engagements, inputs, moves
 from routing.domain.announcements import next_announcement
 from routing.domain.callback_places import is_near
 from routing.domain.calls import Call, Callback, CallingBack, Dial, HeldPlace, Offered, Queued
-from routing.domain.configuration import CallbackRules
+from routing.domain.configuration import CallbackRules, Queue
 from routing.domain.telling import waited_seconds
 
 if TYPE_CHECKING:
@@ -69,9 +70,19 @@ def why_not(pool: Pool, call: Call, phone: str | None = None) -> str | None:
     number = phone or call.contact_phone
     if not number:
         return "no_phone"
+    if _stays_closed(pool, queue, queue.callback):
+        return "closed"
     if pool.callbacks.pending(call.tenant_id, number, call.contact_phone) is not None:
         return "callback_pending"
     return None
+
+
+def _stays_closed(pool: Pool, queue: Queue, rules: CallbackRules) -> bool:
+    """Whether the queue is known not to open, by its hours, while a callback that is asked for now is valid."""
+    if pool.is_open(queue.id) or queue.override is not None:
+        return False
+    changes_at = pool.changes_at(queue.id)
+    return changes_at is None or changes_at >= pool.now + timedelta(seconds=rules.valid_seconds)
 
 
 def why_not_from_a_flow(pool: Pool, call: Call) -> str | None:
