@@ -33,6 +33,20 @@ async def stands(routing: Routing, **live: Any) -> dict[str, Any]:
     return found
 
 
+async def test_agents_of_a_site_that_is_down_are_not_available_for_a_share(routing: Routing) -> None:
+    """Given a share, and ann and ben who may serve it, ann at a site; when the site goes down, then ben alone is
+    available for it."""
+    await two_tenants(routing, "ann", "ben")
+    await routing.put("sites/lyon", {"name": "Lyon", "time_zone": "Europe/Paris"})
+    ann = (await routing.operator.get("/v1/agents/ann")).json()
+    declared = {name: ann[name] for name in ("pool_id", "name", "skills")}
+    await routing.put("agents/ann", {**declared, "site_id": "lyon"})
+    await routing.put(PATH, {"reserved_positions": 2})
+    await stands(routing, available=2)
+    assert (await routing.operator.post("/v1/sites/lyon/down", json={"reason": "fire drill"})).status_code == 200
+    await stands(routing, available=1)
+
+
 async def test_a_burst_keeps_agents_and_lets_them_go(routing: Routing) -> None:
     """Given a share whose burst reserves two agents; when an operator switches it on, then another tenant's call waits
     and is told why, to each as much as is theirs to know; when it is switched off, then the call is offered at once,

@@ -184,7 +184,7 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
         "SELECT pool_id, data FROM queue_memories WHERE pool_id = ANY($1::text[]) ORDER BY queue_id", list(queues)
     ):
         memories[row["pool_id"]].append(msgspec.convert(row["data"], Memory))
-    sites = [site_of(row) for row in await session.fetch("SELECT * FROM sites ORDER BY id")]
+    sites = await _sites(session)
     return {
         pool_id: Pool.load(
             pool_id,
@@ -206,7 +206,12 @@ async def load_staff(session: Session, pool_id: str, now: datetime) -> Pool:
     queues, shares = await queues_of(session, pool_id), await of_pools(session, [pool_id])
     staff = await _agents(session, [pool_id])
     profiles, agents = [profile for _, profile, _ in staff], [agent for _, _, agent in staff if agent is not None]
-    return Pool.load(pool_id, now, queues, profiles, agents, [], shares=[share for _, share in shares])
+    sites = await _sites(session)
+    return Pool.load(pool_id, now, queues, profiles, agents, [], sites=sites, shares=[share for _, share in shares])
+
+
+async def _sites(session: Session) -> list[Site]:
+    return [site_of(row) for row in await session.fetch("SELECT * FROM sites ORDER BY id")]
 
 
 async def _agents(session: Session, pool_ids: Sequence[str]) -> list[tuple[str, AgentProfile, Agent | None]]:
