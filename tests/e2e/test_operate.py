@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
-from common.service import Running, started
 from common.testing import eventually
-from plateau.client import Client
-from plateau.floor import parse
-from plateau.floor.resources import resources
-from routing.config import Settings
-from routing.main import wire
 from support import Stack
+
+from .floors import RoutingFloor, routing_floor
 
 FLOOR = """\
 pools:
@@ -39,69 +32,25 @@ tenants:
 """
 
 
-@dataclass
-class Floor:
-    """The floor of the file, as the operator and the switch speak to it."""
-
-    running: Running
-    operator: httpx.AsyncClient
-
-    async def get(self, path: str, **params: Any) -> dict[str, Any]:
-        answer = await self.operator.get(f"/v1/{path}", params=params)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
-    async def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        answer = await self.operator.post(f"/v1/{path}", json=body)
-        assert answer.is_success, answer.text
-        return dict(answer.json())
-
-    async def tell(self, **fact: Any) -> str:
-        return str((await self.post("telephony/facts", {"facts": [fact]}))["accepted"][0]["call_id"])
-
-    async def call(self, queue_id: str, state: str) -> str:
-        call_id = await self.tell(type="offered", queue_id=queue_id)
-        await self.until(f"calls/{call_id}", state=state)
-        return call_id
-
-    async def is_refused(self, path: str, reason: str) -> bool:
-        """Whether that is what becomes of a command now."""
-        command_id = (await self.post(path))["command_id"]
-
-        async def decided() -> dict[str, Any] | None:
-            view = await self.get(f"commands/{command_id}")
-            return view if view["status"] != "pending" else None
-
-        return bool((await eventually(decided) or {})["reason"] == reason)
-
-    async def until(self, path: str, **wanted: Any) -> dict[str, Any]:
-        """The view, once it says that."""
-
-        async def reached() -> dict[str, Any] | None:
-            answer = await self.operator.get(f"/v1/{path}")
-            view = dict(answer.json())
-            right = answer.status_code == 200 and all(view[name] == value for name, value in wanted.items())
-            return view if right else None
-
-        found = await eventually(reached)
-        assert found is not None
-        return found
-
-
 @pytest.fixture
-async def floor(stack: Stack) -> AsyncIterator[Floor]:
+async def floor(stack: Stack) -> AsyncIterator[RoutingFloor]:
     """A routing process to which the file's queues and agents were put."""
-    async with started("routing", stack.settings(Settings, "routing"), wire) as running, AsyncExitStack() as exits:
-        operator = await exits.enter_async_context(running.client(stack.token("operator", subject="rose")))
-        await running.wiring.consumers[0].assigned.wait()
-        async with Client({"routing": running.base_url}, stack.token("operator")) as client:
-            for one in resources(parse(FLOOR)):
-                if one.service == "routing":
-                    await client.put("routing", one.path, one.body)
-        yield Floor(running, operator)
+    async with routing_floor(stack, FLOOR) as made:
+        yield made
 
 
-async def test_a_floor_is_drained_edited_and_restored_while_calls_go_on(floor: Floor) -> None:
+async def is_refused(floor: RoutingFloor, path: str, reason: str) -> bool:
+    """Whether that is what becomes of a command now."""
+    command_id = (await floor.post(path))["command_id"]
+
+    async def decided() -> dict[str, Any] | None:
+        view = await floor.get(f"commands/{command_id}")
+        return view if view["status"] != "pending" else None
+
+    return bool((await eventually(decided) or {})["reason"] == reason)
+
+
+async def test_a_floor_is_drained_edited_and_restored_while_calls_go_on(floor: RoutingFloor) -> None:
     """Given a queue with a call at an agent and one waiting; when the queue and that agent are drained, then a new call
     is turned away and told why, the waiting one is served by another agent, nobody is cut off, the agent is logged out
     with the reason and cannot come back before the drain is cancelled, and the queue says when it is empty; when it is
@@ -114,7 +63,7 @@ async def test_a_floor_is_drained_edited_and_restored_while_calls_go_on(floor: F
     drained = await floor.post("queues/orders/drain", {"reason": "moving house"})
     assert (drained["override"]["state"], drained["override"]["by"]) == ("draining", "rose")
     await floor.post("agents/ada/drain", {"reason": "desk moves"})
-    await eventually(lambda: floor.is_refused("agents/ada/log-in", "drained"))
+    await eventually(lambda: is_refused(floor, "agents/ada/log-in", "drained"))
     refused = await floor.call("orders", "abandoned")
     explained = await floor.get(f"calls/{refused}/explain")
     word = explained["operators_word"]
@@ -129,14 +78,13 @@ async def test_a_floor_is_drained_edited_and_restored_while_calls_go_on(floor: F
     assert (await floor.until("agents/ada", state="wrap_up"))["drain"]["reason"] == "desk moves"
     await floor.tell(type="wrapped_up", call_id=talking, agent_id="ada", disposition="solved")
     assert (await floor.until("agents/ada", state="logged_out"))["reason"] == "desk moves"
-    assert await floor.is_refused("agents/ada/log-in", "drained")
+    assert await is_refused(floor, "agents/ada/log-in", "drained")
 
     await floor.post("agents/ben/log-in")
     await floor.until(f"calls/{waiting}", state="offered")
     assert "ben came free" in (await floor.get(f"calls/{waiting}/explain"))["words"][-2]
-    await floor.tell(type="accepted", call_id=waiting, agent_id="ben")
-    await floor.tell(type="hung_up", call_id=waiting)
-    await floor.tell(type="wrapped_up", call_id=waiting, agent_id="ben", disposition="solved")
+    await floor.accept(waiting, "ben")
+    await floor.finish(waiting, "ben")
     await floor.until("queues/orders/live", is_empty=True, override="draining")
     await floor.post("agents/ada/cancel-drain")
     await floor.post("agents/ada/log-in")
@@ -162,7 +110,7 @@ async def test_a_floor_is_drained_edited_and_restored_while_calls_go_on(floor: F
     await floor.call("orders", "offered")
 
 
-async def test_a_queue_moves_to_another_pool_while_its_calls_go_on(floor: Floor) -> None:
+async def test_a_queue_moves_to_another_pool_while_its_calls_go_on(floor: RoutingFloor) -> None:
     """Given a queue with a call in conversation and two that wait; when it is put into another pool, then the first is
     finished by its agent, the others are served by the other pool's agent in their order, a command for each call finds
     it wherever it is, new calls arrive there, and explain says that they moved; a queue that others overflow to
@@ -189,12 +137,10 @@ async def test_a_queue_moves_to_another_pool_while_its_calls_go_on(floor: Floor)
 
     await floor.post("agents/cat/log-in")
     await floor.until(f"calls/{first}", state="offered", agent_id="cat")
-    await floor.tell(type="hung_up", call_id=talking)
-    await floor.tell(type="wrapped_up", call_id=talking, agent_id="ada", disposition="solved")
-    await floor.until(f"calls/{talking}", state="wrapped_up", pool_id="main")
-    await floor.tell(type="accepted", call_id=first, agent_id="cat")
-    await floor.tell(type="hung_up", call_id=first)
-    await floor.tell(type="wrapped_up", call_id=first, agent_id="cat", disposition="solved")
+    await floor.finish(talking, "ada")
+    await floor.until(f"calls/{talking}", pool_id="main")
+    await floor.accept(first, "cat")
+    await floor.finish(first, "cat")
     await floor.until(f"calls/{second}", state="offered", agent_id="cat")
     await floor.tell(type="hung_up", call_id=third)
     await floor.until(f"calls/{third}", state="abandoned")
