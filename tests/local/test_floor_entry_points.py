@@ -47,6 +47,12 @@ def line_of(fragment: str) -> int:
     return line
 
 
+def test_a_flow_may_lead_to_a_queue_of_another_pool() -> None:
+    other = FLOOR.replace("pools:\n", "pools:\n  hall: {name: Hall, skills: []}\n")
+    (line,) = parse(other.replace("orders: {pool: room,", "orders: {pool: hall,")).entry_points
+    assert line.pool_id == "room"
+
+
 def test_an_entry_point_is_read_with_every_default() -> None:
     (line,) = parse(FLOOR).entry_points
     assert (line.tenant_id, line.pool_id, line.numbers) == ("boats", "room", ("+33639980100",))

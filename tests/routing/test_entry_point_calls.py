@@ -57,6 +57,33 @@ async def test_a_dialled_number_leads_through_its_flow_to_an_agent(routing: Rout
     assert all(isinstance(event, CallEvent) for event in events[4:])
 
 
+async def test_a_flow_leads_to_a_queue_of_another_pool(routing: Routing) -> None:
+    """Given an entry point of one pool whose flow leads to a queue of another one; when a caller comes to it, and when
+    that queue has moved back, then the call rings where the queue is at home, and `explain` tells the way."""
+    await routing.floor("ann")
+    await routing.put("pools/night", {"name": "Night", "skills": ["french"]})
+    far = {"tenant_id": "kettle", "required_skills": ["french"]}
+    await routing.put("queues/far", {**far, "pool_id": "night"})
+    await routing.put("agents/zoe", {"name": "Zoe", "pool_id": "night", "skills": ["french"]})
+    flow = {"start": "far", "steps": {"far": {"type": "queue", "queue_id": "far"}}}
+    await routing.put("entry-points/main-line", {**BODY, "flow": flow})
+    for agent_id in ("ann", "zoe"):
+        await routing.post(f"agents/{agent_id}/log-in")
+        await routing.agent_is(agent_id, "available")
+    (call_id,) = await facts(routing, arrived())
+    view = await routing.call_is(call_id, "offered")
+    assert (view["queue_id"], view["pool_id"], view["agent_id"]) == ("far", "night", "zoe")
+    told = (await routing.operator.get(f"/v1/calls/{call_id}/explain")).json()
+    assert [(one["phase"], one["to_pool_id"]) for one in told["removals"]] == [("comes", "night")]
+    assert any("it went from pool main to pool night, where queue far is at home" in one for one in told["words"])
+    await facts(routing, {"type": "hung_up", "call_id": call_id})
+    await routing.call_is(call_id, "abandoned")
+    await routing.put("queues/far", {**far, "pool_id": "main"})
+    (call_id,) = await facts(routing, arrived())
+    view = await routing.call_is(call_id, "offered")
+    assert (view["queue_id"], view["pool_id"], view["agent_id"]) == ("far", "main", "ann")
+
+
 async def test_a_caller_hangs_up_in_the_flow_and_another_leaves_a_message(routing: Routing) -> None:
     await routing.floor()
     await routing.put("entry-points/main-line", BODY)

@@ -15,12 +15,14 @@ import pytest
 from common import envelope
 from common.consumer import Delivery
 from common.database import OutboxRow, Session
-from common.events import CATALOGUE, CallAnswered, CallAssigned, CallEnded, CallEvent, Event
+from common.events import CATALOGUE, AgentStateChanged, CallAnswered, CallAssigned, CallEnded, CallEvent, Event
+from common.events.routing import AgentEvent
 from common.ids import derived_id
 from common.outbox import pack_headers, unpack_headers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from plateau.checker.agents import check_agents
 from routing.domain import inputs
 from routing.domain.agents import Agent
 from routing.domain.calls import Call, Queued
@@ -123,7 +125,11 @@ class World:
         saved.rules = replace(saved.rules, version=saved.rules.version + 1)
         for pool_id in POOLS:
             given = inputs.ConfigureQueue(
-                tenant_id=TENANT, pool_id=pool_id, occurred_at=at(self.seconds), queue=saved.queue_in(pool_id)
+                tenant_id=TENANT,
+                pool_id=pool_id,
+                occurred_at=at(self.seconds),
+                queue=saved.queue_in(pool_id),
+                moved=True,
             )
             self.count += 1
             headers, value = envelope.encode(
@@ -277,6 +283,30 @@ def test_the_worlds_really_move_calls_and_answer_them_in_both_pools() -> None:
     assert {event.pool_id for event in answered} == set(POOLS)
     ended = [event for world in worlds for event in world.events if isinstance(event, CallEnded)]
     assert len(ended) == len(answered)
+
+
+def test_agents_who_are_available_tell_anew_which_queues_they_have() -> None:
+    """So that the dialer, which goes by that, dials for the queue where its agents are now."""
+
+    async def story() -> World:
+        world = World(0)
+        with monkey(world):
+            for agent_id, pool_id in AGENTS.items():
+                world.send(pool_id, inputs.LogIn, agent_id=agent_id)
+            await world.catch_up()
+            world.move()
+            await world.catch_up()
+        return world
+
+    world = asyncio.run(story())
+    told = {event.agent_id: event for event in world.events if isinstance(event, AgentStateChanged)}
+    assert {agent_id: (event.state, event.queue_ids) for agent_id, event in told.items()} == {
+        "ann": ("available", ["other"]),
+        "ben": ("available", ["other"]),
+        "cat": ("available", ["aside", "help"]),
+        "dan": ("available", ["aside", "help"]),
+    }
+    assert check_agents([event for event in world.events if isinstance(event, AgentEvent)]) == []
 
 
 def test_those_who_wait_keep_their_places_and_those_who_speak_finish_where_they_are() -> None:

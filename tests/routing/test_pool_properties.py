@@ -489,7 +489,7 @@ class PoolMachine(RuleBasedStateMachine):
         rules = self.pool.queue(queue_id)
         assert rules is not None
         moved = replace(rules.at_home_in("side"), version=self.version)
-        self.floor.give(inputs.ConfigureQueue, self.seconds, queue=moved)
+        self.floor.give(inputs.ConfigureQueue, self.seconds, queue=moved, moved=True)
 
     @precondition(lambda self: self.away)
     @rule(data=st.data())

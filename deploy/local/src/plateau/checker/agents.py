@@ -22,12 +22,14 @@ from common.events import (
 from common.events.routing import AgentEvent, CallAtHand, Channel
 
 _NEXT: Final[dict[str, frozenset[str]]] = {
-    "available": frozenset({"offered", "break", "logged_out"}),
+    "available": frozenset({"available", "offered", "break", "logged_out"}),
     "offered": frozenset({"busy", "available", "break", "logged_out"}),
     "busy": frozenset({"wrap_up", "available", "break", "logged_out"}),
     "wrap_up": frozenset({"available", "break", "logged_out"}),
     "break": frozenset({"available", "break", "logged_out"}),
 }
+"""Who is available tells it anew when a queue that they may serve comes from another pool or goes there."""
+
 _WITH_CALL: Final = frozenset({"offered", "busy", "wrap_up"})
 _SAME_AS: Final[dict[type[CallEvent], str]] = {CallAssigned: "offered", CallEnded: "wrap_up"}
 """The state that an agent enters with each of these events of a call."""

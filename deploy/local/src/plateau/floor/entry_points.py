@@ -159,11 +159,7 @@ def wrong_entry_points(entry_points: list[EntryPoint], pools: list[Pool], queues
             continue
         if not one.complete:
             continue
-        own = [
-            queue
-            for queue in queues
-            if (queue.tenant_id, queue.pool_id, queue.channel) == (one.tenant_id, one.pool_id, "voice")
-        ]
+        own = [queue for queue in queues if (queue.tenant_id, queue.channel) == (one.tenant_id, "voice")]
         calling_back = [queue.id for queue in own if queue.callback is not None]
         flow = msgspec.convert(one.flow, Flow)
         for fault in faults(flow, [queue.id for queue in own], pool.skills, calling_back):

@@ -107,7 +107,7 @@ class PriorityBody(Model):
 
 
 class QueueStepBody(Model):
-    """Offers the call to a queue of the pool."""
+    """Offers the call to a queue of the tenant, in whatever pool."""
 
     type: Literal["queue"]
     queue_id: Slug
@@ -208,6 +208,7 @@ async def put_entry_point(
         body.pool_id,
         _normalised(body.numbers),
         msgspec.convert(body.flow.model_dump(), Flow),
+        change.clock,
         change.check,
     )
     answer_put(response, row["version"], created=created)

@@ -121,10 +121,12 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
             return shifts.log_out(turn, given)
         case inputs.SetState():
             return shifts.set_state(turn, given)
-        case inputs.ConfigureQueue(queue=queue):
+        case inputs.ConfigureQueue(queue=queue, moved=moved):
             turn.pool.configure_queue(queue)
             turn.empty_if_closed(queue.id)
             turn.serve_queue(queue.id)
+            if moved:
+                moves.tell_agents(turn, queue.id)
             return None
         case inputs.ConfigureAgent(agent=profile):
             engagements.configure(turn, profile)

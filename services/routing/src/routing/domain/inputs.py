@@ -236,6 +236,8 @@ class ConfigureQueue(Input, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "routing.queue_configured.v1"
 
     queue: Queue
+    moved: bool = False
+    """By this the queue moves from one pool to another."""
 
 
 class ConfigureAgent(Input, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from routing.domain import callbacks, engagements, inputs
+from routing.domain.agents import Available
 from routing.domain.calls import Call, HeldPlace, Phase, Queued, Removal
 
 if TYPE_CHECKING:
@@ -56,6 +57,15 @@ def take_over(turn: Turn, given: inputs.TakeOver) -> str | None:
         case _:
             raise AssertionError(f"call {call.id} is {call.state_name} and cannot be handed over")
     return None
+
+
+def tell_agents(turn: Turn, queue_id: str) -> None:
+    """The queue has come or gone: whoever counts on the available agents who may serve it, as the dialer does, is told
+    anew which queues they have. Agents with calls tell it when these are over."""
+    for agent_id in sorted(turn.pool.agents):
+        agent = turn.pool.agents[agent_id]
+        if isinstance(agent.state, Available) and turn.pool.fits(agent_id, queue_id):
+            turn.move(agent, Available(turn.pool.now), turn.traceparent)
 
 
 def send_on(turn: Turn, given: inputs.OfferCall, pool_id: str) -> None:

@@ -163,6 +163,12 @@ class Pool:
             return any(group.fitting >> number & 1 for group in self.seated[agent_id].values())
         return bool(self._group_of[agent_id].fitting >> number & 1)
 
+    def fits(self, agent_id: str, queue_id: str) -> bool:
+        """Whether the agent may serve the queue from a call's first moment on, were it at home here."""
+        number = self._queues[queue_id].rings[()][0].number
+        groups = self.seated[agent_id].values() if agent_id in self.seated else [self._group_of[agent_id]]
+        return any(group.fitting >> number & 1 for group in groups)
+
     def can_take(self, agent: Agent, call: Call) -> bool:
         """Whether the agent could take this call beside those at hand."""
         channel = self._queues[call.queue_id].queue.channel

@@ -168,20 +168,30 @@ async def put_queue(
     if before and all(before[name] == value for name, value in rules.items()):
         return before, False
     named = [target for _, target in overflows.queues_named(wanted)]
-    for target in await store.make_known(session, named, wanted.pool_id):
-        _tell_queue(session, target, clock.now(), [wanted.pool_id])
+    await make_known(session, named, wanted.pool_id, clock.now())
     after = saved(await store.save_queue(session, queue_id, rules))
-    _tell_queue(session, after, clock.now(), [wanted.pool_id, *after["known_in"]])
+    moved = before is not None and before["pool_id"] != wanted.pool_id
+    _tell_queue(session, after, clock.now(), [wanted.pool_id, *after["known_in"]], moved=moved)
     return after, before is None
 
 
-def _tell_queue(session: Session, row: asyncpg.Record, at: datetime, pool_ids: Sequence[str]) -> None:
+async def make_known(session: Session, queue_ids: Sequence[str], pool_id: str, at: datetime) -> None:
+    """Calls may go from the pool to these queues, in whatever pools they are at home."""
+    for row in await store.make_known(session, queue_ids, pool_id):
+        _tell_queue(session, row, at, [pool_id])
+
+
+def _tell_queue(
+    session: Session, row: asyncpg.Record, at: datetime, pool_ids: Sequence[str], *, moved: bool = False
+) -> None:
     """To these of the queue's pool and those that know it beside: what comes to it there goes to where it is."""
     for pool_id in pool_ids:
         queue = queue_of(row) if pool_id == row["pool_id"] else elsewhere(row)
         outbox.add(
             session,
-            inputs.ConfigureQueue(tenant_id=row["tenant_id"], pool_id=pool_id, occurred_at=at, queue=queue),
+            inputs.ConfigureQueue(
+                tenant_id=row["tenant_id"], pool_id=pool_id, occurred_at=at, queue=queue, moved=moved
+            ),
         )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import asyncpg
+from common.clock import Clock
 from common.database import Session
 from common.errors import Conflict, Invalid
 
 from routing.domain.declarations import check_unmoved
 from routing.domain.flow_faults import faults
-from routing.domain.flows import Flow
-from routing.service.configuration import CheckVersion
+from routing.domain.flows import Flow, queue_ids_of
+from routing.service.configuration import CheckVersion, make_known
 from routing.store import configuration
 from routing.store import entry_points as store
 
@@ -23,12 +24,14 @@ async def put_entry_point(
     pool_id: str,
     numbers: Sequence[str],
     flow: Flow,
+    clock: Clock,
     check: CheckVersion,
 ) -> tuple[asyncpg.Record, bool]:
     """Create or replace; beside the row, whether it was created. Calls in their flow keep the one they came with.
 
     Raises Invalid with every fault of the flow; Conflict for a number of another entry point, another tenant or pool.
     """
+    await configuration.lock(session, "overflows", tenant_id)
     await configuration.lock(session, "entry point", entry_point_id)
     before = await store.entry_point(session, entry_point_id)
     if await configuration.tenant(session, tenant_id) is None:
@@ -39,12 +42,13 @@ async def put_entry_point(
     if before:
         check_unmoved("entry point", entry_point_id, "tenant_id", before["tenant_id"], tenant_id)
         check_unmoved("entry point", entry_point_id, "pool_id", before["pool_id"], pool_id)
-    queues = await store.voice_queues(session, tenant_id, pool_id)
+    queues = await store.voice_queues(session, tenant_id)
     check_flow(flow, list(queues), pool["skills"], [queue_id for queue_id, calls_back in queues.items() if calls_back])
     check(before["version"] if before else None)
     wanted = sorted(set(numbers))
     if before and (before["numbers"], store.flow_of(before)) == (wanted, flow):
         return before, False
+    await make_known(session, queue_ids_of(flow), pool_id, clock.now())
     await store.save_entry_point(session, entry_point_id, tenant_id, pool_id, wanted, flow)
     owners = await store.owners_of(session, wanted)
     for position, number in enumerate(numbers):

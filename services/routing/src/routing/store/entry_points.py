@@ -91,16 +91,14 @@ async def homes_of(session: Session, entry_point_ids: Sequence[str]) -> list[asy
     )
 
 
-async def voice_queues(session: Session, tenant_id: str, pool_id: str) -> dict[str, bool]:
-    """The queues that a flow of the tenant in the pool may name: whether each calls its callers back; also those of
-    others that the pool knows."""
+async def voice_queues(session: Session, tenant_id: str) -> dict[str, bool]:
+    """The queues that a flow of the tenant may name, in whatever pool: whether each calls its callers back."""
     rows = await session.fetch(
         """
         SELECT id, callback IS NOT NULL AS calls_back FROM queues
-        WHERE tenant_id = $1 AND $2 = ANY(pool_id || known_in) AND channel = 'voice' ORDER BY id
+        WHERE tenant_id = $1 AND channel = 'voice' ORDER BY id
         """,
         tenant_id,
-        pool_id,
     )
     return {row["id"]: row["calls_back"] for row in rows}
 
