@@ -29,8 +29,10 @@ from routing.domain.calls import Call, Queued
 from routing.domain.configuration import AgentProfile, Queue
 from routing.domain.pool import Pool
 from routing.service import pools as service
+from routing.store import reading, states
 
-from .floors import START, TENANT, at, profile, queue
+from .conftest import Routing
+from .floors import START, TENANT, Floor, at, profile, queue
 from .test_pool_properties import check_histories
 
 POOLS = ("main", "side")
@@ -351,3 +353,19 @@ def test_those_who_wait_keep_their_places_and_those_who_speak_finish_where_they_
         return world
 
     asyncio.run(story())
+
+
+async def test_a_call_on_its_way_is_in_no_pool_but_listed_and_found(routing: Routing) -> None:
+    """So that a PBX that connects meanwhile does not take it for over, and whoever owns a pool does not take it up."""
+    await routing.floor()
+    floor = Floor(queue("help"))
+    floor.call(0, "c1", "help")
+    floor.give(inputs.ConfigureQueue, 1, queue=queue("help", version=2).at_home_in("side"), moved=True)
+    (call,), _ = floor.pool.drain()
+    assert (call.moving_to, floor.pool.calls) == ("side", {})
+    async with routing.running.runtime.database.transaction() as session:
+        await states.save(session, {"main": (at(1), [call], [])})
+        assert (await states.load(session, ["main"]))["main"].calls == {}
+        assert await states.place_of(session, "c1") == ("side", False)
+        assert [found.id for _, found in await reading.live_calls(session)] == ["c1"]
+        await session.execute("DELETE FROM calls")

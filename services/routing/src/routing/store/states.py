@@ -89,10 +89,9 @@ async def save(session: Session, changes: Mapping[str, tuple[datetime, Sequence[
             ON CONFLICT (agent_id) DO UPDATE SET data = excluded.data
         )
         INSERT INTO calls (id, tenant_id, pool_id, queue_id, state, agent_id, over_at, live, data)
-        SELECT id, tenant_id, pool_id, queue_id, state, agent_id, over_at, live, data::jsonb FROM unnest(
-            $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::bool[],
-            $15::text[]
-        ) AS changed (id, tenant_id, pool_id, queue_id, state, agent_id, over_at, live, data)
+        SELECT id, tenant_id, pool_id, queue_id, state, agent_id, over_at, over_at IS NULL, data::jsonb FROM unnest(
+            $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[]
+        ) AS changed (id, tenant_id, pool_id, queue_id, state, agent_id, over_at, data)
         ON CONFLICT (id) DO UPDATE SET pool_id = excluded.pool_id, queue_id = excluded.queue_id, state = excluded.state,
             agent_id = excluded.agent_id, over_at = excluded.over_at, live = excluded.live, data = excluded.data
         """,
@@ -109,7 +108,6 @@ async def save(session: Session, changes: Mapping[str, tuple[datetime, Sequence[
         [call.state_name for _, call in calls],
         [call.agent_id for _, call in calls],
         [call.over_at for _, call in calls],
-        [not call.is_over and call.moving_to is None for _, call in calls],
         [_encode(call).decode() for _, call in calls],
     )
 
@@ -177,7 +175,11 @@ async def load(session: Session, wanted: Sequence[str]) -> dict[str, Pool]:
         if agent is not None:
             agents[pool_id].append(agent)
     for row in await session.fetch(
-        "SELECT pool_id, data FROM calls WHERE live AND pool_id = ANY($1::text[]) ORDER BY id", list(queues)
+        """
+        SELECT pool_id, data FROM calls WHERE live AND pool_id = ANY($1::text[]) AND data->>'moving_to' IS NULL
+        ORDER BY id
+        """,
+        list(queues),
     ):
         calls[row["pool_id"]].append(msgspec.convert(row["data"], Call))
     for row in await session.fetch(
@@ -273,7 +275,7 @@ def elsewhere(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
 async def place_of(session: Session, call_id: str) -> tuple[str, bool] | None:
     """The pool that has a live call or is about to get it, and whether it has it. None: there is no such call."""
     row = await session.fetchrow(
-        "SELECT pool_id, live, data->>'moving_to' AS moving_to FROM calls WHERE id = $1 AND over_at IS NULL", call_id
+        "SELECT pool_id, data->>'moving_to' AS moving_to FROM calls WHERE id = $1 AND live", call_id
     )
     return None if row is None else (row["moving_to"] or row["pool_id"], row["moving_to"] is None)
 
