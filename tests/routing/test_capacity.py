@@ -252,6 +252,18 @@ def test_a_missed_chat_sends_the_agent_on_a_break_after_the_others() -> None:
     assert there.agent("ann").state == OnBreak(at(31), "missed_offer")
 
 
+def test_a_call_that_rings_anew_at_who_takes_one_at_a_time_by_now_has_them_alone() -> None:
+    """Ann's capacity is taken back while a call rings at her; she misses it, and another call waits."""
+    there = Floor(queue("chat", channel="chat", missed_offers_before_break=2), several("ann", chat=1))
+    there.log_in(0, "ann")
+    ring(there, 1, "c1", "chat")
+    there.give(inputs.ConfigureAgent, 2, agent=profile("ann", version=2))
+    ring(there, 3, "c2", "chat")
+    there.decline(4, "c1", "ann")
+    assert at_hand(there) == {"c1": "offered"}
+    assert waits(there, "c2")
+
+
 def test_every_change_of_a_call_is_told_with_one_state_by_precedence() -> None:
     there = floor(several("ann", voice=1, chat=2, email=2))
     (event,) = [event for event in ring(there, 1, "e", "email") if isinstance(event, AgentStateChanged)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 from common.events import (
@@ -20,6 +20,9 @@ from common.events import (
     CallQueued,
     CallRedirected,
     CallWrappedUp,
+    ConsultationAssigned,
+    ConsultationEnded,
+    ConsultationEvent,
     Event,
     FlowEvent,
 )
@@ -31,7 +34,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
-from plateau.checker.agents import check_agents, check_engagements
+from plateau.checker.agents import calls_apart, check_agents, check_engagements
 from plateau.checker.calls import check_calls
 from routing.domain import decisions, explanation, flows, inputs
 from routing.domain.agents import (
@@ -44,7 +47,21 @@ from routing.domain.agents import (
     ThenAvailable,
     ThenLogOut,
 )
-from routing.domain.calls import Call, CallingBack, HeldPlace, InFlow, Offered, Queued, Talking, WrappingUp
+from routing.domain.calls import (
+    Asked,
+    AskedAgent,
+    AskedNumber,
+    AskedQueue,
+    Call,
+    CallingBack,
+    Consultation,
+    HeldPlace,
+    InFlow,
+    Offered,
+    Queued,
+    Talking,
+    WrappingUp,
+)
 from routing.domain.configuration import (
     AgentProfile,
     Announcement,
@@ -205,14 +222,19 @@ def relaxations(draw: st.DrawFn) -> tuple[Relaxation, ...]:
 
 
 @st.composite
-def queues(draw: st.DrawFn, queue_id: str, channel: Channel, version: int = 1) -> Queue:
+def queues(draw: st.DrawFn, queue_id: str, channels: dict[str, Channel], version: int = 1) -> Queue:
+    """Rules that lead to queues of the same channel alone, as the API has it."""
     requirement = draw(st.none() | texts)
     tenant_id = TENANTS[queue_id]
-    others = [one for one in QUEUES if TENANTS[one] == tenant_id]
+    alike = [one for one in QUEUES if TENANTS[one] == tenant_id and channels[one] == channels[queue_id]]
+
+    def leads_to_alike(rule: OverflowRule | SplitPart) -> bool:
+        return not isinstance(rule.to, ToQueue) or rule.to.queue_id in alike
+
     return queue(
         queue_id,
         *(sorted(draw(skills)) if requirement is None else ()),
-        channel=channel,
+        channel=channels[queue_id],
         tenant_id=tenant_id,
         requirement=requirement,
         relaxations=draw(relaxations()),
@@ -225,14 +247,14 @@ def queues(draw: st.DrawFn, queue_id: str, channel: Channel, version: int = 1) -
         offer_timeout_seconds=draw(st.sampled_from([5.0, 20.0])),
         wrap_up_seconds=draw(st.sampled_from([0.0, 10.0])),
         max_wait_seconds=draw(st.sampled_from([None, 30.0, 90.0])),
-        overflow=draw(st.none() | st.tuples(st.sampled_from(others), st.sampled_from([0.0, 20.0, 30.0]))),
+        overflow=draw(st.none() | st.tuples(st.sampled_from(alike), st.sampled_from([0.0, 20.0, 30.0]))),
         hours=draw(st.sampled_from([None, None, OPEN_IN_TURNS])),
         override=draw(st.sampled_from([None, None, None, None, "open", "closed", "draining"])),
-        overflows=draw(st.lists(OVERFLOWS[tenant_id], max_size=2).map(tuple)),
+        overflows=draw(st.lists(OVERFLOWS[tenant_id].filter(leads_to_alike), max_size=2).map(tuple)),
         cover=draw(st.sampled_from([(), (), COVER, COVER[:1]])),
         callback=draw(st.none() | CALLBACKS),
         announcements=draw(st.lists(ANNOUNCEMENTS, max_size=1).map(tuple)),
-        split=draw(st.sampled_from([(), (), SPLITS[tenant_id]])),
+        split=draw(st.sampled_from([(), (), tuple(filter(leads_to_alike, SPLITS[tenant_id]))])),
         numbers={"partner": "+33639980002"},
         version=version,
     )
@@ -257,6 +279,32 @@ def shares(draw: st.DrawFn, version: int, tenant_id: str | None = None) -> Share
         release_after_seconds=draw(st.sampled_from([None, 3.0, 15.0])),
         figures=draw(figures()),
     )
+
+
+ASKED = st.one_of(
+    st.sampled_from(QUEUES).map(AskedQueue), agent_ids.map(AskedAgent), st.just(AskedNumber("+33639980002"))
+)
+SIMPLE: dict[str, type[Any]] = {
+    "hold": inputs.Hold,
+    "resume": inputs.Resume,
+    "confer": inputs.Confer,
+    "complete": inputs.CompleteConsultation,
+    "cancel": inputs.CancelConsultation,
+}
+OUTCOMES = [
+    "",
+    "complete",
+    "cancel",
+    "confer",
+    "confer complete",
+    "confer first_leaves",
+    "confer second_leaves",
+    "confer caller_leaves",
+    "second_leaves",
+    "first_leaves",
+    "caller_leaves",
+]
+CONVERSATION = ["consult"] * 3 + ["confer", "complete"] * 2 + ["cancel", "hold", "resume", "transfer", "take_over"]
 
 
 class PoolMachine(RuleBasedStateMachine):
@@ -289,8 +337,10 @@ class PoolMachine(RuleBasedStateMachine):
         channels: st.SearchStrategy[Channel]
         channels = st.sampled_from(["voice", "chat", "chat", "email"] if several else ["voice"])
         self.channels: dict[str, Channel] = {queue_id: data.draw(channels) for queue_id in QUEUES}
-        for queue_id in QUEUES:
-            self.floor.give(inputs.ConfigureQueue, 0, queue=data.draw(queues(queue_id, self.channels[queue_id])))
+        self.channels["q0"] = "voice"
+        self.floor.give(inputs.ConfigureQueue, 0, queue=queue("q0", missed_offers_before_break=2))
+        for queue_id in QUEUES[1:]:
+            self.floor.give(inputs.ConfigureQueue, 0, queue=data.draw(queues(queue_id, self.channels)))
         for agent_id in AGENTS:
             self.floor.give(inputs.ConfigureAgent, 0, agent=self.agent(data, agent_id))
         for tenant_id in data.draw(st.sets(st.sampled_from(["kettle", "lamp"]))):
@@ -471,6 +521,76 @@ class PoolMachine(RuleBasedStateMachine):
             case _:
                 self.floor.wrap_up(self.seconds, call_id, agent_id)
 
+    def make_ready(self, agent_id: str) -> None:
+        self.floor.log_in(self.seconds, agent_id)
+        self.floor.set_state(self.seconds, agent_id, "available")
+
+    @rule(agent_id=agent_ids)
+    def converse(self, agent_id: str) -> None:
+        """A call that is answered at once, if it rings anywhere."""
+        self.make_ready(agent_id)
+        self.call(queue_id="q0", limit=None, phone="+33639980001", preferred=None)
+        self.answer(f"c{self.count}")
+
+    def answer(self, call_id: str) -> None:
+        call = self.pool.calls.get(call_id)
+        if call is not None and isinstance(call.state, Offered):
+            self.floor.accept(self.seconds, call_id, call.state.agent_id)
+
+    def speaking(self) -> list[str]:
+        """The calls in which anybody speaks, customers' and consultations."""
+        return sorted(call.id for call in self.pool.calls.values() if isinstance(call.state, Talking))
+
+    @precondition(lambda self: self.speaking())
+    @rule(data=st.data(), asked=ASKED, ready=agent_ids, answered=st.booleans(), act=st.sampled_from(OUTCOMES))
+    def ask_somebody(self, data: st.DataObject, asked: Asked, ready: str, answered: bool, act: str) -> None:
+        """A consultation from its beginning, in most cases to its end."""
+        self.make_ready(asked.agent_id if isinstance(asked, AskedAgent) else ready)
+        call_id = data.draw(st.sampled_from(self.speaking()))
+        agent_id = self.pool.calls[call_id].agent_id
+        self.count += 1
+        between = f"x{self.count}"
+        about = {"call_id": call_id, "agent_id": agent_id}
+        self.floor.give(inputs.Consult, self.seconds, **about, consultation_id=between, asked=asked)
+        if answered:
+            self.answer(between)
+        for step in act.split():
+            self.seconds += 1
+            match step:
+                case "caller_leaves":
+                    self.floor.hang_up(self.seconds, call_id)
+                case "first_leaves":
+                    self.floor.hang_up(self.seconds, call_id, agent_id)
+                case "second_leaves":
+                    other = self.pool.calls.get(between)
+                    self.floor.hang_up(self.seconds, between, other.agent_id if other else None)
+                case _:
+                    self.floor.give(SIMPLE[step], self.seconds, **about)
+
+    @precondition(lambda self: self.speaking())
+    @rule(data=st.data(), right=st.booleans(), agent_id=agent_ids, act=st.sampled_from(CONVERSATION))
+    def act_in_a_conversation(self, data: st.DataObject, right: bool, agent_id: str, act: str) -> None:
+        """Mostly by the agent who speaks; each command comes twice, and the second changes nothing."""
+        call_id = data.draw(st.sampled_from(self.speaking()))
+        who = (self.pool.calls[call_id].agent_id if right else None) or agent_id
+        self.count += 1
+        fields: dict[str, Any] = {"call_id": call_id, "agent_id": who}
+        kind: type[Any]
+        match act:
+            case "consult":
+                kind = inputs.Consult
+                fields |= {"consultation_id": f"x{self.count}", "asked": data.draw(ASKED)}
+            case "take_over":
+                kind = inputs.Relieve
+                fields = {"call_id": call_id, "supervisor_id": agent_id, "to_call_id": f"n{self.count}"}
+            case "transfer":
+                kind = inputs.Transfer
+                fields["to_number"] = "+33639980002"
+            case _:
+                kind = SIMPLE[act]
+        self.floor.give(kind, self.seconds, **fields)
+        assert self.floor.give(kind, self.seconds, **fields) == []
+
     @rule(data=st.data(), queue_id=st.sampled_from(QUEUES))
     def change_a_queue(self, data: st.DataObject, queue_id: str) -> None:
         self.version += 1
@@ -478,7 +598,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.floor.give(
             inputs.ConfigureQueue,
             self.seconds,
-            queue=data.draw(queues(queue_id, self.channels[queue_id], self.version)),
+            queue=data.draw(queues(queue_id, self.channels, self.version)),
         )
 
     @rule(queue_id=st.sampled_from(QUEUES))
@@ -587,6 +707,28 @@ class PoolMachine(RuleBasedStateMachine):
                 assert rules.elsewhere is None
 
     @invariant()
+    def a_consultation_is_open_in_the_call_that_it_is_about(self) -> None:
+        asked = {
+            call.state.consultation.id: (call.id, call.agent_id)
+            for call in self.pool.calls.values()
+            if isinstance(call.state, Talking)
+            and call.state.consultation is not None
+            and not isinstance(call.state.consultation.asked, AskedNumber)
+        }
+        between = {
+            call.id: (call.consults.call_id, call.consults.agent_id)
+            for call in self.pool.calls.values()
+            if call.consults is not None and call.is_consultation
+        }
+        assert asked == between
+        for call in self.pool.calls.values():
+            match call.state:
+                case Talking(consultation=Consultation(id=joined, joined=True)) if joined in between:
+                    assert isinstance(self.pool.calls[joined].state, Talking)
+                case _:
+                    pass
+
+    @invariant()
     def nobody_may_and_could_take_a_waiting_call(self) -> None:
         every = [(call, call.state) for call in self.pool.calls.values() if isinstance(call.state, Queued)]
         waiting = [call for call, state in every if state.alone_until is None]
@@ -689,6 +831,10 @@ class PoolMachine(RuleBasedStateMachine):
         for event in self.floor.events[self.seen :]:
             if isinstance(event, CallAssigned):
                 assert self.may_serve(event.agent_id, event)
+            elif isinstance(event, ConsultationAssigned) and event.occurred_at == self.pool.now:
+                call = self.pool.calls.get(event.call_id)
+                if call is not None and call.agent_id == event.agent_id and call.preferred_agent_id is None:
+                    assert self.may_serve(event.agent_id, call)
         self.seen = len(self.floor.events)
 
     def let_time_pass(self) -> None:
@@ -738,11 +884,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.floor.tick(self.seconds + 1000)
         assert self.pool.calls == {}
         check_histories(self.floor.events)
-        calls = [event for event in self.floor.events if isinstance(event, CallEvent | FlowEvent)]
-        told = [event for event in calls if isinstance(event, CallEvent)]
-        agents = [event for event in self.floor.events if isinstance(event, AgentEvent)]
-        violations = [*check_calls(calls, complete=True), *check_agents(agents), *check_engagements(told, agents)]
-        assert violations == []
+        check_by_the_log(self.floor.events)
         again = Pool("main", START)
         replayed = [fact.event for given, trace in self.floor.given for fact in decide(again, given, trace).facts]
         assert replayed == self.floor.events
@@ -814,30 +956,44 @@ def test_the_best_call_and_agent_are_those_that_a_full_scan_would_find() -> None
             floor.log_out(step, agent_id)
 
 
+ENDINGS = CallAbandoned | CallRedirected | CallWrappedUp | CallLeftInFlow | ConsultationEnded
+
+
 def check_histories(events: list[Event]) -> None:
-    """Each call's events are numbered 1, 2, 3 … and it ends in exactly one way."""
-    histories: dict[str, list[CallEvent | FlowEvent]] = {}
+    """Each call's events are numbered 1, 2, 3 … and it ends in exactly one way; so does each consultation, unless it
+    becomes a call."""
+    histories: dict[str, list[CallEvent | FlowEvent | ConsultationEvent]] = {}
     for event in events:
-        if isinstance(event, CallEvent | FlowEvent):
+        if isinstance(event, CallEvent | FlowEvent | ConsultationEvent):
             histories.setdefault(event.call_id, []).append(event)
     for history in histories.values():
         assert [event.sequence for event in history] == list(range(1, len(history) + 1))
-        assert isinstance(history[0], CallOffered | CallArrived)
-        entered = [event.queue_id for event in history if isinstance(event, CallQueued)]
+        called = [event for event in history if isinstance(event, CallEvent | FlowEvent)]
+        endings = [event for event in history if isinstance(event, ENDINGS)]
+        assert endings == history[-1:]
+        if isinstance(history[0], ConsultationEvent):
+            assert isinstance(history[-1], ConsultationEnded) is (not called)
+        if called:
+            assert isinstance(called[0], CallOffered | CallArrived)
+            assert history[-len(called) :] == called, "once a call, it is a consultation no more"
+        entered = [event.queue_id for event in called if isinstance(event, CallQueued)]
         assert len(set(entered)) == len(entered), "a call enters a queue once"
-        ends = CallAbandoned | CallRedirected | CallWrappedUp | CallLeftInFlow
-        assert [isinstance(event, ends) for event in history].count(True) == 1
-        assert isinstance(history[-1], ends)
-        dials = [event.dial_id for event in history if isinstance(event, CallbackDialled)]
+        dials = [event.dial_id for event in called if isinstance(event, CallbackDialled)]
         assert len(set(dials)) == len(dials), "an attempt is dialled once"
-        check_announcements(history)
+        announced = [
+            (event.entry, event.message, event.occurred_at) for event in called if isinstance(event, CallAnnounced)
+        ]
+        assert len(set(announced)) == len(announced), "each queue that the call enters begins its own schedule"
 
 
-def check_announcements(history: list[CallEvent | FlowEvent]) -> None:
-    """Nobody is told anything who does not wait on the line; what the checker of the whole floor says, too."""
-    assert check_calls(history, complete=True) == []
-    announced = [(event.message, event.occurred_at) for event in history if isinstance(event, CallAnnounced)]
-    assert len(set(announced)) == len(announced)
+def check_by_the_log(events: list[Event]) -> None:
+    """What the checker of the event log promises everybody: it knows nothing of pools."""
+    calls = [event for event in events if isinstance(event, CallEvent | FlowEvent | ConsultationEvent)]
+    spoken = [event for event in calls if not isinstance(event, FlowEvent)]
+    agents = [event for event in events if isinstance(event, AgentEvent)]
+    assert check_calls(calls, complete=True) == []
+    assert check_agents(agents, calls_apart(spoken)) == []
+    assert check_engagements(spoken, agents) == []
 
 
 PoolMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)

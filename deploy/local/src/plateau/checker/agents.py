@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +18,11 @@ from common.events import (
     CallbackFailed,
     CallEnded,
     CallEvent,
+    CallQueued,
+    ConsultationAnswered,
+    ConsultationAssigned,
+    ConsultationEnded,
+    ConsultationEvent,
 )
 from common.events.routing import AgentEvent, CallAtHand, Channel
 
@@ -29,9 +34,15 @@ _NEXT: Final[dict[str, frozenset[str]]] = {
     "break": frozenset({"available", "break", "logged_out"}),
 }
 """Who is available tells it anew when a queue that they may serve comes from another pool or goes there."""
-
+_TAKEN: Final = frozenset({("available", "busy"), ("break", "busy")})
+"""A supervisor takes a call over, without an offer."""
 _WITH_CALL: Final = frozenset({"offered", "busy", "wrap_up"})
-_SAME_AS: Final[dict[type[CallEvent], str]] = {CallAssigned: "offered", CallEnded: "wrap_up"}
+_SAME_AS: Final[dict[type[CallEvent | ConsultationEvent], str]] = {
+    CallAssigned: "offered",
+    CallEnded: "wrap_up",
+    ConsultationAssigned: "offered",
+    ConsultationAnswered: "busy",
+}
 """The state that an agent enters with each of these events of a call."""
 
 _STEPS: Final = frozenset(
@@ -45,15 +56,25 @@ Engagement = tuple[str, str, str, datetime]
 """State, agent, call, since when."""
 
 
-def check_agents(events: Iterable[AgentEvent]) -> list[str]:
-    """Violations of each agent's own history."""
+def calls_apart(calls: Iterable[CallEvent | ConsultationEvent]) -> set[str]:
+    """The consultations, and the calls that go on from others with an agent who speaks already."""
+    return {
+        event.call_id
+        for event in calls
+        if isinstance(event, ConsultationEvent) or (isinstance(event, CallQueued) and event.taken_by is not None)
+    }
+
+
+def check_agents(events: Iterable[AgentEvent], apart: Collection[str] = ()) -> list[str]:
+    """Violations of each agent's own history. `apart`: the consultations, and the calls that go on from others with an
+    agent who speaks already: they come to their agent without an offer, or leave without a wrap-up."""
     of_agent: dict[str, list[AgentEvent]] = defaultdict(list)
     for event in events:
         of_agent[event.agent_id].append(event)
-    return [one for agent_id, history in of_agent.items() for one in _walk(agent_id, history)]
+    return [one for agent_id, history in of_agent.items() for one in _walk(agent_id, history, apart)]
 
 
-def _walk(agent_id: str, history: Sequence[AgentEvent]) -> list[str]:
+def _walk(agent_id: str, history: Sequence[AgentEvent], apart: Collection[str]) -> list[str]:
     found: list[str] = []
 
     def say(what: str) -> None:
@@ -85,8 +106,12 @@ def _walk(agent_id: str, history: Sequence[AgentEvent]) -> list[str]:
         now_held = _held(event)
         several = bool(isinstance(event, AgentStateChanged) and event.calls) or len(held) > 1
         if several or takes is not None or event.takes is not None:
-            found += [f"agent {agent_id}: {one} (sequence {event.sequence})" for one in _beside(held, takes, event)]
-        elif new not in _NEXT.get(event.previous_state, frozenset()):
+            found += [
+                f"agent {agent_id}: {one} (sequence {event.sequence})" for one in _beside(held, takes, event, apart)
+            ]
+        elif new not in _NEXT.get(event.previous_state, frozenset()) and not (
+            (state, new) in _TAKEN and next(iter(now_held), "") in apart
+        ):
             say(f"went from {event.previous_state} to {new} (sequence {event.sequence})")
         if since is not None and event.since_previous != since:
             say(f"{event.previous_state} began at {since} but sequence {event.sequence} says {event.since_previous}")
@@ -114,7 +139,7 @@ def _held(event: AgentEvent) -> Held:
     return {event.call_id: single}
 
 
-def _beside(before: Held, takes: list[Channel] | None, event: AgentEvent) -> Iterator[str]:
+def _beside(before: Held, takes: list[Channel] | None, event: AgentEvent, apart: Collection[str]) -> Iterator[str]:
     """What cannot be in a change of an agent who takes several calls: `before`, the calls until then, and the channels
     of which they said that they could take one more."""
     after = _held(event)
@@ -126,6 +151,8 @@ def _beside(before: Held, takes: list[Channel] | None, event: AgentEvent) -> Ite
             yield f"is {event.state} by call {event.call_id}, which is {named}"
     for call_id, one in after.items():
         was = before.get(call_id)
+        if was is None and one.state == "busy" and call_id in apart:
+            continue
         if was is None and (one.state != "offered" or (takes is not None and one.channel not in takes)):
             yield f"has call {call_id}, {one.state}, but took no more of {one.channel}"
         elif was is not None and (was.state, one.state) not in _STEPS:
@@ -136,17 +163,22 @@ def _beside(before: Held, takes: list[Channel] | None, event: AgentEvent) -> Ite
             yield f"lost call {call_id} while busy"
 
 
-def _told_by(calls: Sequence[CallEvent]) -> Iterator[Engagement]:
+def _told_by(calls: Sequence[CallEvent | ConsultationEvent]) -> Iterator[Engagement]:
     """What each event of a call says of its agent, who is busy with a callback from its dial on."""
     dials_for: dict[str, str | None] = {}
+    spoken = {event.call_id for event in calls if isinstance(event, ConsultationAnswered)}
     for event in sorted(calls, key=lambda one: (one.call_id, one.sequence)):
         waiting = dials_for.get(event.call_id)
         match event:
-            case CallAssigned() | CallEnded():
+            case CallAssigned() | CallEnded() | ConsultationAssigned() | ConsultationAnswered():
                 yield _SAME_AS[type(event)], event.agent_id, event.call_id, event.occurred_at
             case CallbackDialled(agent_id=str(agent_id)):
                 dials_for[event.call_id] = agent_id
                 yield "busy", agent_id, event.call_id, event.occurred_at
+            case ConsultationEnded(agent_id=str(agent_id)) if event.call_id in spoken:
+                yield "let off", agent_id, event.call_id, event.occurred_at
+            case CallAnswered() if event.call_id in spoken:
+                pass  # its agent has been busy with it as a consultation
             case CallAnswered() if waiting is None:
                 yield "busy", event.agent_id, event.call_id, event.occurred_at
             case CallbackFailed() | CallAbandoned() if waiting is not None:
@@ -156,7 +188,7 @@ def _told_by(calls: Sequence[CallEvent]) -> Iterator[Engagement]:
                 pass
 
 
-def check_engagements(calls: Sequence[CallEvent], agents: Sequence[AgentEvent]) -> list[str]:
+def check_engagements(calls: Sequence[CallEvent | ConsultationEvent], agents: Sequence[AgentEvent]) -> list[str]:
     """Calls and agents tell the same story: each offer, answer and end of a call is one change of state of its agent.
 
     Meant for a floor at rest: the two topics are read one after the other, so work in progress may be in one alone.

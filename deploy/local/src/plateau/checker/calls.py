@@ -17,6 +17,9 @@ from common.events import (
     CallbackFailed,
     CallbackReached,
     CallbackRequested,
+    CallConferenced,
+    CallConsultationBegun,
+    CallConsultationEnded,
     CallEnded,
     CallEvent,
     CallHeld,
@@ -31,6 +34,11 @@ from common.events import (
     CallResumed,
     CallSupervised,
     CallWrappedUp,
+    ConsultationAnswered,
+    ConsultationAssigned,
+    ConsultationEnded,
+    ConsultationEvent,
+    ConsultationOfferMissed,
     FlowEvent,
     VoicemailLeft,
 )
@@ -38,15 +46,35 @@ from common.events import (
 from plateau.checker.callbacks import Callback
 
 State = Literal[
-    "new", "in_flow", "offered", "waiting", "held", "leaving", "ringing", "dialling", "talking", "wrapping_up", "over"
+    "new",
+    "in_flow",
+    "asked",
+    "asked_ringing",
+    "asked_talking",
+    "offered",
+    "waiting",
+    "held",
+    "leaving",
+    "ringing",
+    "dialling",
+    "talking",
+    "wrapping_up",
+    "over",
 ]
+"""asked: a consultation between two agents, which may yet become a customer's call."""
 
-_FROM: dict[type[CallEvent | FlowEvent], tuple[State, ...]] = {
+AnyCallEvent = CallEvent | FlowEvent | ConsultationEvent
+
+_FROM: dict[type[AnyCallEvent], tuple[State, ...]] = {
     CallArrived: ("new",),
     CallPrompted: ("in_flow",),
     CallLeftInFlow: ("in_flow",),
     VoicemailLeft: ("in_flow",),
-    CallOffered: ("new", "in_flow"),
+    ConsultationAssigned: ("new", "asked"),
+    ConsultationOfferMissed: ("asked_ringing",),
+    ConsultationAnswered: ("asked_ringing",),
+    ConsultationEnded: ("new", "asked", "asked_ringing", "asked_talking"),
+    CallOffered: ("new", "in_flow", "asked_talking"),
     CallQueued: ("offered", "leaving"),
     CallOverflowed: ("offered", "waiting"),
     CallAnnounced: ("waiting",),
@@ -56,21 +84,28 @@ _FROM: dict[type[CallEvent | FlowEvent], tuple[State, ...]] = {
     CallbackFailed: ("dialling",),
     CallAssigned: ("waiting", "held"),
     CallOfferMissed: ("ringing",),
-    CallAnswered: ("ringing", "dialling"),
+    CallAnswered: ("ringing", "dialling", "waiting"),
     CallAbandoned: ("offered", "waiting", "held", "ringing", "dialling"),
     CallRedirected: ("offered", "waiting"),
     CallHeld: ("talking",),
     CallResumed: ("talking",),
     CallRecordingChanged: ("talking",),
     CallSupervised: ("talking",),
+    CallConsultationBegun: ("talking",),
+    CallConferenced: ("talking",),
+    CallConsultationEnded: ("talking",),
     CallEnded: ("talking",),
     CallWrappedUp: ("wrapping_up",),
 }
-_TO: dict[type[CallEvent | FlowEvent], State] = {
+_TO: dict[type[AnyCallEvent], State] = {
     CallArrived: "in_flow",
     CallPrompted: "in_flow",
     CallLeftInFlow: "over",
     VoicemailLeft: "over",
+    ConsultationAssigned: "asked_ringing",
+    ConsultationOfferMissed: "asked",
+    ConsultationAnswered: "asked_talking",
+    ConsultationEnded: "over",
     CallOffered: "offered",
     CallQueued: "waiting",
     CallOverflowed: "leaving",
@@ -88,6 +123,9 @@ _TO: dict[type[CallEvent | FlowEvent], State] = {
     CallResumed: "talking",
     CallRecordingChanged: "talking",
     CallSupervised: "talking",
+    CallConsultationBegun: "talking",
+    CallConferenced: "talking",
+    CallConsultationEnded: "talking",
     CallEnded: "wrapping_up",
     CallWrappedUp: "over",
 }
@@ -95,9 +133,9 @@ _REPEATED = ("tenant_id", "channel", "direction", "contact_phone", "offered_at",
 """What every event of a call says alike."""
 
 
-def check_calls(events: Sequence[CallEvent | FlowEvent], *, complete: bool) -> list[str]:
+def check_calls(events: Sequence[AnyCallEvent], *, complete: bool) -> list[str]:
     """Violations of each call's own history, and agents with two voice calls at a time."""
-    of_call: dict[str, list[CallEvent | FlowEvent]] = defaultdict(list)
+    of_call: dict[str, list[AnyCallEvent]] = defaultdict(list)
     for event in events:
         of_call[event.call_id].append(event)
     found: list[str] = []
@@ -118,10 +156,11 @@ class _History:
         self._entry = 0
         self._queue: str | None = None
         self._offers = 0
+        self._asked = 0
         self._last: CallEvent | None = None
         self._callback = Callback()
 
-    def walk(self, history: Sequence[CallEvent | FlowEvent], complete: bool) -> list[str]:
+    def walk(self, history: Sequence[AnyCallEvent], complete: bool) -> list[str]:
         self._numbers([event.sequence for event in history])
         for event in history:
             self._step(event)
@@ -144,13 +183,16 @@ class _History:
         if not missing and numbers != sorted(numbers):
             self._say(f"is out of order in the log: {numbers}")
 
-    def _step(self, event: CallEvent | FlowEvent) -> None:
+    def _step(self, event: AnyCallEvent) -> None:
         kind = type(event)
         if self._state not in _FROM[kind]:
             self._say(f"{kind.TYPE} (sequence {event.sequence}) while {self._state}")
-        if isinstance(event, CallAbandoned | CallRedirected | CallWrappedUp | CallLeftInFlow | VoicemailLeft):
+        if isinstance(
+            event, CallAbandoned | CallRedirected | CallWrappedUp | CallLeftInFlow | VoicemailLeft | ConsultationEnded
+        ):
             self._endings.append(kind.TYPE)
-        if isinstance(event, FlowEvent):
+        if isinstance(event, FlowEvent | ConsultationEvent):
+            self._ask(event)
             self._state = _TO[kind]
             return
         self._same_as_before(event)
@@ -162,6 +204,10 @@ class _History:
                 if self._queue is not None and event.queue_id != self._queue:
                     self._say(f"overflowed to {self._queue} but was queued in {event.queue_id}")
                 self._queue = event.queue_id
+                if event.taken_by is not None:
+                    if self._agent not in (None, event.taken_by):
+                        self._say(f"was asked of {self._agent} but is taken by {event.taken_by}")
+                    self._agent = event.taken_by
             case CallOverflowed():
                 self._queue = event.to_queue_id
             case CallAssigned():
@@ -174,6 +220,8 @@ class _History:
             case CallOfferMissed() | CallAnswered() | CallEnded() | CallWrappedUp():
                 if event.agent_id != self._agent:
                     self._say(f"has two agents at once: {self._agent} and {event.agent_id} ({kind.TYPE})")
+                if isinstance(event, CallAnswered) and self._state == "waiting" and event.total_wait_seconds:
+                    self._say("was answered by nobody whom it was offered to, after a wait")
                 if isinstance(event, CallOfferMissed):
                     self._agent = None
             case _:
@@ -193,6 +241,20 @@ class _History:
                 return "ringing"
             case _:
                 return _TO[type(event)]
+
+    def _ask(self, event: FlowEvent | ConsultationEvent) -> None:
+        """Whom a consultation rings at, and who takes it."""
+        match event:
+            case ConsultationAssigned():
+                self._asked += 1
+                if event.offer != self._asked:
+                    self._say(f"was offered for the {self._asked}. time but says offer {event.offer}")
+                self._agent = event.agent_id
+            case ConsultationOfferMissed() | ConsultationAnswered():
+                if event.agent_id != self._agent:
+                    self._say(f"has two agents at once: {self._agent} and {event.agent_id} ({type(event).TYPE})")
+            case _:
+                pass
 
     def _same_as_before(self, event: CallEvent) -> None:
         last = self._last
@@ -235,18 +297,27 @@ class _History:
                 self._say(f"{name} of {type(event).TYPE} is {value}, its times say {start} to {end}")
 
 
-def _double_bookings(of_call: Mapping[str, Sequence[CallEvent | FlowEvent]]) -> list[str]:
+def _double_bookings(of_call: Mapping[str, Sequence[AnyCallEvent]]) -> list[str]:
     """Agents who have two voice calls at the same time: from the offer to its miss, the abandon or the wrap-up."""
     booked: dict[str, list[tuple[datetime, datetime, str]]] = defaultdict(list)
     for call_id, history in of_call.items():
         current: tuple[str, datetime] | None = None
         for event in sorted(history, key=lambda one: one.sequence):
-            if isinstance(event, FlowEvent) or event.channel != "voice":
+            if isinstance(event, FlowEvent) or (isinstance(event, CallEvent) and event.channel != "voice"):
                 continue
             match event:
-                case CallAssigned():
+                case CallAssigned() | ConsultationAssigned():
                     current = (event.agent_id, event.occurred_at)
-                case CallOfferMissed() | CallbackFailed() | CallAbandoned() | CallWrappedUp() if current is not None:
+                case CallQueued(taken_by=str(agent_id)) if current is None:
+                    current = (agent_id, event.occurred_at)
+                case (
+                    CallOfferMissed()
+                    | CallbackFailed()
+                    | CallAbandoned()
+                    | CallWrappedUp()
+                    | ConsultationOfferMissed()
+                    | ConsultationEnded()
+                ) if current is not None:
                     booked[current[0]].append((current[1], event.occurred_at, call_id))
                     current = None
                 case _:

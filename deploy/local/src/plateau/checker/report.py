@@ -30,9 +30,9 @@ from common.events import (
 from common.events.billing import ChargeEvent
 from common.events.crm import CaseEvent
 from common.events.dialer import AttemptEvent
-from common.events.routing import AgentEvent, CallEvent, FlowEvent
+from common.events.routing import AgentEvent, CallEvent, ConsultationEvent, FlowEvent
 
-from plateau.checker.agents import check_agents, check_engagements
+from plateau.checker.agents import calls_apart, check_agents, check_engagements
 from plateau.checker.attempts import check_attempts
 from plateau.checker.calls import check_calls
 from plateau.checker.cases import check_cases, check_links
@@ -96,18 +96,19 @@ def report_of(log: Log, *, complete: bool = False) -> Report:
 
 
 def _checked(events: Sequence[Event], complete: bool) -> list[str]:
-    calls = [event for event in events if isinstance(event, CallEvent)]
-    every_call = [event for event in events if isinstance(event, CallEvent | FlowEvent)]
+    calls = [event for event in events if isinstance(event, CallEvent | FlowEvent)]
+    every_call = [event for event in events if isinstance(event, CallEvent | FlowEvent | ConsultationEvent)]
+    spoken = [event for event in events if isinstance(event, CallEvent | ConsultationEvent)]
     agents = [event for event in events if isinstance(event, AgentEvent)]
     cases = [event for event in events if isinstance(event, CaseEvent)]
     charges = [event for event in events if isinstance(event, ChargeEvent)]
     attempts = [event for event in events if isinstance(event, AttemptEvent)]
     return [
         *check_calls(every_call, complete=complete),
-        *check_agents(agents),
-        *(check_engagements(calls, agents) if complete else ()),
+        *check_agents(agents, calls_apart(spoken)),
+        *(check_engagements(spoken, agents) if complete else ()),
         *check_cases(cases),
-        *check_links(every_call, cases, complete=complete),
+        *check_links(calls, cases, complete=complete),
         *check_charges(cases, charges, complete=complete),
         *check_attempts(attempts, complete=complete),
     ]

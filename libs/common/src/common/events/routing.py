@@ -19,6 +19,9 @@ CallbackFailure = Literal["busy", "no_answer", "failed", "timed_out", "agent_hun
 MissReason = Literal["timeout", "declined", "agent_gone", "interrupted"]
 Recording = Literal["on", "paused", "off"]
 Supervision = Literal["listen", "whisper", "barge", "off"]
+ConsultationOutcome = Literal["completed", "cancelled", "left", "unanswered", "call_over"]
+"""completed: the caller goes on with whoever was asked, the first agent has left; cancelled: by the agent who asked;
+left: by the one who was asked; unanswered: nobody took it; call_over: the caller hung up or was handed on otherwise."""
 AgentState = Literal["available", "offered", "busy", "wrap_up", "break", "logged_out"]
 
 
@@ -74,6 +77,10 @@ class CallQueued(CallEvent, frozen=True, kw_only=True):
     """The call entered a queue; `entry` says whether it is its first."""
 
     TYPE: ClassVar[str] = "call.queued.v1"
+
+    taken_by: str | None = None
+    """The agent who speaks with the caller at this very moment: the call goes on from another, and nobody waits. Its
+    CallAnswered follows, without an offer."""
 
 
 class CallOverflowed(CallEvent, frozen=True, kw_only=True):
@@ -277,6 +284,39 @@ class CallSupervised(CallEvent, frozen=True, kw_only=True):
     mode: Supervision
 
 
+class CallConsultationBegun(CallEvent, frozen=True, kw_only=True):
+    """The agent asks somebody while the caller is on hold: whoever takes it of a queue, a colleague, or a number
+    outside (one of the three). Of the first two the ConsultationEvents of `consultation_id` tell more."""
+
+    TYPE: ClassVar[str] = "call.consultation_begun.v1"
+
+    agent_id: str
+    consultation_id: str
+    """The call's id if the caller goes on with whoever is asked."""
+    to_queue_id: str | None = None
+    to_agent_id: str | None = None
+    to_number: str | None = None
+
+
+class CallConferenced(CallEvent, frozen=True, kw_only=True):
+    """Caller, agent and whoever was asked speak together."""
+
+    TYPE: ClassVar[str] = "call.conferenced.v1"
+
+    agent_id: str
+    consultation_id: str
+
+
+class CallConsultationEnded(CallEvent, frozen=True, kw_only=True):
+    """The agent no longer speaks with whom they asked."""
+
+    TYPE: ClassVar[str] = "call.consultation_ended.v1"
+
+    agent_id: str
+    consultation_id: str
+    outcome: ConsultationOutcome
+
+
 class CallEnded(CallEvent, frozen=True, kw_only=True):
     """The conversation is over; the agent wraps up. A transferred caller goes on elsewhere: as another call of ours, or
     at a number outside."""
@@ -391,6 +431,76 @@ class CallAtHand(msgspec.Struct, frozen=True):
     channel: Channel
     state: Literal["busy", "wrap_up", "offered"]
     paused: bool = False
+
+
+class ConsultationEvent(Event, frozen=True, kw_only=True):
+    """What every event of a consultation repeats: an agent asks another while a caller is on hold. It is no customer's
+    call and counts in no queue's figures. If the caller goes on with whoever was asked, it becomes a call under its own
+    id: a CallOffered follows, and the numbers go on."""
+
+    TOPIC: ClassVar[str] = "calls"
+
+    call_id: str
+    """The consultation's own."""
+    sequence: int
+    pool_id: str
+    queue_id: str
+    """The queue that is asked; of a colleague who was asked by name: the queue of the call that it is about."""
+    consults: str
+    """The call that it is about."""
+    asked_by: str
+    """That call's agent."""
+    contact_phone: str
+    """That call's."""
+    occurred_at: Moment
+    external_id: str | None = None
+    """That call's, at the PBX."""
+
+    @property
+    def subject(self) -> str:
+        return self.call_id
+
+
+class ConsultationAssigned(ConsultationEvent, frozen=True, kw_only=True):
+    """It rings at an agent, who has until `offer_expires_at` to accept."""
+
+    TYPE: ClassVar[str] = "consultation.assigned.v1"
+
+    agent_id: str
+    assigned_at: Moment
+    offer_expires_at: Moment
+    offer: int
+    """1 for the first agent tried, 2 for the second …"""
+
+
+class ConsultationOfferMissed(ConsultationEvent, frozen=True, kw_only=True):
+    """The agent did not accept."""
+
+    TYPE: ClassVar[str] = "consultation.offer_missed.v1"
+
+    agent_id: str
+    offer: int
+    reason: MissReason
+
+
+class ConsultationAnswered(ConsultationEvent, frozen=True, kw_only=True):
+    """The two agents speak."""
+
+    TYPE: ClassVar[str] = "consultation.answered.v1"
+
+    agent_id: str
+    answered_at: Moment
+
+
+class ConsultationEnded(ConsultationEvent, frozen=True, kw_only=True):
+    """It is over, and no call has come of it. Terminal."""
+
+    TYPE: ClassVar[str] = "consultation.ended.v1"
+
+    agent_id: str | None
+    """Who spoke, or at whom it rang; None: at nobody."""
+    ended_at: Moment
+    outcome: ConsultationOutcome
 
 
 class AgentEvent(Event, frozen=True, kw_only=True):

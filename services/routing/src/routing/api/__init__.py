@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from routing.api import (
     agents,
+    assistance,
     callbacks,
     calls,
     commands,
@@ -37,6 +38,7 @@ ROUTERS = [
     calls.router,
     callbacks.router,
     conversation.router,
+    assistance.router,
     agents.router,
     commands.router,
     streams.router,

@@ -30,6 +30,7 @@ from fastapi import Query
 from pydantic import Field
 
 from routing.api.commands import Accepted
+from routing.api.consultations import ConsultationView, open_consultation
 from routing.api.state import (
     CallPath,
     Here,
@@ -148,6 +149,10 @@ class CallView(Model):
     transferred_from: str | None
     transferred_to: str | None
     """The call that the caller went on as, or the number outside."""
+    consultation: ConsultationView | None
+    """What its agent asks of somebody else meanwhile."""
+    consults: str | None
+    """It is no customer's call: two agents speak of the call with this id."""
     entry_point_id: str | None
     dialled: str | None
     arrived_at: datetime | None
@@ -381,6 +386,8 @@ def view_of(pool_id: str, call: Call) -> CallView:
         recording=state.recording if isinstance(state, Talking) else None,
         transferred_from=call.transferred_from,
         transferred_to=call.transferred_to,
+        consultation=open_consultation(call),
+        consults=call.consults.call_id if call.consults is not None and call.is_consultation else None,
         entry_point_id=call.entry_point_id,
         dialled=call.dialled,
         arrived_at=call.arrived_at,

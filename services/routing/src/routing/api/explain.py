@@ -14,6 +14,7 @@ from fastapi import Request
 from pydantic import Field
 
 from routing.api.calls import call_seen_by
+from routing.api.consultations import PastConsultationView, past_consultations
 from routing.api.state import CallPath
 from routing.api.waiting import CallbackView, callback_view
 from routing.domain import explanation
@@ -199,6 +200,12 @@ class ExplanationView(Model):
     no_callback: str | None
     """Why its flow, which would have had the caller called back, sent it on instead: `no_phone`, `no_callbacks`,
     `draining`, `closed`. Null: it never came to that."""
+    consultations: list[PastConsultationView]
+    """What its agents asked of others, the newest ones, oldest first; not the one under way."""
+    transferred_from: str | None
+    """The call that this one goes on from."""
+    transferred_to: str | None
+    """The call that the caller went on as, or the number outside."""
 
 
 @router.get(
@@ -237,6 +244,9 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
         waiting=None if standing is None else _waiting_view(standing, caller.tenant_id),
         pauses=_pauses_view(call.pauses, caller.tenant_id),
         operators_word=None if word is None else OperatorsWordView(**msgspec.structs.asdict(word)),
+        consultations=past_consultations(call),
+        transferred_from=call.transferred_from,
+        transferred_to=call.transferred_to,
     )
 
 

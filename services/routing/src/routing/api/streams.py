@@ -29,10 +29,18 @@ from common.events import (
     CallAssigned,
     CallbackDialled,
     CallbackFailed,
+    CallConferenced,
+    CallConsultationBegun,
+    CallConsultationEnded,
     CallEnded,
     CallEvent,
     CallOfferMissed,
     CallWrappedUp,
+    ConsultationAnswered,
+    ConsultationAssigned,
+    ConsultationEnded,
+    ConsultationEvent,
+    ConsultationOfferMissed,
     Event,
 )
 from common.events.routing import AgentEvent
@@ -157,13 +165,13 @@ class Streams:
     def _note(self, event: Event) -> str | None:
         """Where a call rang until this event; remembers where it rings from now on."""
         match event:
-            case CallAssigned(call_id=call_id, agent_id=agent_id):
-                self._ringing[call_id] = agent_id
+            case CallAssigned() | ConsultationAssigned():
+                self._ringing[event.call_id] = event.agent_id
                 return None
-            case CallOfferMissed(call_id=call_id) | CallAnswered(call_id=call_id) | CallAbandoned(call_id=call_id):
-                return self._ringing.pop(call_id, None)
-            case CallbackDialled(call_id=call_id):
-                return self._ringing.pop(call_id, None)
+            case CallOfferMissed() | CallAnswered() | CallAbandoned() | CallbackDialled():
+                return self._ringing.pop(event.call_id, None)
+            case ConsultationOfferMissed() | ConsultationAnswered() | ConsultationEnded():
+                return self._ringing.pop(event.call_id, None)
             case _:
                 return None
 
@@ -217,8 +225,10 @@ def streamed(lines: AsyncIterator[bytes]) -> StreamingResponse:
 )
 async def stream_agent(agent_id: SlugPath, caller: Caller, here: Here, request: Request) -> StreamingResponse:
     """What an agent's desktop shows: `snapshot` (the agent, as `GET /v1/agents/{id}`), then `offer`, `offer_withdrawn`,
-    `call` (answered, ended, wrapped up; the customer of a callback dialled, or not reached) and `state`, each with the
-    event's data. An `offer` with `callback` is of a caller who has hung up: they are dialled once it is accepted. An
+    `call` (answered, ended, wrapped up; the customer of a callback dialled, or not reached), `consultation` (for the
+    agent who asks: begun, ringing, missed, answered, conferenced, ended; for the one who is asked: answered, ended) and
+    `state`, each with the event's data. An `offer` with `callback` is of a caller who has hung up: they are dialled
+    once it is accepted. The offer of a consultation names the call that it `consults` and who it was `asked_by`. An
     agent sees only their own."""
     if caller.subject != agent_id and not caller.has(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE):
         raise Forbidden("an agent sees only their own stream")
@@ -244,6 +254,12 @@ def for_agent(agent_id: str, known: int, seen: Seen) -> list[Sent]:
     """What an agent's desktop is told of an event. `known`: sequence of the agent's event that the snapshot shows."""
     event = seen.event
     match event:
+        case ConsultationEvent():
+            return _of_consultation(agent_id, event, seen)
+        case CallConsultationBegun(agent_id=who) | CallConferenced(agent_id=who) if who == agent_id:
+            return [Sent("consultation", _told(event), seen.id)]
+        case CallConsultationEnded(agent_id=who) if who == agent_id:
+            return [Sent("consultation", _told(event), seen.id)]
         case CallAssigned(agent_id=who) if who == agent_id:
             return [Sent("offer", _told(event), seen.id)]
         case CallOfferMissed(agent_id=who, reason=reason) if who == agent_id:
@@ -260,6 +276,23 @@ def for_agent(agent_id: str, known: int, seen: Seen) -> list[Sent]:
             return []
 
 
-def _told(event: CallEvent | AgentEvent) -> dict[str, Any]:
+def _of_consultation(agent_id: str, event: ConsultationEvent, seen: Seen) -> list[Sent]:
+    """For the agent who asks, and for the one who is asked."""
+    if event.asked_by == agent_id:
+        return [] if isinstance(event, ConsultationEnded) else [Sent("consultation", _told(event), seen.id)]
+    match event:
+        case ConsultationAssigned(agent_id=who) if who == agent_id:
+            return [Sent("offer", _told(event), seen.id)]
+        case ConsultationOfferMissed(agent_id=who, reason=reason) if who == agent_id:
+            return [Sent("offer_withdrawn", {"call_id": event.call_id, "reason": reason}, seen.id)]
+        case ConsultationEnded(agent_id=who, outcome=outcome) if who == agent_id and seen.ringing_at == agent_id:
+            return [Sent("offer_withdrawn", {"call_id": event.call_id, "reason": outcome}, seen.id)]
+        case ConsultationAnswered(agent_id=who) | ConsultationEnded(agent_id=who) if who == agent_id:
+            return [Sent("consultation", _told(event), seen.id)]
+        case _:
+            return []
+
+
+def _told(event: CallEvent | ConsultationEvent | AgentEvent) -> dict[str, Any]:
     data: dict[str, Any] = msgspec.to_builtins(event)
     return {"type": event.TYPE, **data}

@@ -23,6 +23,9 @@ from common.events import (
     CallbackFailed,
     CallbackReached,
     CallbackRequested,
+    CallConferenced,
+    CallConsultationBegun,
+    CallConsultationEnded,
     CallEnded,
     CallEvent,
     CallHeld,
@@ -34,6 +37,7 @@ from common.events import (
     CallRedirected,
     CallResumed,
     CallSupervised,
+    ConsultationEvent,
     FlowEvent,
     VoicemailLeft,
 )
@@ -46,6 +50,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from routing.api.calls import CallOffer, offer_of, phone_of, view_of
+from routing.api.consultations import consultation_commands_of
 from routing.api.state import CallId, Entry, Here, QueueHome, Seconds, entry_queue, may_see
 from routing.api.streams import STREAM, Seen, Sent, Streams, streamed
 from routing.domain import inputs
@@ -333,7 +338,14 @@ async def stream_commands(caller: Caller, here: Here, request: Request) -> Strea
     (`dial_id`, `attempt`, `phone`, `agent_id` of the agent who waits for the answer, `ring_seconds`, `limit_at`), which
     a `dial_result` fact answers. Each `dial_id` is dialled once: after a reconnection the snapshot shows the attempt
     under way as `callback.dial_id`, which a PBX that knows it goes on with, and one that does not dials. After
-    `stop_dialling`, or `release` of the call, nobody is dialled any more."""
+    `stop_dialling`, or `release` of the call, nobody is dialled any more.
+
+    An agent who asks somebody: `consult` (`consultation_id`; connect the agent with `to_number`, or with whoever takes
+    the consultation). It has a call_id of its own, and its commands name the call that it `consults` and the agent who
+    asks, `asked_by`: `ring`, `stop_ringing`, `bridge` (the two agents) and `release` (of their line, not of the
+    caller). Of the call again: `conference` (connect all) and `end_consultation`, or `transfer` to the consultation's
+    id, which is a call from then on: its `bridge`, without `consults`, connects the caller. In the snapshot:
+    `consultation` of a call, `consults` of a consultation."""
     return streamed(_command_lines(caller, here.streams, request.app.state.runtime.database))
 
 
@@ -355,12 +367,20 @@ def _only(caller: Principal, known: dict[str, int]) -> Callable[[Seen], list[Sen
 
     def shown(seen: Seen) -> list[Sent]:
         event = seen.event
-        if not isinstance(event, CallEvent | FlowEvent) or event.sequence <= known.get(event.call_id, 0):
+        if not isinstance(event, CallEvent | FlowEvent | ConsultationEvent) or event.sequence <= known.get(
+            event.call_id, 0
+        ):
             return []
         known.pop(event.call_id, None)
         if caller.tenant_id is not None and event.tenant_id != caller.tenant_id:
             return []
-        return list(flow_commands_of(event, seen) if isinstance(event, FlowEvent) else commands_of(event, seen))
+        match event:
+            case FlowEvent():
+                return list(flow_commands_of(event, seen))
+            case ConsultationEvent():
+                return list(consultation_commands_of(event, seen))
+            case _:
+                return list(commands_of(event, seen))
 
     return shown
 
@@ -378,7 +398,7 @@ def commands_of(event: CallEvent, seen: Seen) -> Iterable[Sent]:
         return Sent(name, {**about, **more}, seen.id)
 
     match event:
-        case CallQueued():
+        case CallQueued(taken_by=None):
             yield command("play", what="queue")
         case CallAssigned():
             yield command("ring", agent_id=event.agent_id, offer=event.offer, expires_at=event.offer_expires_at)
@@ -421,6 +441,14 @@ def commands_of(event: CallEvent, seen: Seen) -> Iterable[Sent]:
             yield command("record", recording=event.recording)
         case CallSupervised():
             yield command("supervise", supervisor_id=event.supervisor_id, mode=event.mode)
+        case CallConsultationBegun():
+            yield command(
+                "consult", agent_id=event.agent_id, consultation_id=event.consultation_id, to_number=event.to_number
+            )
+        case CallConferenced():
+            yield command("conference", agent_id=event.agent_id, consultation_id=event.consultation_id)
+        case CallConsultationEnded(outcome=outcome) if outcome != "completed":
+            yield command("end_consultation", consultation_id=event.consultation_id, outcome=outcome)
         case CallEnded(transferred_to_call_id=None, transferred_to_number=None):
             yield command("release")
         case CallEnded():

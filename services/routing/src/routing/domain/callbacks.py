@@ -63,7 +63,7 @@ def why_not(pool: Pool, call: Call, phone: str | None = None) -> str | None:
     queue = pool.queue(call.queue_id)
     if queue is None or queue.callback is None:
         return "no_callbacks"
-    if call.direction != "inbound" or call.channel != "voice":
+    if call.direction != "inbound" or call.channel != "voice" or call.is_consultation:
         return "not_an_inbound_call"
     if call.callback is not None:
         return "called_back_before"

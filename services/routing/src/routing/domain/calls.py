@@ -13,6 +13,9 @@ Queued ──▶ HeldPlace ──▶ Offered ──▶ CallingBack ──▶ Tal
   │          └───┼──────────────────────┘  │  │                     nobody answered: the place is kept
   │              └─────────────────────────┼──┘                     customer first: no offer before
   └────────────────────────────────────────┘                        customer first, answered: waits at the place
+
+A consultation is a call whose caller is an agent. It goes Queued ──▶ Offered ──▶ Talking, and from each of them to
+ConsultationOver; or, talking, it becomes the call as which the caller of the agent goes on.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 import msgspec
-from common.events.routing import AbandonReason, CallbackFailure, Channel, Direction, Recording
+from common.events.routing import AbandonReason, CallbackFailure, Channel, ConsultationOutcome, Direction, Recording
 from msgspec.structs import replace
 
 from routing.domain.bidding import Bidding
@@ -224,6 +227,53 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
         return ((self.reached_at or now) - self.requested_at).total_seconds()
 
 
+class AskedQueue(msgspec.Struct, frozen=True, tag="queue"):
+    queue_id: str
+
+
+class AskedAgent(msgspec.Struct, frozen=True, tag="agent"):
+    agent_id: str
+
+
+class AskedNumber(msgspec.Struct, frozen=True, tag="number"):
+    number: str
+
+
+Asked: TypeAlias = AskedQueue | AskedAgent | AskedNumber
+
+
+class Consultation(msgspec.Struct, frozen=True):
+    """An agent's question to somebody else, under way. Unless that is a number, the call of the same id is between the
+    two agents. `joined`: the caller takes part."""
+
+    id: str
+    asked: Asked
+    began_at: datetime
+    joined: bool = False
+
+
+class Consulted(msgspec.Struct, frozen=True, array_like=True):
+    """A consultation that is over."""
+
+    id: str
+    asked: Asked
+    began_at: datetime
+    ended_at: datetime
+    agent_id: str
+    """Who asked."""
+    answered_by: str | None
+    """The agent who took it."""
+    joined: bool
+    outcome: ConsultationOutcome
+
+
+class Consults(msgspec.Struct, frozen=True, array_like=True):
+    """What a consultation is about: the call, and its agent, who asks."""
+
+    call_id: str
+    agent_id: str
+
+
 class Talking(msgspec.Struct, frozen=True, tag="talking"):
     """`held_since` while the caller is on hold, `held_seconds` what was held before."""
 
@@ -233,6 +283,7 @@ class Talking(msgspec.Struct, frozen=True, tag="talking"):
     held_seconds: float = 0.0
     recording: Recording = "off"
     consent: bool = False
+    consultation: Consultation | None = None
 
 
 class WrappingUp(msgspec.Struct, frozen=True, tag="wrapping_up"):
@@ -276,8 +327,16 @@ class LeftInFlow(msgspec.Struct, frozen=True, tag="left_in_flow"):
     reason: Literal["hung_up", "released", "no_recording", "voicemail"]
 
 
+class ConsultationOver(msgspec.Struct, frozen=True, tag="consultation_over"):
+    """Terminal: a consultation of which no call has come. `agent_id`: who spoke, or at whom it rang last."""
+
+    over_at: datetime
+    agent_id: str | None
+    outcome: ConsultationOutcome
+
+
 Live: TypeAlias = InFlow | Queued | HeldPlace | Offered | CallingBack | Talking | WrappingUp
-Terminal: TypeAlias = Abandoned | Redirected | WrappedUp | LeftInFlow
+Terminal: TypeAlias = Abandoned | Redirected | WrappedUp | LeftInFlow | ConsultationOver
 CallState: TypeAlias = Live | Terminal
 CallStateName = Literal[
     "in_flow",
@@ -291,6 +350,7 @@ CallStateName = Literal[
     "redirected",
     "wrapped_up",
     "left_in_flow",
+    "consultation_over",
 ]
 
 _NAMES: dict[type[CallState], CallStateName] = {
@@ -305,6 +365,7 @@ _NAMES: dict[type[CallState], CallStateName] = {
     Redirected: "redirected",
     WrappedUp: "wrapped_up",
     LeftInFlow: "left_in_flow",
+    ConsultationOver: "consultation_over",
 }
 
 
@@ -370,6 +431,16 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     moving_to: str | None = None
     """On its way to this pool, in none meanwhile."""
 
+    consults: Consults | None = None
+    """It began as a consultation. `preferred_agent_id` is then the colleague who was asked by name, if one was."""
+    consulted: tuple[Consulted, ...] = ()
+    """The newest MOST_ASSIGNMENTS of its agent's that are over."""
+
+    @property
+    def is_consultation(self) -> bool:
+        """Whether it is between two agents, and no customer's call."""
+        return self.consults is not None and self.transferred_from is None
+
     @property
     def state_name(self) -> CallStateName:
         return _NAMES[type(self.state)]
@@ -380,7 +451,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         match self.state:
             case Offered(agent_id=agent_id) | Talking(agent_id=agent_id) | CallingBack(agent_id=agent_id):
                 return agent_id
-            case WrappingUp(agent_id=agent_id) | WrappedUp(agent_id=agent_id):
+            case WrappingUp(agent_id=agent_id) | WrappedUp(agent_id=agent_id) | ConsultationOver(agent_id=agent_id):
                 return agent_id
             case _:
                 return None
@@ -399,6 +470,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
                 | WrappedUp(wrapped_up_at=at)
                 | LeftInFlow(left_at=at)
             ):
+                return at
+            case ConsultationOver(over_at=at):
                 return at
             case _:
                 return None

@@ -7,49 +7,44 @@ ever, an escalation from level 1 to 2 to 3 is a chain of calls, and each of them
 
 from __future__ import annotations
 
-from common.events import CallHeld, CallRecordingChanged, CallResumed, CallSupervised
+from common.events import CallRecordingChanged, CallSupervised
 from common.events.routing import Recording
 from msgspec.structs import replace
 
-from routing.domain import inputs
+from routing.domain import holds, inputs
 from routing.domain.calls import Call, Talking
 from routing.domain.turns import Turn
 
 
 def begin(turn: Turn, call: Call) -> None:
     """The call was answered: a queue that always records begins now."""
-    if turn.queue_of(call).recording == "always" and isinstance(call.state, Talking):
+    if turn.queue_of(call).recording == "always" and isinstance(call.state, Talking) and not call.is_consultation:
         _set_recording(turn, call, call.state, "on")
 
 
 def hold(turn: Turn, given: inputs.Hold) -> str | None:
     """Again is nothing."""
-    spoken = _spoken(turn, given)
+    spoken = turn.spoken(given.call_id, given.agent_id)
     if spoken is None:
         return "not_the_agents_call"
     call, talking = spoken
-    if talking.held_since is None:
-        call = turn.put(call, replace(talking, held_since=turn.pool.now))
-        turn.tell(CallHeld, call, agent_id=talking.agent_id)
+    holds.begin(turn, call, talking)
     return None
 
 
 def resume(turn: Turn, given: inputs.Resume) -> str | None:
     """Again is nothing."""
-    spoken = _spoken(turn, given)
+    spoken = turn.spoken(given.call_id, given.agent_id)
     if spoken is None:
         return "not_the_agents_call"
     call, talking = spoken
-    if talking.held_since is not None:
-        held = (turn.pool.now - talking.held_since).total_seconds()
-        call = turn.put(call, replace(talking, held_since=None, held_seconds=talking.held_seconds + held))
-        turn.tell(CallResumed, call, agent_id=talking.agent_id, held_seconds=held)
+    holds.end(turn, call, talking)
     return None
 
 
 def record(turn: Turn, given: inputs.Record) -> str | None:
     """Start, pause or stop the recording, as the queue's rule allows. A consent once given holds for the call."""
-    spoken = _spoken(turn, given)
+    spoken = turn.spoken(given.call_id, given.agent_id)
     if spoken is None:
         return "not_the_agents_call"
     call, talking = spoken
@@ -75,7 +70,7 @@ def _set_recording(turn: Turn, call: Call, talking: Talking, recording: Recordin
 def supervise(turn: Turn, given: inputs.Supervise) -> str | None:
     """A supervisor joins or leaves a conversation. Several may; the PBX holds who is on the line."""
     call = turn.pool.calls.get(given.call_id)
-    if call is None or not isinstance(call.state, Talking):
+    if call is None or not isinstance(call.state, Talking) or call.is_consultation:
         return "no_conversation"
     if call.state.agent_id == given.supervisor_id:
         return "own_call"
@@ -86,7 +81,7 @@ def supervise(turn: Turn, given: inputs.Supervise) -> str | None:
 
 def transfer(turn: Turn, given: inputs.Transfer) -> str | None:
     """The conversation ends for the agent; the caller goes on as a new call, or at a number."""
-    spoken = _spoken(turn, given)
+    spoken = turn.spoken(given.call_id, given.agent_id)
     if spoken is None:
         return "not_the_agents_call"
     call, talking = spoken
@@ -108,13 +103,3 @@ def transfer(turn: Turn, given: inputs.Transfer) -> str | None:
         )
         turn.publish(offered, call.traceparent)
     return None
-
-
-def _spoken(
-    turn: Turn, given: inputs.Hold | inputs.Resume | inputs.Record | inputs.Transfer
-) -> tuple[Call, Talking] | None:
-    """The conversation that the input is about; None unless its agent is the one who acts."""
-    call = turn.pool.calls.get(given.call_id)
-    if call is None or not isinstance(call.state, Talking) or call.state.agent_id != given.agent_id:
-        return None
-    return call, call.state

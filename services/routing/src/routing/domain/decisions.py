@@ -39,11 +39,13 @@ import msgspec
 from common.events import CallOffered
 from msgspec.structs import replace
 
-from routing.domain import callbacks, conversation, engagements, flow_calls, inputs, moves, shifts, sites
+from routing.domain import assistance, callbacks, conversation, engagements, flow_calls, inputs, moves, shifts, sites
 from routing.domain.calls import (
     Abandoned,
     Call,
     CallingBack,
+    Consultation,
+    ConsultationOver,
     HeldPlace,
     InFlow,
     LeftInFlow,
@@ -115,6 +117,16 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
             return conversation.supervise(turn, given)
         case inputs.Transfer():
             return conversation.transfer(turn, given)
+        case inputs.Consult():
+            return assistance.consult(turn, given)
+        case inputs.CancelConsultation():
+            return assistance.cancel(turn, given)
+        case inputs.Confer():
+            return assistance.confer(turn, given)
+        case inputs.CompleteConsultation():
+            return assistance.complete(turn, given)
+        case inputs.Relieve():
+            return assistance.relieve(turn, given)
         case inputs.LogIn():
             return shifts.log_in(turn, given)
         case inputs.LogOut():
@@ -195,6 +207,8 @@ def _hang_up(turn: Turn, given: inputs.HangUp) -> str | None:
     call = turn.pool.calls.get(given.call_id)
     if call is None:
         return "no_live_call"
+    if call.is_consultation:
+        return assistance.hang_up(turn, call, given)
     if given.agent_id is not None and call.agent_id != given.agent_id:
         return "not_the_agents_call"
     match call.state:
@@ -214,9 +228,11 @@ def _hang_up(turn: Turn, given: inputs.HangUp) -> str | None:
                 return None
             turn.abandon(call, "hung_up")
             engagements.free(turn, turn.pool.agents[agent_id], call)
+        case Talking(consultation=Consultation(joined=True) as joined) as talking if given.agent_id is not None:
+            assistance.hand_over(turn, call, talking, joined)
         case Talking() as talking:
             turn.end(call, talking)
-        case WrappingUp() | Abandoned() | Redirected() | WrappedUp() | LeftInFlow():
+        case WrappingUp() | Abandoned() | Redirected() | WrappedUp() | LeftInFlow() | ConsultationOver():
             pass
         case _:
             assert_never(call.state)

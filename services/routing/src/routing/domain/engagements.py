@@ -57,6 +57,16 @@ def answer(turn: Turn, agent: Agent, call: Call) -> None:
             raise AssertionError(f"agent {agent.id} accepts call {call.id} but is {agent.state_name}")
 
 
+def take(turn: Turn, agent: Agent, call: Call, then: Then) -> None:
+    """The agent, who has no call, speaks in this one without an offer; `then` says what is to be after it."""
+    now = turn.pool.now
+    if agent.id in turn.pool.seated:
+        engaged = Engagement(now, call.id, call.tenant_id, call.channel, "busy")
+        turn.move(agent, Serving(now, (engaged,), then), call.traceparent)
+    else:
+        turn.move(agent, Busy(now, call.id, call.tenant_id, then, call.channel), call.traceparent)
+
+
 def end(turn: Turn, agent: Agent, call: Call) -> None:
     """The conversation is over, the agent wraps up."""
     match agent.state:
@@ -70,9 +80,9 @@ def end(turn: Turn, agent: Agent, call: Call) -> None:
 
 
 def finish(turn: Turn, agent: Agent, call: Call) -> None:
-    """The wrap-up is over: the agent goes on with their other calls, or where they asked to go."""
+    """The wrap-up, or a consultation, is over: the agent goes on with their other calls, or where they asked to go."""
     match agent.state:
-        case AfterCall(then=then):
+        case AfterCall(then=then) | Busy(then=then):
             _leave_calls(turn, agent, then, call.traceparent)
             take_more(turn, agent.id)
         case Serving() as serving:
@@ -127,9 +137,10 @@ def take_back(turn: Turn, agent: Agent, call_id: str) -> None:
 
 
 def stay(turn: Turn, agent: Agent, call: Call) -> None:
-    """After a miss: the agent takes calls again."""
+    """After a miss: the agent, as they were then, takes calls again. Whom a call beside others has rung at does so
+    already, and it may ring there anew."""
     if isinstance(agent.state, Ringing):
-        agent = turn.move(agent, Available(turn.pool.now), call.traceparent)
+        turn.move(agent, Available(turn.pool.now), call.traceparent)
     take_more(turn, agent.id)
 
 

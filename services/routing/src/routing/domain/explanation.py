@@ -27,6 +27,7 @@ from routing.domain.calls import (
 )
 from routing.domain.capacity import could_take, serves
 from routing.domain.configuration import AgentProfile, Queue, To, ToQueue, without_sites
+from routing.domain.conversation_words import came_from, went_on
 from routing.domain.estimates import ahead_of
 from routing.domain.overflow_words import place_of, said_of
 from routing.domain.overflows import rules_due
@@ -170,7 +171,7 @@ def words(
 ) -> list[str]:
     """The same in sentences, oldest first. `tenant_id`: whose people read it, if not the floor's."""
     steps: list[Move | Assignment] = sorted([*call.moves, *call.assignments], key=_happened_at)
-    said = [*_flow(call)]
+    said = [*came_from(call), *_flow(call)]
     for one in steps:
         said += [said_of(one)] if isinstance(one, Move) else [_assigned(one, tenant_id), *_beside(one, call, tenant_id)]
     said += [_removed(one) for one in call.removals]
@@ -189,7 +190,7 @@ def words(
             said.append(_told(word))
     elif standing is not None:
         said += _stands(standing, tenant_id)
-    return [*said, *_paused(call, tenant_id)]
+    return [*said, *_paused(call, tenant_id), *went_on(call)]
 
 
 def _flow(call: Call) -> Iterator[str]:

@@ -13,7 +13,7 @@ from uuid import UUID
 from common.events.base import Event
 from common.events.routing import Channel, Direction, Recording, Supervision
 
-from routing.domain.calls import Call, Phase
+from routing.domain.calls import Asked, Call, Phase
 from routing.domain.configuration import AgentProfile, Queue, Site
 from routing.domain.flows import Flow
 from routing.domain.shares import Share
@@ -209,6 +209,54 @@ class Transfer(Input, frozen=True, kw_only=True):
     to_number: str | None = None
 
 
+class Consult(Input, frozen=True, kw_only=True):
+    """The agent asks somebody while the caller is on hold."""
+
+    TYPE: ClassVar[str] = "routing.consult.v1"
+
+    call_id: str
+    agent_id: str
+    consultation_id: str
+    asked: Asked
+
+
+class CancelConsultation(Input, frozen=True, kw_only=True):
+    """Back to the caller."""
+
+    TYPE: ClassVar[str] = "routing.cancel_consultation.v1"
+
+    call_id: str
+    agent_id: str
+
+
+class Confer(Input, frozen=True, kw_only=True):
+    """The caller and whoever was asked speak with each other and the agent."""
+
+    TYPE: ClassVar[str] = "routing.confer.v1"
+
+    call_id: str
+    agent_id: str
+
+
+class CompleteConsultation(Input, frozen=True, kw_only=True):
+    """The caller goes on with whoever was asked, and the agent leaves."""
+
+    TYPE: ClassVar[str] = "routing.complete_consultation.v1"
+
+    call_id: str
+    agent_id: str
+
+
+class Relieve(Input, frozen=True, kw_only=True):
+    """A supervisor takes the conversation from its agent: the caller goes on as the new call `to_call_id`."""
+
+    TYPE: ClassVar[str] = "routing.relieve.v1"
+
+    call_id: str
+    supervisor_id: str
+    to_call_id: str
+
+
 class LogIn(Input, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "routing.log_in.v1"
 
@@ -285,6 +333,11 @@ AnyInput: TypeAlias = (
     | Record
     | Supervise
     | Transfer
+    | Consult
+    | CancelConsultation
+    | Confer
+    | CompleteConsultation
+    | Relieve
     | LogIn
     | LogOut
     | SetState
@@ -315,6 +368,11 @@ INPUTS: dict[str, type[Event]] = {
         Record,
         Supervise,
         Transfer,
+        Consult,
+        CancelConsultation,
+        Confer,
+        CompleteConsultation,
+        Relieve,
         LogIn,
         LogOut,
         SetState,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from routing.domain import callbacks, engagements, inputs
+from routing.domain import callbacks, consultations, engagements, inputs
 from routing.domain.agents import Available
 from routing.domain.calls import Call, HeldPlace, Phase, Queued, Removal
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 def hand_over(turn: Turn, call: Call, waiting: Queued | HeldPlace, pool_id: str, phase: Phase = "waits") -> None:
     """The call goes on in the other pool: it waits there at the place that its waiting time gives it, enters its queue,
-    or is taken in by it."""
+    or is taken in by it. A consultation, whose agent speaks here, is given up."""
+    if call.is_consultation:
+        consultations.give_up(turn, call)
+        return
     waiting = replace(waiting, ring=0, widens_at=None)
     if isinstance(waiting, Queued):
         waiting = replace(waiting, alone_until=None)

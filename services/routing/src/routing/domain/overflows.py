@@ -29,8 +29,8 @@ from routing.domain.pool import Pool
 
 def move_possible(pool: Pool, call: Call, moves: Iterable[Move]) -> Move | None:
     """The first of these that the call can follow: not to where it has been, nor to a queue that is closed to it.
-    Whose caller was promised a callback stays."""
-    if call.callback is not None:
+    Whose caller was promised a callback stays, and so does a consultation where it was asked."""
+    if call.callback is not None or call.is_consultation:
         return None
     for move in moves:
         match move.to:

@@ -302,6 +302,10 @@ class Pool:
         site = self._sites.get(site_id)
         return site is not None and site.drain is not None and not site.down
 
+    def is_away(self, agent_id: str) -> bool:
+        """Whether the agent's site is down."""
+        return self.is_down(self._profiles[agent_id].site_id or "")
+
     @property
     def sites(self) -> list[Site]:
         return list(self._sites.values())
@@ -442,9 +446,16 @@ class Pool:
 
     def keeping(self, call: Call) -> Bidding | None:
         """By weights: the queues for which available agents are kept from the call; None if nobody is."""
-        if not self._weighed or not isinstance(call.state, Queued) or call.state.alone_until is not None:
+        if not self._weighed:
             return None
-        return self._weighing.keeping(call.queue_id, self._ring_of(call, call.state.ring).rule, self.now)
+        match call.state:
+            case Queued(alone_until=None, ring=ring):
+                pass
+            case HeldPlace(rests_until=None, ring=ring) if not is_near(call):
+                pass
+            case _:
+                return None
+        return self._weighing.keeping(call.queue_id, self._ring_of(call, ring).rule, self.now)
 
     def releasable(self) -> Call | None:
         """A waiting call for which no available agent needs to be kept any more. Only by weights and by shares is there
@@ -473,10 +484,13 @@ class Pool:
         agent = self.agents.get(call.preferred_agent_id or "")
         if agent is None or isinstance(agent.state, LoggedOut) or not self.may_serve(agent.id, call, ring):
             return None
-        if self.sharing.slots and self.can_take(agent, call):
-            groups = self.sharing.groups_for(call.tenant_id, call.first_queued_at, self.now)
-            return agent if groups >> self._group_for(agent.id, call).number & 1 else None
-        return agent
+        return None if self.sharing.slots and self.can_take(agent, call) and self.is_kept(agent, call) else agent
+
+    def is_kept(self, agent: Agent, call: Call) -> bool:
+        """Whether the available agent is kept from the call: for another tenant, or because its own has as many agents
+        as it may have."""
+        groups = self.sharing.groups_for(call.tenant_id, call.first_queued_at, self.now)
+        return not groups >> self._group_for(agent.id, call).number & 1
 
     # states
 
@@ -501,7 +515,7 @@ class Pool:
         self.changed_calls[call.id] = call
         if self.memories:
             self.memories.follow(before, call, self.now)
-        if self._weighed:
+        if self._weighed and not call.is_consultation:
             self._weighing.observe(before, call, self.now)
         if call.is_over:
             self.calls.pop(call.id, None)

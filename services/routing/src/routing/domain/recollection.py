@@ -235,6 +235,10 @@ def _from_outside(given: inputs.AnyInput, left_in_flow: set[str], children: dict
             return False
         case inputs.Hold() | inputs.Resume() | inputs.Record() | inputs.Supervise() | inputs.Transfer():
             return False
+        case inputs.Consult() | inputs.CancelConsultation() | inputs.Confer() | inputs.CompleteConsultation():
+            return False
+        case inputs.Relieve():
+            return False
         case inputs.HangUp(call_id=call_id):
             return call_id in left_in_flow
         case inputs.OfferCall(transferred_from=parent):
@@ -264,7 +268,7 @@ class _Told:
     def hear(self, event: Event) -> None:
         self.events.append(event)
         match event:
-            case CallQueued(entry=1) if event.call_id not in self.callers:
+            case CallQueued(entry=1, taken_by=None) if event.call_id not in self.callers:
                 self.callers[event.call_id] = Caller(queue_id=event.queue_id, queued_at=event.occurred_at)
             case CallAssigned():
                 self._assigned[event.call_id] = event.assigned_at

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from common.events import AgentStateChanged, CallEvent, Event
+from common.events import (
+    AgentStateChanged,
+    CallAnswered,
+    CallAssigned,
+    CallEvent,
+    CallOfferMissed,
+    ConsultationAnswered,
+    ConsultationAssigned,
+    ConsultationEvent,
+    ConsultationOfferMissed,
+    Event,
+)
 from common.events.routing import AgentEvent, CallAtHand
 from common.ids import FLOOR
 from msgspec.structs import replace
@@ -22,9 +33,15 @@ from routing.domain.agents import (
     Serving,
     Then,
 )
-from routing.domain.calls import Call, CallState
+from routing.domain.calls import Call, CallState, Talking
 from routing.domain.configuration import Queue
 from routing.domain.pool import Pool
+
+_OF_CONSULTATIONS: Final[dict[type[CallEvent], type[ConsultationEvent]]] = {
+    CallAssigned: ConsultationAssigned,
+    CallOfferMissed: ConsultationOfferMissed,
+    CallAnswered: ConsultationAnswered,
+}
 
 
 class Fact(msgspec.Struct, frozen=True):
@@ -86,6 +103,13 @@ class Telling:
             raise AssertionError(f"call {call.id} is in queue {call.queue_id}, which pool {self.pool.id} does not know")
         return queue
 
+    def spoken(self, call_id: str, agent_id: str) -> tuple[Call, Talking] | None:
+        """A customer's conversation, if it is this agent's."""
+        call = self.pool.calls.get(call_id)
+        if call is None or not isinstance(call.state, Talking) or call.state.agent_id != agent_id:
+            return None
+        return None if call.is_consultation else (call, call.state)
+
     def put(self, call: Call, state: CallState) -> Call:
         """The call has a new state, with one event to come."""
         call = replace(call, sequence=call.sequence + 1, state=state)
@@ -97,7 +121,13 @@ class Telling:
         self.facts.append(Fact(event, traceparent))
 
     def tell(self, kind: type[CallEvent], call: Call, **more: Any) -> None:
-        """Add an event of the call as it is now."""
+        """Add an event of the call as it is now; of a consultation the one that says the same of it."""
+        if call.consults is not None and call.is_consultation:
+            of_it = _OF_CONSULTATIONS[kind]
+            self.tell_consultation(
+                of_it, call, **{name: more[name] for name in of_it.__struct_fields__ if name in more}
+            )
+            return
         queue = self.queue_of(call)
         fields: dict[str, Any] = {
             "tenant_id": call.tenant_id,
@@ -123,6 +153,25 @@ class Telling:
         }
         fields.update(more)
         self.publish(kind(**fields), call.traceparent)
+
+    def tell_consultation(self, kind: type[ConsultationEvent], call: Call, **more: Any) -> None:
+        """Add an event of the consultation as it is now."""
+        if call.consults is None:
+            raise AssertionError(f"call {call.id} is no consultation")
+        event = kind(
+            tenant_id=call.tenant_id,
+            call_id=call.id,
+            sequence=call.sequence,
+            pool_id=self.pool.id,
+            queue_id=call.queue_id,
+            consults=call.consults.call_id,
+            asked_by=call.consults.agent_id,
+            contact_phone=call.contact_phone,
+            occurred_at=self.pool.now,
+            external_id=call.external_id,
+            **more,
+        )
+        self.publish(event, call.traceparent)
 
     def tell_agent(self, kind: type[AgentEvent], agent: Agent, traceparent: str | None, **more: Any) -> None:
         """Add an event of the agent as they are now."""

@@ -21,7 +21,7 @@ from common.events import (
 from common.events.routing import AbandonReason, MissReason
 from msgspec.structs import replace
 
-from routing.domain import announcements, callbacks, engagements, flow_calls, moves
+from routing.domain import announcements, callbacks, consultations, engagements, flow_calls, moves
 from routing.domain.agents import (
     Agent,
     LoggedOut,
@@ -308,7 +308,7 @@ class Turn(Telling):
         self.wait_again(call)
         if then is None:
             # Only now: whoever else can take the call has got it.
-            engagements.stay(self, self.pool.agents[agent.id], call)
+            engagements.stay(self, agent, call)
 
     def give_back(self, call: Call, offered: Offered, reason: MissReason) -> Call:
         """The call has its place in the queue again; it does not wait for its preferred agent alone any more."""
@@ -413,6 +413,9 @@ class Turn(Telling):
 
     def abandon(self, call: Call, reason: AbandonReason, message: str | None = None) -> None:
         """The call is over unanswered; its caller hears `message` if one is named."""
+        if call.is_consultation:
+            consultations.give_up(self, call)
+            return
         now = self.pool.now
         total = waited_seconds(call, call.first_queued_at, now)
         call = self.put(call, Abandoned(now, reason))
@@ -446,6 +449,8 @@ class Turn(Telling):
     def end(self, call: Call, talking: Talking, *, to_call_id: str | None = None, to_number: str | None = None) -> None:
         """The conversation is over; a caller who is handed on goes to `to_call_id` or `to_number`."""
         now = self.pool.now
+        if talking.consultation is not None:
+            call, talking = consultations.end(self, call, talking, talking.consultation, "call_over")
         limit_at = now + timedelta(seconds=self.queue_of(call).wrap_up_seconds)
         held = talking.held_seconds + (seconds(talking.held_since, now) if talking.held_since else 0.0)
         pauses = call.pauses and call.pauses.until(now, wrapping_up=False)

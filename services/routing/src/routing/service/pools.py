@@ -12,7 +12,7 @@ from common.errors import InvalidEvent
 from msgspec.structs import replace
 
 from routing.domain import inputs
-from routing.domain.calls import Call
+from routing.domain.calls import AskedQueue, Call
 from routing.domain.decisions import decide
 from routing.domain.flows import queue_ids_of
 from routing.domain.pool import Pool
@@ -78,18 +78,24 @@ async def _elsewhere(session: Session, pool: Pool, given: inputs.AnyInput) -> st
     return None if found is None or found == (pool.id, True) else found[0]
 
 
+async def _know(session: Session, pool: Pool, queue_id: str) -> None:
+    queue = pool.queue(queue_id)
+    if queue is None or queue.elsewhere is not None:
+        for queue in await states.queues_known_in(session, pool.id):
+            pool.configure_queue(queue)
+
+
 async def _learn(session: Session, pool: Pool, given: inputs.AnyInput) -> None:
     """Read rules that the input needs and that are declared, but whose own input has not come by yet."""
     match given:
         case inputs.OfferCall(queue_id=queue_id) | inputs.TakeOver(call=Call(queue_id=queue_id)):
-            queue = pool.queue(queue_id)
-            if queue is None or queue.elsewhere is not None:
-                for queue in await states.queues_known_in(session, pool.id):
-                    pool.configure_queue(queue)
+            await _know(session, pool, queue_id)
         case inputs.ArriveCall():
             if any(pool.queue(queue_id) is None for queue_id in queue_ids_of(given.flow)):
                 for queue in await states.queues_known_in(session, pool.id):
                     pool.configure_queue(queue)
+        case inputs.Consult(asked=AskedQueue(queue_id=queue_id)):
+            await _know(session, pool, queue_id)
         case inputs.LogIn(agent_id=agent_id) if agent_id not in pool.agents or pool.drained(agent_id) is not None:
             profile = await states.profile_of(session, pool.id, agent_id)
             if profile is not None:
