@@ -48,7 +48,7 @@ async def test_an_anonymous_caller_keeps_the_case_from_level_1_to_level_3(tmp_pa
     when a caller who withholds the number is handed on from level to level,
 
     then each level sees the call it comes from, it is one case over three calls, charged once, and `explain` tells
-    what the last one asked for."""
+    the way in both directions."""
     async with running_stack(State(tmp_path), speed=1.0) as stack, Client(stack.urls, stack.token()) as client:
         await apply(client, await plan(client, parse(FLOOR)))
         for agent_id in ("ada", "ben", "cleo"):
@@ -108,8 +108,15 @@ async def test_an_anonymous_caller_keeps_the_case_from_level_1_to_level_3(tmp_pa
         assert len(await charges()) == 1
         await is_in(third, "wrapped_up")
 
-        explained = await client.get("routing", f"/v1/calls/{third}/explain")
-        assert "asked for 'complaints >= 9', cleo was offered the call" in "\n".join(explained["words"])
+        words = [
+            "\n".join((await client.get("routing", f"/v1/calls/{call_id}/explain"))["words"])
+            for call_id in (first, second, third)
+        ]
+        assert f"The caller went on as call {second}." in words[0]
+        assert f"Its caller comes from call {first}." in words[1]
+        assert f"The caller went on as call {third}." in words[1]
+        assert f"Its caller comes from call {second}." in words[2]
+        assert "asked for 'complaints >= 9', cleo was offered the call" in words[2]
 
         events: list[Event] = []
         for topic in ("calls", "agents", "cases", "billing"):
