@@ -34,7 +34,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
-from plateau.checker.agents import calls_apart, check_agents, check_engagements
+from plateau.checker.agents import check_agents, check_engagements, taken_calls
 from plateau.checker.calls import check_calls
 from routing.domain import decisions, explanation, flows, inputs
 from routing.domain.agents import (
@@ -992,7 +992,7 @@ def check_by_the_log(events: list[Event]) -> None:
     spoken = [event for event in calls if not isinstance(event, FlowEvent)]
     agents = [event for event in events if isinstance(event, AgentEvent)]
     assert check_calls(calls, complete=True) == []
-    assert check_agents(agents, calls_apart(spoken)) == []
+    assert check_agents(agents, taken_calls(spoken)) == []
     assert check_engagements(spoken, agents) == []
 
 

@@ -56,25 +56,20 @@ Engagement = tuple[str, str, str, datetime]
 """State, agent, call, since when."""
 
 
-def calls_apart(calls: Iterable[CallEvent | ConsultationEvent]) -> set[str]:
-    """The consultations, and the calls that go on from others with an agent who speaks already."""
-    return {
-        event.call_id
-        for event in calls
-        if isinstance(event, ConsultationEvent) or (isinstance(event, CallQueued) and event.taken_by is not None)
-    }
+def taken_calls(calls: Iterable[CallEvent | ConsultationEvent]) -> set[str]:
+    """The calls that go on from others with an agent who speaks already."""
+    return {event.call_id for event in calls if isinstance(event, CallQueued) and event.taken_by is not None}
 
 
-def check_agents(events: Iterable[AgentEvent], apart: Collection[str] = ()) -> list[str]:
-    """Violations of each agent's own history. `apart`: the consultations, and the calls that go on from others with an
-    agent who speaks already: they come to their agent without an offer, or leave without a wrap-up."""
+def check_agents(events: Iterable[AgentEvent], taken: Collection[str] = ()) -> list[str]:
+    """Violations of each agent's own history. `taken`: the calls that may come to their agent without an offer."""
     of_agent: dict[str, list[AgentEvent]] = defaultdict(list)
     for event in events:
         of_agent[event.agent_id].append(event)
-    return [one for agent_id, history in of_agent.items() for one in _walk(agent_id, history, apart)]
+    return [one for agent_id, history in of_agent.items() for one in _walk(agent_id, history, taken)]
 
 
-def _walk(agent_id: str, history: Sequence[AgentEvent], apart: Collection[str]) -> list[str]:
+def _walk(agent_id: str, history: Sequence[AgentEvent], taken: Collection[str]) -> list[str]:
     found: list[str] = []
 
     def say(what: str) -> None:
@@ -107,10 +102,10 @@ def _walk(agent_id: str, history: Sequence[AgentEvent], apart: Collection[str]) 
         several = bool(isinstance(event, AgentStateChanged) and event.calls) or len(held) > 1
         if several or takes is not None or event.takes is not None:
             found += [
-                f"agent {agent_id}: {one} (sequence {event.sequence})" for one in _beside(held, takes, event, apart)
+                f"agent {agent_id}: {one} (sequence {event.sequence})" for one in _beside(held, takes, event, taken)
             ]
         elif new not in _NEXT.get(event.previous_state, frozenset()) and not (
-            (state, new) in _TAKEN and next(iter(now_held), "") in apart
+            (state, new) in _TAKEN and next(iter(now_held), "") in taken
         ):
             say(f"went from {event.previous_state} to {new} (sequence {event.sequence})")
         if since is not None and event.since_previous != since:
@@ -139,7 +134,7 @@ def _held(event: AgentEvent) -> Held:
     return {event.call_id: single}
 
 
-def _beside(before: Held, takes: list[Channel] | None, event: AgentEvent, apart: Collection[str]) -> Iterator[str]:
+def _beside(before: Held, takes: list[Channel] | None, event: AgentEvent, taken: Collection[str]) -> Iterator[str]:
     """What cannot be in a change of an agent who takes several calls: `before`, the calls until then, and the channels
     of which they said that they could take one more."""
     after = _held(event)
@@ -151,7 +146,7 @@ def _beside(before: Held, takes: list[Channel] | None, event: AgentEvent, apart:
             yield f"is {event.state} by call {event.call_id}, which is {named}"
     for call_id, one in after.items():
         was = before.get(call_id)
-        if was is None and one.state == "busy" and call_id in apart:
+        if was is None and one.state == "busy" and call_id in taken:
             continue
         if was is None and (one.state != "offered" or (takes is not None and one.channel not in takes)):
             yield f"has call {call_id}, {one.state}, but took no more of {one.channel}"

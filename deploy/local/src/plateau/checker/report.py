@@ -32,7 +32,7 @@ from common.events.crm import CaseEvent
 from common.events.dialer import AttemptEvent
 from common.events.routing import AgentEvent, CallEvent, ConsultationEvent, FlowEvent
 
-from plateau.checker.agents import calls_apart, check_agents, check_engagements
+from plateau.checker.agents import check_agents, check_engagements, taken_calls
 from plateau.checker.attempts import check_attempts
 from plateau.checker.calls import check_calls
 from plateau.checker.cases import check_cases, check_links
@@ -105,7 +105,7 @@ def _checked(events: Sequence[Event], complete: bool) -> list[str]:
     attempts = [event for event in events if isinstance(event, AttemptEvent)]
     return [
         *check_calls(every_call, complete=complete),
-        *check_agents(agents, calls_apart(spoken)),
+        *check_agents(agents, taken_calls(spoken)),
         *(check_engagements(spoken, agents) if complete else ()),
         *check_cases(cases),
         *check_links(calls, cases, complete=complete),
