@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from routing.domain import explanation, inputs
 from routing.domain.agents import Available
 from routing.domain.calls import Call, Queued
-from routing.domain.configuration import AgentProfile, Queue, Weights
+from routing.domain.configuration import AgentProfile, CallbackRules, Queue, Weights
 from routing.domain.decisions import decide
 from routing.domain.pool import Pool
 from routing.domain.weighing import rounded
@@ -270,3 +270,35 @@ def test_an_assignment_saved_before_bids_were_noted_still_loads() -> None:
     saved = msgspec.to_builtins(floor.pool.calls["a-1-0"])
     saved["assignments"] = [one[:-3] for one in saved["assignments"]]
     assert msgspec.convert(saved, Call).assignments[-1].bidding is None
+
+
+def kept_for_the_dear() -> Floor:
+    """Two callers of a cheap queue, and an agent who is kept from them for a dear queue that nobody calls."""
+    rules = CallbackRules(mode="agent_first", attempts=2, retry_seconds=60, ring_seconds=5, valid_seconds=600)
+    dear = Weights(lost_call_cost=50, calls_per_hour=60, handling_seconds=180, patience_seconds=30)
+    floor = Floor(queue("cheap", callback=rules), queue("dear", weights=dear), profile("a0"))
+    floor.call(0, "c1", "cheap")
+    floor.call(0, "c2", "cheap", contact_phone="+33639980002")
+    floor.log_in(0, "a0")
+    assert isinstance(floor.agent("a0").state, Available)
+    return floor
+
+
+def test_a_place_that_is_kept_for_a_callback_is_told_for_whom_agents_are_kept() -> None:
+    """Given an agent who is kept for a dear queue from a caller of a cheap one; when they hang up to be called back;
+    then the agent is still kept from their place, and it is told for whom."""
+    floor = kept_for_the_dear()
+    before = floor.pool.keeping(floor.pool.calls["c1"])
+    assert before is not None
+    assert floor.give(inputs.RequestCallback, 0, call_id="c1", phone=None)
+    assert isinstance(floor.agent("a0").state, Available)
+    assert floor.pool.keeping(floor.pool.calls["c1"]) == before
+    assert [rival.queue_id for rival in before.rivals] == ["dear"]
+
+
+def test_when_the_last_weights_are_taken_away_whoever_was_kept_takes_the_first_call() -> None:
+    """Given an agent who is kept from two callers; when the dear queue declares no weights any more; then the agent is
+    offered the first of them at once."""
+    floor = kept_for_the_dear()
+    told = floor.give(inputs.ConfigureQueue, 1, queue=queue("dear", version=2))
+    assert only(told, CallAssigned).call_id == "c1"

@@ -134,9 +134,12 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
         case inputs.SetState():
             return shifts.set_state(turn, given)
         case inputs.ConfigureQueue(queue=queue, moved=moved):
+            weighed = turn.pool.is_weighed
             turn.pool.configure_queue(queue)
             turn.empty_if_closed(queue.id)
             turn.serve_queue(queue.id)
+            if weighed and not turn.pool.is_weighed:
+                turn.serve_all()
             if moved:
                 moves.tell_agents(turn, queue.id)
             return None

@@ -121,6 +121,11 @@ class Pool:
         """When the queue opens or closes by its hours; None: never, or an operator has said."""
         return self._queues[queue_id].changes_at
 
+    @property
+    def is_weighed(self) -> bool:
+        """Whether one of its queues declares weights."""
+        return bool(self._weighed)
+
     def length(self, queue_id: str) -> int:
         """How many calls wait in the queue, places in line that are kept for callbacks included."""
         waiting = sum(self._waiting.count(1 << number) for number in self._queues[queue_id].bins)

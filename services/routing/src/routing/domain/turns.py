@@ -498,6 +498,11 @@ class Turn(Telling):
 
     # what happens to an agent
 
+    def serve_all(self) -> None:
+        """Nobody is kept for anything by weights any more: whoever was takes what they may and can."""
+        for agent_id in sorted(self.pool.agents):
+            engagements.take_more(self, agent_id)
+
     def serve(self, agent: Agent) -> None:
         """An agent takes the first call that they may and can, if any waits, and as many as they can."""
         if isinstance(agent.state, Serving) and agent.id not in self.pool.seated:
