@@ -39,7 +39,18 @@ import msgspec
 from common.events import CallOffered
 from msgspec.structs import replace
 
-from routing.domain import assistance, callbacks, conversation, engagements, flow_calls, inputs, moves, shifts, sites
+from routing.domain import (
+    assistance,
+    callbacks,
+    conversation,
+    engagements,
+    entries,
+    flow_calls,
+    inputs,
+    moves,
+    shifts,
+    sites,
+)
 from routing.domain.calls import (
     Abandoned,
     Call,
@@ -136,7 +147,7 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
         case inputs.ConfigureQueue(queue=queue, moved=moved):
             weighed = turn.pool.is_weighed
             turn.pool.configure_queue(queue)
-            turn.empty_if_closed(queue.id)
+            entries.empty_if_closed(turn, queue.id)
             turn.serve_queue(queue.id)
             if weighed and not turn.pool.is_weighed:
                 turn.serve_all()
@@ -202,7 +213,7 @@ def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:
         priority=given.contact_priority or 0,
     )
     turn.tell(CallOffered, call, transferred_from=given.transferred_from)
-    turn.take_in(call, queue)
+    entries.take_in(turn, call, queue)
     return None
 
 

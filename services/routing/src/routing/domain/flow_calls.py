@@ -17,7 +17,7 @@ from common.events import (
 )
 from msgspec.structs import replace
 
-from routing.domain import callbacks, inputs
+from routing.domain import callbacks, entries, inputs
 from routing.domain.calls import Call, InFlow, LeftInFlow, Queued
 from routing.domain.flows import (
     Arrived,
@@ -184,9 +184,9 @@ def _enter(turn: Turn, call: Call, queue_id: str, *, promised_by: str | None = N
     )
     turn.tell(CallOffered, call)
     if promised_by is None:
-        turn.take_in(call, queue)
+        entries.take_in(turn, call, queue)
     else:
-        turn.enter(call, queue, promised_by=promised_by)
+        entries.enter(turn, call, queue, promised_by=promised_by)
     return call
 
 

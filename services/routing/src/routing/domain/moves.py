@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from routing.domain import callbacks, consultations, engagements, inputs
+from routing.domain import callbacks, consultations, engagements, entries, inputs
 from routing.domain.agents import Available
 from routing.domain.calls import Call, HeldPlace, Phase, Queued, Removal
 
@@ -47,9 +47,9 @@ def take_over(turn: Turn, given: inputs.TakeOver) -> str | None:
         return "unknown_queue"
     match given.phase:
         case "comes":
-            turn.take_in(call, queue)
+            entries.take_in(turn, call, queue)
         case "enters":
-            turn.enter(call, queue)
+            entries.enter(turn, call, queue)
         case "waits" if isinstance(waiting, Queued):
             turn.place(call, waiting)
         case "waits" if isinstance(waiting, HeldPlace):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from routing.domain.callbacks import why_not
+from routing.domain import callbacks
 from routing.domain.calls import Call, Move
 from routing.domain.configuration import (
     Closed,
@@ -37,7 +37,7 @@ def move_possible(pool: Pool, call: Call, moves: Iterable[Move]) -> Move | None:
             case ToMessage() | Stay():
                 return move
             case ToCallback():
-                if why_not(pool, call) is None:
+                if callbacks.why_not(pool, call) is None:
                     return move
             case ToNumber(name=name):
                 queue = pool.queue(move.queue_id)

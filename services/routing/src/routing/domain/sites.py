@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routing.domain import engagements, shifts
+from routing.domain import engagements, entries, shifts
 from routing.domain.agents import Available, Serving, ThenAvailable
 from routing.domain.configuration import Site
 from routing.domain.overflows import move_possible, moves_when_down
@@ -42,7 +42,7 @@ def _send_on(turn: Turn, site_id: str) -> None:
         for call in pool.waiting_in(queue.id) if moves else ():
             move = move_possible(pool, call, moves)
             if move is not None:
-                turn.move_on(call, move)
+                entries.move_on(turn, call, move)
 
 
 def _come_up(turn: Turn, site_id: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import Final
 
 from common.events import (
     AgentLoggedOut,
@@ -13,21 +13,13 @@ from common.events import (
     CallAssigned,
     CallEnded,
     CallOfferMissed,
-    CallOverflowed,
-    CallQueued,
-    CallRedirected,
     CallWrappedUp,
 )
 from common.events.routing import AbandonReason, MissReason
 from msgspec.structs import replace
 
-from routing.domain import announcements, callbacks, consultations, engagements, flow_calls, moves
-from routing.domain.agents import (
-    Agent,
-    LoggedOut,
-    OnBreak,
-    Serving,
-)
+from routing.domain import announcements, callbacks, consultations, engagements, entries, flow_calls, moves
+from routing.domain.agents import Agent, LoggedOut, OnBreak, Serving
 from routing.domain.calls import (
     MOST_ASSIGNMENTS,
     Abandoned,
@@ -36,33 +28,11 @@ from routing.domain.calls import (
     CallingBack,
     HeldPlace,
     InFlow,
-    Move,
     Offered,
     Queued,
-    Redirected,
     Talking,
     WrappedUp,
     WrappingUp,
-)
-from routing.domain.configuration import (
-    Closed,
-    Queue,
-    Stay,
-    ToCallback,
-    ToMessage,
-    ToNumber,
-    ToQueue,
-    ToSite,
-    site_skill,
-    without_sites,
-)
-from routing.domain.overflows import (
-    move_by_share,
-    move_possible,
-    moves_on_entry,
-    moves_when_closed,
-    moves_when_waited,
-    next_overflow,
 )
 from routing.domain.telling import Telling, seconds, waited_seconds
 from routing.domain.timers import Timer
@@ -82,8 +52,8 @@ class Turn(Telling):
             if timer is Timer.QUEUE_HOURS:
                 # With no call to notice it, every change until now is gone through in one step.
                 self.pool.follow_hours(item_id, at if self.pool.calls else now)
-                self.empty_if_closed(item_id)
-                self.follow_cover(item_id)
+                entries.empty_if_closed(self, item_id)
+                entries.follow_cover(self, item_id)
                 self.release_kept()
                 continue
             if timer is Timer.SHARE:
@@ -105,7 +75,7 @@ class Turn(Telling):
                 case Timer.ALONE_LIMIT, Queued() as waiting:
                     self.place(call, replace(waiting, alone_until=None))
                 case Timer.OVERFLOW, Queued():
-                    self.overflow(call)
+                    entries.overflow(self, call)
                 case Timer.FLOW, InFlow() as in_flow:
                     flow_calls.time_out(self, call, in_flow)
                 case Timer.WAIT_LIMIT, Queued():
@@ -119,101 +89,6 @@ class Turn(Telling):
             self.settle()
 
     # what happens to a call
-
-    def take_in(self, call: Call, queue: Queue) -> None:
-        """A call that was just offered enters its queue, unless that is closed to it: then it is turned away."""
-        if queue.elsewhere is not None:
-            moves.hand_over(self, call, Queued(None, None), queue.elsewhere, "comes")
-            return
-        if self.pool.takes(call, queue.id):
-            if queue.split and call.direction == "inbound":
-                self._share_out(call, queue)
-            else:
-                self.enter(call, queue)
-            return
-        move = move_possible(self.pool, call, moves_when_closed(self.pool, queue))
-        self.move_on(call, move or Move(self.pool.now, queue.id, Closed(), ToMessage("closed")))
-
-    def _share_out(self, call: Call, queue: Queue) -> None:
-        """By the queue's split the call enters, for whatever agents or those of one site, or goes elsewhere."""
-        move = move_by_share(self.pool, queue, call)
-        if isinstance(move.to, Stay):
-            self.enter(replace(call, moves=(*call.moves, move)), queue)
-        else:
-            self.move_on(call, move)
-
-    def empty_if_closed(self, queue_id: str) -> None:
-        """The queue may just have closed: calls that wait in it go where a rule says so; others keep their place."""
-        queue = self.pool.queue(queue_id)
-        if queue is None or self.pool.is_open(queue_id) or queue.override == "draining":
-            return
-        moves = moves_when_closed(self.pool, queue, waiting=True)
-        for call in self.pool.waiting_in(queue_id) if moves else ():
-            move = move_possible(self.pool, call, moves)
-            if move is not None:
-                self.move_on(call, move)
-
-    def follow_cover(self, queue_id: str) -> None:
-        """Other sites may cover the queue: who waits in it is placed anew."""
-        queue = self.pool.queue(queue_id)
-        if queue is not None and queue.cover:
-            self.serve_queue(queue_id)
-
-    def enter(self, call: Call, queue: Queue, *, promised_by: str | None = None) -> None:
-        """The call enters a queue: its first, or the one it overflows to. `promised_by`: the step of its flow by which
-        the caller hangs up at once, to be called back."""
-        if queue.elsewhere is not None and promised_by is None:
-            moves.hand_over(self, replace(call, queue_id=queue.id), Queued(None, None), queue.elsewhere, "enters")
-            return
-        freed = None
-        if self.pool.callbacks and call.entry == 0:
-            call, freed = callbacks.take_over(self, call)
-        call = self._queued(call, queue)
-        if promised_by is None:
-            self._wait(call, queue)
-        else:
-            callbacks.hold(self, call, promised_by=promised_by)
-        if freed is not None:
-            engagements.take_more(self, freed)
-
-    def _queued(self, call: Call, queue: Queue) -> Call:
-        """The call is one of the queue's; where it waits is still to be said."""
-        now = self.pool.now
-        limits = []
-        if queue.max_wait_seconds is not None:
-            limits.append(now + timedelta(seconds=queue.max_wait_seconds))
-        if call.max_wait_seconds is not None:
-            limits.append(call.first_queued_at + timedelta(seconds=call.max_wait_seconds))
-        alone_until = None
-        if call.preferred_agent_id is not None and call.offers == 0 and queue.sticky_seconds > 0:
-            alone_until = now + timedelta(seconds=queue.sticky_seconds)
-        waiting = Queued(
-            min(limits, default=None),
-            next_overflow(queue, now),
-            alone_until=alone_until,
-            announce_at=announcements.next_announcement(queue, now, now),
-        )
-        call = replace(
-            call,
-            queue_id=queue.id,
-            entry=call.entry + 1,
-            queued_at=now,
-            sequence=call.sequence + 1,
-            state=waiting,
-        )
-        self.tell(CallQueued, call)
-        return call
-
-    def _wait(self, call: Call, queue: Queue) -> None:
-        now = self.pool.now
-        open_ring, since = queue.ring_at(now, now)[0], call.first_queued_at
-        if queue.overflows and self.pool.best_agent(queue.id, open_ring, call.skills, since=since) is None:
-            move = move_possible(self.pool, call, moves_on_entry(self.pool, queue, call))
-            if move is not None:
-                self.move_on(call, move)
-                return
-        if isinstance(call.state, Queued):
-            self._place(call, call.state)
 
     def place(self, call: Call, waiting: Queued | HeldPlace) -> None:
         """Offer the call to an available agent, or let it wait, or the place that its caller keeps."""
@@ -333,7 +208,7 @@ class Turn(Telling):
             case Queued(limit_at=limit_at) if limit_at is not None and limit_at <= now:
                 self.abandon(call, "wait_limit")
             case Queued(overflow_at=overflow_at) if overflow_at is not None and overflow_at <= now:
-                self.overflow(call)
+                entries.overflow(self, call)
             case Queued() | HeldPlace() as waiting:
                 self.place(call, waiting)
             case _:
@@ -350,66 +225,6 @@ class Turn(Telling):
         """The agent leaves while a call rings at them."""
         call, offered = self.offered(call_id)
         self.miss(call, offered, "agent_gone", then)
-
-    def overflow(self, call: Call) -> None:
-        """The call has waited as long as a rule of its queue allows, or allowed when it came."""
-        if not isinstance(call.state, Queued):
-            raise AssertionError(f"call {call.id} is {call.state_name} and cannot overflow")
-        now, queue = self.pool.now, self.queue_of(call)
-        move = move_possible(self.pool, call, moves_when_waited(queue, call.queued_at, now))
-        later = replace(call.state, overflow_at=next_overflow(queue, call.queued_at, after=now))
-        if move is not None:
-            self.move_on(replace(call, state=later), move)
-            return
-        # It stays until the next such rule, if there is one: where this one leads is closed, or it was taken away.
-        self.place(call, later)
-
-    def move_on(self, call: Call, move: Move) -> None:
-        """The call leaves its queue, which it may not even have entered."""
-        call = replace(call, moves=(*call.moves, move))
-        match move.to:
-            case ToMessage(message=message):
-                self.abandon(call, move.reason, message)
-            case ToCallback():
-                callbacks.hold(self, call if call.entry else self._queued(call, self.queue_of(call)))
-            case ToQueue(queue_id=queue_id):
-                self._go_to(call, queue_id)
-            case ToNumber(name=name):
-                self._redirect(call, name)
-            case ToSite(site_id=site_id):
-                call = replace(call, skills=(*without_sites(call.skills), site_skill(site_id)))
-                if not call.entry:
-                    self.enter(call, self.queue_of(call))
-                elif isinstance(call.state, Queued):
-                    self._place(call, call.state)
-            case Stay():
-                raise AssertionError(f"call {call.id} stays, and does not move on")
-            case _:
-                assert_never(move.to)
-
-    def _redirect(self, call: Call, name: str) -> None:
-        """The caller goes to a number outside: the call is over."""
-        now, number = self.pool.now, self.queue_of(call).numbers[name]
-        call = self.put(replace(call, transferred_to=number), Redirected(now, number))
-        self.tell(
-            CallRedirected,
-            call,
-            redirected_at=now,
-            to_number=number,
-            to_name=name,
-            wait_seconds=seconds(call.queued_at, now),
-            total_wait_seconds=seconds(call.first_queued_at, now),
-        )
-
-    def _go_to(self, call: Call, queue_id: str) -> None:
-        target = self.pool.queue(queue_id)
-        if target is None:
-            raise AssertionError(f"call {call.id} cannot go to queue {queue_id}, which nobody knows")
-        call = replace(call, sequence=call.sequence + 1)
-        waited = seconds(call.queued_at, self.pool.now)
-        self.tell(CallOverflowed, call, to_queue_id=target.id, wait_seconds=waited)
-        left = (*call.left_queues, call.queue_id)
-        self.enter(replace(call, left_queues=left, skills=without_sites(call.skills)), target)
 
     def abandon(self, call: Call, reason: AbandonReason, message: str | None = None) -> None:
         """The call is over unanswered; its caller hears `message` if one is named."""
