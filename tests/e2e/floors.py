@@ -80,6 +80,19 @@ class RoutingFloor:
         assert found is not None
         return found
 
+    async def refusal(self, path: str, body: dict[str, Any] | None = None) -> str | None:
+        """Why the command is refused, once it is decided; None: it is not."""
+        command_id = (await self.post(path, body))["command_id"]
+
+        async def decided() -> dict[str, Any] | None:
+            view = await self.get(f"commands/{command_id}")
+            return view if view["status"] != "pending" else None
+
+        found = await eventually(decided)
+        assert found is not None
+        reason: str | None = found["reason"]
+        return reason
+
     async def explain(self, call_id: str, tenant: str | None = None) -> dict[str, Any]:
         """To the operator, or to the tenant's people."""
         if tenant is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from common.testing import eventually
@@ -39,17 +38,6 @@ async def floor(stack: Stack) -> AsyncIterator[RoutingFloor]:
         yield made
 
 
-async def is_refused(floor: RoutingFloor, path: str, reason: str) -> bool:
-    """Whether that is what becomes of a command now."""
-    command_id = (await floor.post(path))["command_id"]
-
-    async def decided() -> dict[str, Any] | None:
-        view = await floor.get(f"commands/{command_id}")
-        return view if view["status"] != "pending" else None
-
-    return bool((await eventually(decided) or {})["reason"] == reason)
-
-
 async def test_a_floor_is_drained_edited_and_restored_while_calls_go_on(floor: RoutingFloor) -> None:
     """Given a queue with a call at an agent and one waiting; when the queue and that agent are drained, then a new call
     is turned away and told why, the waiting one is served by another agent, nobody is cut off, the agent is logged out
@@ -63,7 +51,11 @@ async def test_a_floor_is_drained_edited_and_restored_while_calls_go_on(floor: R
     drained = await floor.post("queues/orders/drain", {"reason": "moving house"})
     assert (drained["override"]["state"], drained["override"]["by"]) == ("draining", "rose")
     await floor.post("agents/ada/drain", {"reason": "desk moves"})
-    await eventually(lambda: is_refused(floor, "agents/ada/log-in", "drained"))
+
+    async def is_drained() -> bool:
+        return await floor.refusal("agents/ada/log-in") == "drained"
+
+    await eventually(is_drained)
     refused = await floor.call("orders", "abandoned")
     explained = await floor.get(f"calls/{refused}/explain")
     word = explained["operators_word"]
@@ -78,7 +70,7 @@ async def test_a_floor_is_drained_edited_and_restored_while_calls_go_on(floor: R
     assert (await floor.until("agents/ada", state="wrap_up"))["drain"]["reason"] == "desk moves"
     await floor.tell(type="wrapped_up", call_id=talking, agent_id="ada", disposition="solved")
     assert (await floor.until("agents/ada", state="logged_out"))["reason"] == "desk moves"
-    assert await is_refused(floor, "agents/ada/log-in", "drained")
+    assert await floor.refusal("agents/ada/log-in") == "drained"
 
     await floor.post("agents/ben/log-in")
     await floor.until(f"calls/{waiting}", state="offered")

@@ -27,7 +27,9 @@ tenants:
   kettle:
     name: Kettle & Quill (invented)
     time_zone: UTC
+    directory: {{night-desk: "+33199000199"}}
     queues:
+      spoken: {{pool: main, required_skills: [parcels], recording: with_consent}}
       matters:
         pool: main
         requirement: french >= 5 and (billing or disputes)
@@ -135,3 +137,26 @@ async def test_who_waits_hears_how_long_and_dearer_callers_go_first(stack: Stack
         words = await floor.words(sent_on)
         assert "a rule of queue parcels sent it to message sorry: the estimated wait was" in words
         assert "and the rule is for 0 s or more." in words
+
+
+async def test_an_agent_holds_records_and_hands_on_while_a_supervisor_listens(stack: Stack) -> None:
+    """Given a call of a queue that records with the caller's consent,
+
+    when its agent records without it, then that is refused; with it, it is done, on hold or not, and a supervisor may
+    listen; when the agent hands the caller on to a number of the directory, then `explain` says where they went."""
+    async with routing_floor(stack, FLOOR) as floor:
+        await floor.log_in("eva")
+        call_id = await floor.call("spoken", "offered")
+        assert await floor.refusal(f"calls/{call_id}/hold", {"agent_id": "eva"}) == "not_the_agents_call"
+        await floor.accept(call_id, "eva")
+        recorded = {"agent_id": "eva", "recording": "on"}
+        assert await floor.refusal(f"calls/{call_id}/recording", recorded) == "consent_missing"
+        await floor.post(f"calls/{call_id}/hold", {"agent_id": "eva"})
+        await floor.post(f"calls/{call_id}/recording", {**recorded, "consent": True})
+        await floor.is_in(call_id, "talking", on_hold=True, recording="on")
+        await floor.post(f"calls/{call_id}/resume", {"agent_id": "eva"})
+        await floor.is_in(call_id, "talking", on_hold=False)
+        assert await floor.refusal(f"calls/{call_id}/supervision", {"mode": "listen"}) is None
+        await floor.post(f"calls/{call_id}/transfer", {"agent_id": "eva", "directory": "night-desk"})
+        assert (await floor.is_in(call_id, "wrapping_up"))["transferred_to"] == "+33199000199"
+        assert "The caller went on to +33199000199." in await floor.words(call_id)
