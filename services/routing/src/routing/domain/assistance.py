@@ -39,12 +39,8 @@ from routing.domain.configuration import without_sites
 from routing.domain.turns import Turn
 
 
-def consult(turn: Turn, given: inputs.Consult) -> str | None:
+def consult(turn: Turn, call: Call, talking: Talking, given: inputs.Consult) -> str | None:
     """The same consultation again is nothing."""
-    spoken = turn.spoken(given.call_id, given.agent_id)
-    if spoken is None:
-        return "not_the_agents_call"
-    call, talking = spoken
     if given.consultation_id in (one.id for one in call.consulted):
         return None
     if talking.consultation is not None:
@@ -150,24 +146,16 @@ def _after(turn: Turn, call: Call, call_id: str, queue_id: str, state: CallState
     )
 
 
-def cancel(turn: Turn, given: inputs.CancelConsultation) -> str | None:
+def cancel(turn: Turn, call: Call, talking: Talking) -> str | None:
     """Back to the caller."""
-    spoken = turn.spoken(given.call_id, given.agent_id)
-    if spoken is None:
-        return "not_the_agents_call"
-    call, talking = spoken
     if talking.consultation is None:
         return "no_consultation"
     consultations.back_to_the_caller(turn, call, talking, "cancelled")
     return None
 
 
-def confer(turn: Turn, given: inputs.Confer) -> str | None:
+def confer(turn: Turn, call: Call, talking: Talking) -> str | None:
     """All three speak. Again is nothing."""
-    spoken = turn.spoken(given.call_id, given.agent_id)
-    if spoken is None:
-        return "not_the_agents_call"
-    call, talking = spoken
     consultation = talking.consultation
     if consultation is None:
         return "no_consultation"
@@ -177,16 +165,12 @@ def confer(turn: Turn, given: inputs.Confer) -> str | None:
         return "consultation_not_answered"
     call, talking = holds.end(turn, call, talking)
     call = turn.put(call, replace(talking, consultation=replace(consultation, joined=True)))
-    turn.tell(CallConferenced, call, agent_id=given.agent_id, consultation_id=consultation.id)
+    turn.tell(CallConferenced, call, agent_id=talking.agent_id, consultation_id=consultation.id)
     return None
 
 
-def complete(turn: Turn, given: inputs.CompleteConsultation) -> str | None:
+def complete(turn: Turn, call: Call, talking: Talking) -> str | None:
     """The caller goes on with whoever was asked."""
-    spoken = turn.spoken(given.call_id, given.agent_id)
-    if spoken is None:
-        return "not_the_agents_call"
-    call, talking = spoken
     if talking.consultation is None:
         return "no_consultation"
     if not _answered(turn, talking.consultation):

@@ -11,7 +11,7 @@ from common.events import CallRecordingChanged, CallSupervised
 from common.events.routing import Recording
 from msgspec.structs import replace
 
-from routing.domain import holds, inputs
+from routing.domain import inputs
 from routing.domain.calls import Call, Talking
 from routing.domain.turns import Turn
 
@@ -22,32 +22,8 @@ def begin(turn: Turn, call: Call) -> None:
         _set_recording(turn, call, call.state, "on")
 
 
-def hold(turn: Turn, given: inputs.Hold) -> str | None:
-    """Again is nothing."""
-    spoken = turn.spoken(given.call_id, given.agent_id)
-    if spoken is None:
-        return "not_the_agents_call"
-    call, talking = spoken
-    holds.begin(turn, call, talking)
-    return None
-
-
-def resume(turn: Turn, given: inputs.Resume) -> str | None:
-    """Again is nothing."""
-    spoken = turn.spoken(given.call_id, given.agent_id)
-    if spoken is None:
-        return "not_the_agents_call"
-    call, talking = spoken
-    holds.end(turn, call, talking)
-    return None
-
-
-def record(turn: Turn, given: inputs.Record) -> str | None:
+def record(turn: Turn, call: Call, talking: Talking, given: inputs.Record) -> str | None:
     """Start, pause or stop the recording, as the queue's rule allows. A consent once given holds for the call."""
-    spoken = turn.spoken(given.call_id, given.agent_id)
-    if spoken is None:
-        return "not_the_agents_call"
-    call, talking = spoken
     talking = replace(talking, consent=talking.consent or given.consent)
     if given.recording == "on":
         rule = turn.queue_of(call).recording
@@ -79,12 +55,8 @@ def supervise(turn: Turn, given: inputs.Supervise) -> str | None:
     return None
 
 
-def transfer(turn: Turn, given: inputs.Transfer) -> str | None:
+def transfer(turn: Turn, call: Call, talking: Talking, given: inputs.Transfer) -> str | None:
     """The conversation ends for the agent; the caller goes on as a new call, or at a number."""
-    spoken = turn.spoken(given.call_id, given.agent_id)
-    if spoken is None:
-        return "not_the_agents_call"
-    call, talking = spoken
     turn.end(call, talking, to_call_id=given.to_call_id, to_number=given.to_number)
     if given.to_call_id is not None and given.to_queue_id is not None and given.to_pool_id is not None:
         offered = inputs.OfferCall(

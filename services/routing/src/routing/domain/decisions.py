@@ -46,6 +46,7 @@ from routing.domain import (
     engagements,
     entries,
     flow_calls,
+    holds,
     inputs,
     moves,
     shifts,
@@ -118,24 +119,12 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
             return _decline(turn, given)
         case inputs.WrapUp():
             return _wrap_up(turn, given)
-        case inputs.Hold():
-            return conversation.hold(turn, given)
-        case inputs.Resume():
-            return conversation.resume(turn, given)
-        case inputs.Record():
-            return conversation.record(turn, given)
+        case inputs.Hold() | inputs.Resume() | inputs.Record() | inputs.Transfer():
+            return _in_conversation(turn, given)
+        case inputs.Consult() | inputs.CancelConsultation() | inputs.Confer() | inputs.CompleteConsultation():
+            return _in_conversation(turn, given)
         case inputs.Supervise():
             return conversation.supervise(turn, given)
-        case inputs.Transfer():
-            return conversation.transfer(turn, given)
-        case inputs.Consult():
-            return assistance.consult(turn, given)
-        case inputs.CancelConsultation():
-            return assistance.cancel(turn, given)
-        case inputs.Confer():
-            return assistance.confer(turn, given)
-        case inputs.CompleteConsultation():
-            return assistance.complete(turn, given)
         case inputs.Relieve():
             return assistance.relieve(turn, given)
         case inputs.LogIn():
@@ -174,6 +163,34 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
 
 
 # inputs about a call
+
+
+def _in_conversation(turn: Turn, given: inputs.InConversation) -> str | None:
+    """What only the agent who speaks with the caller may do."""
+    spoken = turn.spoken(given.call_id, given.agent_id)
+    if spoken is None:
+        return "not_the_agents_call"
+    match given:
+        case inputs.Hold():
+            holds.begin(turn, *spoken)
+            return None
+        case inputs.Resume():
+            holds.end(turn, *spoken)
+            return None
+        case inputs.Record():
+            return conversation.record(turn, *spoken, given)
+        case inputs.Transfer():
+            return conversation.transfer(turn, *spoken, given)
+        case inputs.Consult():
+            return assistance.consult(turn, *spoken, given)
+        case inputs.CancelConsultation():
+            return assistance.cancel(turn, *spoken)
+        case inputs.Confer():
+            return assistance.confer(turn, *spoken)
+        case inputs.CompleteConsultation():
+            return assistance.complete(turn, *spoken)
+        case _:
+            assert_never(given)
 
 
 def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:

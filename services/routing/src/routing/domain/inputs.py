@@ -315,6 +315,11 @@ class Tick(Input, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "routing.tick.v1"
 
 
+InConversation: TypeAlias = (
+    Hold | Resume | Record | Transfer | Consult | CancelConsultation | Confer | CompleteConsultation
+)
+"""Of the agent who speaks with the caller."""
+
 AnyInput: TypeAlias = (
     OfferCall
     | TakeOver
@@ -328,15 +333,8 @@ AnyInput: TypeAlias = (
     | Accept
     | Decline
     | WrapUp
-    | Hold
-    | Resume
-    | Record
+    | InConversation
     | Supervise
-    | Transfer
-    | Consult
-    | CancelConsultation
-    | Confer
-    | CompleteConsultation
     | Relieve
     | LogIn
     | LogOut
