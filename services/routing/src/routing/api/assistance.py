@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from common.auth import Principal, Role
+from common.auth import Role
 from common.errors import Invalid
 from common.fields import Slug
 from common.http import Caller, PlainRouter, require
-from common.ids import derived_id, new_id
 from fastapi import Depends
 from pydantic import Field
 
 from routing.api.calls import ByAgent, about_call, by_agent
 from routing.api.commands import Accepted
-from routing.api.conversation import OrAgent
+from routing.api.conversation import OrAgent, known_number, known_queue, made_for
 from routing.api.state import (
     CallPath,
     Here,
@@ -62,7 +61,7 @@ async def consult(
     home = await here.directory.home_of_call(call_id, caller)
     asked = await _asked(body, home, here)
     queue_id = body.queue_id or entry_queue(call_id)
-    consultation_id = f"{_made('consultation', call_id, caller, key)}.{queue_id}"
+    consultation_id = f"{made_for('consultation', call_id, caller, key)}.{queue_id}"
     sent = await about_call(
         inputs.Consult,
         call_id,
@@ -81,29 +80,19 @@ async def _asked(body: ConsultationBody, home: QueueHome, here: State) -> Asked:
     if [body.queue_id, body.colleague_id, body.directory].count(None) != 2:
         raise Invalid("say one of a queue, a colleague and a name of the directory", field="queue_id")
     if body.queue_id is not None:
-        target = (await here.directory.queues([body.queue_id])).get(body.queue_id)
-        if target is None or target.tenant_id != home.tenant_id:
-            raise Invalid(f"tenant {home.tenant_id} has no queue {body.queue_id}", field="queue_id")
+        target = await known_queue(body.queue_id, home, here)
         if target.channel != home.channel:
             raise Invalid(f"queue {body.queue_id} is for {target.channel}, not {home.channel}", field="queue_id")
         return AskedQueue(body.queue_id)
     if body.colleague_id is not None:
         await _check_agent(body.colleague_id, here, "colleague_id")
         return AskedAgent(body.colleague_id)
-    number = await here.directory.number(home.tenant_id, body.directory or "")
-    if number is None:
-        raise Invalid(f"tenant {home.tenant_id} has no {body.directory} in its directory", field="directory")
-    return AskedNumber(number)
+    return AskedNumber(await known_number(body.directory or "", home, here))
 
 
 async def _check_agent(agent_id: str, here: State, field: str) -> None:
     if agent_id not in await here.directory.agents([agent_id]):
         raise Invalid(f"there is no agent {agent_id}", field=field)
-
-
-def _made(what: str, call_id: str, caller: Principal, key: str | None) -> str:
-    """The first part of a new call's id; the same for the same key."""
-    return str(new_id() if key is None else derived_id(what, caller.tenant_id or "", caller.subject, call_id, key))
 
 
 @router.post("/calls/{call_id}/consultation/cancel", status_code=202, dependencies=[OrAgent])
@@ -144,7 +133,7 @@ async def take_over(
     pool who is available, or on a break and then goes on with it."""
     supervisor_id = (body.agent_id if body else None) or caller.subject
     await _check_agent(supervisor_id, here, "agent_id")
-    to_call_id = f"{_made('take over', call_id, caller, key)}.{entry_queue(call_id)}"
+    to_call_id = f"{made_for('take over', call_id, caller, key)}.{entry_queue(call_id)}"
     sent = await about_call(
         inputs.Relieve, call_id, caller, here, key, supervisor_id=supervisor_id, to_call_id=to_call_id
     )

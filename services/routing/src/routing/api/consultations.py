@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from functools import partial
 
 from common.events import (
     ConsultationAnswered,
@@ -16,7 +16,7 @@ from common.events import (
 from common.events.routing import ConsultationOutcome
 from common.http import Model
 
-from routing.api.streams import Seen, Sent
+from routing.api.streams import Seen, Sent, command_of
 from routing.domain.calls import Asked, AskedAgent, AskedNumber, AskedQueue, Call, Talking
 
 
@@ -84,18 +84,7 @@ def _asked(asked: Asked) -> dict[str, str | None]:
 
 def consultation_commands_of(event: ConsultationEvent, seen: Seen) -> Iterable[Sent]:
     """What a PBX has to do after an event of a consultation."""
-
-    def command(name: str, **more: Any) -> Sent:
-        about = {
-            "call_id": event.call_id,
-            "external_id": event.external_id,
-            "queue_id": event.queue_id,
-            "tenant_id": event.tenant_id,
-            "consults": event.consults,
-            "asked_by": event.asked_by,
-        }
-        return Sent(name, {**about, **more}, seen.id)
-
+    command = partial(command_of, event, seen, consults=event.consults, asked_by=event.asked_by)
     match event:
         case ConsultationAssigned():
             yield command("ring", agent_id=event.agent_id, offer=event.offer, expires_at=event.offer_expires_at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.auth import Role
+from common.auth import Principal, Role
 from common.errors import Invalid
 from common.events.routing import Recording, Supervision
 from common.fields import Slug
@@ -13,12 +13,33 @@ from pydantic import Field
 
 from routing.api.calls import ByAgent, about_call, by_agent
 from routing.api.commands import Accepted
-from routing.api.state import CallPath, Here, IdempotencyKey, acting_agent, check_floor
+from routing.api.state import CallPath, Here, IdempotencyKey, QueueHome, State, acting_agent, check_floor
 from routing.domain import inputs
 
 router = PlainRouter(tags=["calls"])
 
 OrAgent = require(Role.OPERATOR, Role.SERVICE, Role.AGENT)
+
+
+def made_for(what: str, call_id: str, caller: Principal, key: str | None) -> str:
+    """The first part of the id of a call that comes of this one; the same for the same key."""
+    return str(new_id() if key is None else derived_id(what, caller.tenant_id or "", caller.subject, call_id, key))
+
+
+async def known_queue(queue_id: str, home: QueueHome, here: State) -> QueueHome:
+    """The queue of the call's tenant. Raises Invalid."""
+    target = (await here.directory.queues([queue_id])).get(queue_id)
+    if target is None or target.tenant_id != home.tenant_id:
+        raise Invalid(f"tenant {home.tenant_id} has no queue {queue_id}", field="queue_id")
+    return target
+
+
+async def known_number(name: str, home: QueueHome, here: State) -> str:
+    """The number of that name in the directory of the call's tenant. Raises Invalid."""
+    number = await here.directory.number(home.tenant_id, name)
+    if number is None:
+        raise Invalid(f"tenant {home.tenant_id} has no {name} in its directory", field="directory")
+    return number
 
 
 class RecordingBody(ByAgent):
@@ -98,18 +119,13 @@ async def transfer(
     agent_id = acting_agent(caller, body.agent_id)
     home = await here.directory.home_of_call(call_id, caller)
     if body.directory is not None:
-        number = await here.directory.number(home.tenant_id, body.directory)
-        if number is None:
-            raise Invalid(f"tenant {home.tenant_id} has no {body.directory} in its directory", field="directory")
+        number = await known_number(body.directory, home, here)
         sent = await about_call(inputs.Transfer, call_id, caller, here, key, agent_id=agent_id, to_number=number)
         return Transferred(command_id=sent.command_id, to_call_id=None)
-    target = (await here.directory.queues([body.queue_id])).get(body.queue_id) if body.queue_id else None
-    if target is None or target.tenant_id != home.tenant_id:
-        raise Invalid(f"tenant {home.tenant_id} has no queue {body.queue_id}", field="queue_id")
+    target = await known_queue(body.queue_id or "", home, here)
     if target.channel != home.channel:
         raise Invalid(f"queue {body.queue_id} is for {target.channel}, not {home.channel}", field="queue_id")
-    made = new_id() if key is None else derived_id("transfer", caller.tenant_id or "", caller.subject, call_id, key)
-    to_call_id = f"{made}.{body.queue_id}"
+    to_call_id = f"{made_for('transfer', call_id, caller, key)}.{body.queue_id}"
     sent = await about_call(
         inputs.Transfer,
         call_id,

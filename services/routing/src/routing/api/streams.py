@@ -80,6 +80,17 @@ class Seen(msgspec.Struct, frozen=True):
     ringing_at: str | None
 
 
+def command_of(event: CallEvent | ConsultationEvent, seen: Seen, name: str, **more: Any) -> Sent:
+    """What a PBX has to do for the call or consultation."""
+    about = {
+        "call_id": event.call_id,
+        "external_id": event.external_id,
+        "queue_id": event.queue_id,
+        "tenant_id": event.tenant_id,
+    }
+    return Sent(name, {**about, **more}, seen.id)
+
+
 class Reader:
     """One open stream. `closed` once it is too far behind."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -52,7 +53,7 @@ from pydantic import Field
 from routing.api.calls import CallOffer, offer_of, phone_of, view_of
 from routing.api.consultations import consultation_commands_of
 from routing.api.state import CallId, Entry, Here, QueueHome, Seconds, entry_queue, may_see
-from routing.api.streams import STREAM, Seen, Sent, Streams, streamed
+from routing.api.streams import STREAM, Seen, Sent, Streams, command_of, streamed
 from routing.domain import inputs
 from routing.domain.flows import asks_for_contacts
 from routing.store import reading as store
@@ -387,16 +388,7 @@ def _only(caller: Principal, known: dict[str, int]) -> Callable[[Seen], list[Sen
 
 def commands_of(event: CallEvent, seen: Seen) -> Iterable[Sent]:
     """What a PBX has to do after an event of a call."""
-
-    def command(name: str, **more: Any) -> Sent:
-        about = {
-            "call_id": event.call_id,
-            "external_id": event.external_id,
-            "queue_id": event.queue_id,
-            "tenant_id": event.tenant_id,
-        }
-        return Sent(name, {**about, **more}, seen.id)
-
+    command = partial(command_of, event, seen)
     match event:
         case CallQueued(taken_by=None):
             yield command("play", what="queue")
