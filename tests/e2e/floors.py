@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from common import envelope
+from common.events import Event
+from common.kafka import Kafka
 from common.service import Running, started
 from common.testing import eventually
 from plateau.client import Client
@@ -15,7 +18,7 @@ from plateau.floor import parse
 from plateau.floor.resources import resources
 from routing.config import Settings
 from routing.main import wire
-from support import Stack
+from support import Stack, read_all
 
 
 @dataclass
@@ -117,3 +120,58 @@ async def routing_floor(stack: Stack, text: str) -> AsyncIterator[RoutingFloor]:
                 if one.service == "routing":
                     await client.put("routing", one.path, one.body)
         yield RoutingFloor(stack, running, operator, exits)
+
+
+class StackFloor:
+    """The people of a floor whose five services run, at its APIs."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def do(self, path: str, **body: Any) -> dict[str, Any]:
+        accepted: dict[str, Any] = await self._client.post("routing", f"/v1/{path}", body)
+        return accepted
+
+    async def is_in(self, call_id: str, state: str) -> dict[str, Any]:
+        async def reached() -> dict[str, Any] | None:
+            found = await self._client.find("routing", f"/v1/calls/{call_id}")
+            return found if found is not None and found["state"] == state else None
+
+        found = await eventually(reached, timeout=20)
+        assert found is not None
+        return found
+
+    async def agent_is(self, agent_id: str, state: str) -> dict[str, Any]:
+        async def reached() -> dict[str, Any] | None:
+            found: dict[str, Any] = await self._client.get("routing", f"/v1/agents/{agent_id}")
+            return found if found["state"] == state else None
+
+        found = await eventually(reached, timeout=20)
+        assert found is not None
+        return found
+
+    async def refusal(self, accepted: dict[str, Any]) -> str | None:
+        async def decided() -> dict[str, Any] | None:
+            found: dict[str, Any] = await self._client.get("routing", f"/v1/commands/{accepted['command_id']}")
+            return found if found["status"] != "pending" else None
+
+        found = await eventually(decided, timeout=20)
+        assert found is not None
+        return str(found["reason"]) if found["status"] == "refused" else None
+
+    async def wrap_up(self, call_id: str, agent_id: str, disposition: str) -> None:
+        await self.do(f"calls/{call_id}/wrap-up", agent_id=agent_id, disposition=disposition)
+        await self.is_in(call_id, "wrapped_up")
+
+    async def explained(self, call_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = await self._client.get("routing", f"/v1/calls/{call_id}/explain")
+        return found
+
+
+async def history(bootstrap_servers: str) -> list[Event]:
+    """What the log tells of calls, agents, cases and charges."""
+    events: list[Event] = []
+    for topic in ("calls", "agents", "cases", "billing"):
+        records = await read_all(Kafka(bootstrap_servers), topic)
+        events += [envelope.decode(record.headers, record.value).event for record in records]
+    return events

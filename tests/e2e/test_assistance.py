@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from common import envelope
-from common.events import CallOffered, CaseOpened, Event
-from common.kafka import Kafka
+from common.events import CallOffered, CaseOpened
 from common.testing import eventually
 from plateau.checker.report import violations
 from plateau.client import Client
@@ -16,7 +13,8 @@ from plateau.floor.apply import apply, plan
 from plateau.floor.export import export
 from plateau.stack import running_stack
 from plateau.state import State
-from support import read_all
+
+from .floors import StackFloor, history
 
 FLOOR = """\
 pools:
@@ -40,42 +38,8 @@ tenants:
 """
 
 
-class Floor:
-    """The people of the floor at its APIs."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def do(self, path: str, **body: Any) -> dict[str, Any]:
-        accepted: dict[str, Any] = await self._client.post("routing", f"/v1/{path}", body)
-        return accepted
-
-    async def is_in(self, call_id: str, state: str) -> dict[str, Any]:
-        async def reached() -> dict[str, Any] | None:
-            found = await self._client.find("routing", f"/v1/calls/{call_id}")
-            return found if found is not None and found["state"] == state else None
-
-        found = await eventually(reached, timeout=20)
-        assert found is not None
-        return found
-
-    async def agent_is(self, agent_id: str, state: str) -> dict[str, Any]:
-        async def reached() -> dict[str, Any] | None:
-            found: dict[str, Any] = await self._client.get("routing", f"/v1/agents/{agent_id}")
-            return found if found["state"] == state else None
-
-        found = await eventually(reached, timeout=20)
-        assert found is not None
-        return found
-
-    async def refusal(self, accepted: dict[str, Any]) -> str | None:
-        async def decided() -> dict[str, Any] | None:
-            found: dict[str, Any] = await self._client.get("routing", f"/v1/commands/{accepted['command_id']}")
-            return found if found["status"] != "pending" else None
-
-        found = await eventually(decided, timeout=20)
-        assert found is not None
-        return str(found["reason"]) if found["status"] == "refused" else None
+class Floor(StackFloor):
+    """Ann, eve and a caller."""
 
     async def converse(self, phone: str) -> str:
         """A caller of level 1 who speaks with ann."""
@@ -94,14 +58,6 @@ class Floor:
         await self.do(f"calls/{between}/accept", agent_id="eve")
         await self.is_in(between, "talking")
         return between
-
-    async def wrap_up(self, call_id: str, agent_id: str, disposition: str) -> None:
-        await self.do(f"calls/{call_id}/wrap-up", agent_id=agent_id, disposition=disposition)
-        await self.is_in(call_id, "wrapped_up")
-
-    async def explained(self, call_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = await self._client.get("routing", f"/v1/calls/{call_id}/explain")
-        return found
 
 
 async def test_help_for_an_agent_keeps_the_callers_history_and_case(tmp_path: Path) -> None:
@@ -146,10 +102,7 @@ async def test_help_for_an_agent_keeps_the_callers_history_and_case(tmp_path: Pa
             return await figures() == {"level-1": (5, 4, 1), "level-2": (1, 1, 0), "all": (6, 5, 1)}
 
         await eventually(counted, timeout=20)
-        events: list[Event] = []
-        for topic in ("calls", "agents", "cases", "billing"):
-            records = await read_all(Kafka(stack.bootstrap_servers), topic)
-            events += [envelope.decode(record.headers, record.value).event for record in records]
+        events = await history(stack.bootstrap_servers)
     assert violations(events, complete=True) == []
     assert sum(isinstance(event, CaseOpened) for event in events) == 3
     assert sum(isinstance(event, CallOffered) for event in events) == 6

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from common import envelope
-from common.events import AgentStateChanged, CallWrappedUp, Event
-from common.kafka import Kafka
+from common.events import AgentStateChanged, CallWrappedUp
 from common.testing import eventually
 from plateau.checker.report import violations
 from plateau.client import Client
@@ -17,7 +15,8 @@ from plateau.floor.apply import apply, plan
 from plateau.floor.export import export
 from plateau.stack import running_stack
 from plateau.state import State
-from support import read_all
+
+from .floors import history
 
 FLOOR = """\
 pools:
@@ -136,10 +135,7 @@ async def test_an_agent_has_chats_and_emails_at_once_and_a_voice_call_interrupts
         assert explained["words"][-1].startswith(f"It was interrupted once by call {phone}: it stood still for")
         assert explained["pauses"]["talk_seconds"] > 0
 
-        events: list[Event] = []
-        for topic in ("calls", "agents", "cases", "billing"):
-            records = await read_all(Kafka(stack.bootstrap_servers), topic)
-            events += [envelope.decode(record.headers, record.value).event for record in records]
+        events = await history(stack.bootstrap_servers)
     assert violations(events) == []
     (done,) = [event for event in events if isinstance(event, CallWrappedUp) and event.call_id == mail]
     wall = (done.ended_at - done.answered_at).total_seconds()

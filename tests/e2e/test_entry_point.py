@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from common import envelope
-from common.events import CallbackDialled, CaseOpened, Event, VoicemailLeft
-from common.kafka import Kafka
+from common.events import CallbackDialled, CaseOpened, VoicemailLeft
 from common.testing import eventually
 from plateau.checker.report import violations
 from plateau.client import Client
@@ -16,7 +14,8 @@ from plateau.floor.apply import apply, plan
 from plateau.floor.export import export
 from plateau.stack import running_stack
 from plateau.state import State
-from support import read_all
+
+from .floors import history
 
 FLOOR = """\
 pools:
@@ -139,10 +138,7 @@ async def test_a_dialled_number_leads_to_a_message_a_queue_or_a_callback_and_is_
         explained = await client.get("routing", f"/v1/calls/{second}/explain")
         assert "ada" in explained["words"][-1]
 
-        events: list[Event] = []
-        for topic in ("calls", "agents", "cases", "billing"):
-            records = await read_all(Kafka(stack.bootstrap_servers), topic)
-            events += [envelope.decode(record.headers, record.value).event for record in records]
+        events = await history(stack.bootstrap_servers)
     assert violations(events, complete=True) == []
     assert sum(isinstance(event, VoicemailLeft) for event in events) == 1
     assert sum(isinstance(event, CaseOpened) for event in events) == 2

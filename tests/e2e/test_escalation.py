@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from common import envelope
-from common.events import CaseOpened, Event
-from common.kafka import Kafka
+from common.events import CaseOpened
 from common.testing import eventually
 from plateau.checker.report import violations
 from plateau.client import Client
@@ -15,7 +13,8 @@ from plateau.floor import parse
 from plateau.floor.apply import apply, plan
 from plateau.stack import running_stack
 from plateau.state import State
-from support import read_all
+
+from .floors import StackFloor, history
 
 FLOOR = """\
 pools:
@@ -54,36 +53,24 @@ async def test_an_anonymous_caller_keeps_the_case_from_level_1_to_level_3(tmp_pa
         for agent_id in ("ada", "ben", "cleo"):
             await client.post("routing", f"/v1/agents/{agent_id}/log-in")
 
-        async def tell(**fact: Any) -> str:
-            accepted = (await client.post("routing", "/v1/telephony/facts", {"facts": [fact]}))["accepted"]
-            return str(accepted[0]["call_id"])
-
-        async def is_in(call_id: str, state: str) -> dict[str, Any]:
-            async def reached() -> dict[str, Any] | None:
-                found: dict[str, Any] | None = await client.find("routing", f"/v1/calls/{call_id}")
-                return found if found is not None and found["state"] == state else None
-
-            view = await eventually(reached, timeout=20)
-            assert view is not None
-            return view
+        floor = StackFloor(client)
 
         async def cases() -> list[dict[str, Any]]:
             found: list[dict[str, Any]] = (await client.get("crm-bridge", "/v1/cases", tenant_id="kettle"))["items"]
             return found
 
         async def spoken_with(call_id: str, agent_id: str) -> dict[str, Any]:
-            assert (await is_in(call_id, "offered"))["agent_id"] == agent_id
-            await tell(type="accepted", call_id=call_id, agent_id=agent_id)
-            return await is_in(call_id, "talking")
+            assert (await floor.is_in(call_id, "offered"))["agent_id"] == agent_id
+            await floor.do(f"calls/{call_id}/accept", agent_id=agent_id)
+            return await floor.is_in(call_id, "talking")
 
         async def hand_on(call_id: str, agent_id: str, queue_id: str) -> str:
-            body = {"queue_id": queue_id, "agent_id": agent_id}
-            moved = await client.post("routing", f"/v1/calls/{call_id}/transfer", body)
-            await is_in(call_id, "wrapping_up")
-            await tell(type="wrapped_up", call_id=call_id, agent_id=agent_id, disposition="escalated")
+            moved = await floor.do(f"calls/{call_id}/transfer", agent_id=agent_id, queue_id=queue_id)
+            await floor.is_in(call_id, "wrapping_up")
+            await floor.wrap_up(call_id, agent_id, "escalated")
             return str(moved["to_call_id"])
 
-        first = await tell(type="offered", queue_id="level-1", external_id="leg-1")
+        first = str((await floor.do("calls", queue_id="level-1", external_id="leg-1"))["call_id"])
         await spoken_with(first, "ada")
         second = await hand_on(first, "ada", "level-2")
         assert (await spoken_with(second, "ben"))["transferred_from"] == first
@@ -96,8 +83,9 @@ async def test_an_anonymous_caller_keeps_the_case_from_level_1_to_level_3(tmp_pa
 
         await eventually(three_calls, timeout=20)
         assert [case["status"] for case in await cases()] == ["open"]
-        await tell(type="hung_up", call_id=third)
-        await tell(type="wrapped_up", call_id=third, agent_id="cleo", disposition="solved")
+        await floor.do(f"calls/{third}/hang-up")
+        await floor.is_in(third, "wrapping_up")
+        await floor.wrap_up(third, "cleo", "solved")
 
         async def charges() -> list[dict[str, Any]]:
             found: list[dict[str, Any]] = (await client.get("billing", "/v1/charges", tenant_id="kettle"))["items"]
@@ -106,21 +94,14 @@ async def test_an_anonymous_caller_keeps_the_case_from_level_1_to_level_3(tmp_pa
         await eventually(charges, timeout=20)
         assert [(case["status"], case["calls"]) for case in await cases()] == [("closed", 3)]
         assert len(await charges()) == 1
-        await is_in(third, "wrapped_up")
 
-        words = [
-            "\n".join((await client.get("routing", f"/v1/calls/{call_id}/explain"))["words"])
-            for call_id in (first, second, third)
-        ]
+        words = ["\n".join((await floor.explained(call_id))["words"]) for call_id in (first, second, third)]
         assert f"The caller went on as call {second}." in words[0]
         assert f"Its caller comes from call {first}." in words[1]
         assert f"The caller went on as call {third}." in words[1]
         assert f"Its caller comes from call {second}." in words[2]
         assert "asked for 'complaints >= 9', cleo was offered the call" in words[2]
 
-        events: list[Event] = []
-        for topic in ("calls", "agents", "cases", "billing"):
-            records = await read_all(Kafka(stack.bootstrap_servers), topic)
-            events += [envelope.decode(record.headers, record.value).event for record in records]
+        events = await history(stack.bootstrap_servers)
     assert violations(events, complete=True) == []
     assert sum(isinstance(event, CaseOpened) for event in events) == 1
