@@ -299,8 +299,8 @@ def assert_kept(outcome: Outcome, replay: dict[str, Any], **at_least: int) -> No
 def figures(outcome: Outcome, **more: Any) -> dict[str, Any]:
     """What a fault test prints."""
     shown = (
-        "calls_offered", "calls_answered", "calls_abandoned", "cases_closed", "reversals", "charges", "attempts_ended",
-        "events", "repeated",
+        "calls_offered", "calls_answered", "calls_abandoned", "callbacks_dialled", "cases_closed", "reversals",
+        "charges", "attempts_ended", "events", "repeated",
     )  # fmt: skip
     return {
         **more,

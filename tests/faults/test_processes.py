@@ -41,6 +41,7 @@ async def test_every_service_is_killed_and_every_event_comes_twice(
         replay,
         calls_offered=100,
         calls_answered=60,
+        callbacks_dialled=5,
         cases_closed=20,
         charges=20,
         reversals=1,
