@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -238,12 +239,43 @@ class Floor:
             for service, keeper in self.keepers.items():
                 group.create_task(of(service, keeper))
 
-    async def busy(self, simulator: Simulator, *, answered: int, settled: int, timeout: float = 240) -> None:
-        """Returns once this load has come to so many answered calls and settled matters."""
+    @asynccontextmanager
+    async def moving(self, queue_id: str, *pool_ids: str, shortest: float, longest: float) -> AsyncIterator[list[str]]:
+        """The queue moves to each of these pools in turn, again and again, for the length of the block. What is yielded
+        grows with each move: the pool that it has moved to."""
+        moves: list[str] = []
+
+        async def move() -> None:
+            draw = self.random(f"moves of {queue_id}")
+            path = f"/v1/queues/{queue_id}"
+            async with Client(self.stack.urls, self.stack.token, patience=None) as client:
+                view = await client.get("routing", path)
+                rules = {name: view[name] for name in view.keys() - {"id", "version", "override"}}
+                for pool_id in cycle(pool_ids):
+                    await asyncio.sleep(draw.uniform(shortest, longest))
+                    await client.put("routing", path, {**rules, "pool_id": pool_id})
+                    moves.append(pool_id)
+
+        task = asyncio.create_task(move(), name=f"moves of {queue_id}")
+        try:
+            yield moves
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def busy(
+        self, simulator: Simulator, *, answered: int, settled: int, called_back: int = 0, timeout: float = 240
+    ) -> None:
+        """Returns once this load has come to so many answered calls, settled matters and callers called back."""
         counters = simulator.counters
         try:
             async with asyncio.timeout(timeout):
-                while counters.answered < answered or counters.settled < settled:
+                while (
+                    counters.answered < answered
+                    or counters.settled < settled
+                    or counters.callbacks.total() < called_back
+                ):
                     await asyncio.sleep(0.1)
         except TimeoutError:
             standing = "\n".join([await keeper.standing() for keeper in self.keepers.values()])

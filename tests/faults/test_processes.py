@@ -28,14 +28,18 @@ async def test_every_service_is_killed_and_every_event_comes_twice(
     floor: Floor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     duplicator = floor.duplicate()
-    async with floor.load() as simulator:
+    async with (
+        floor.load() as simulator,
+        floor.moving("information", "east", "west", shortest=1.0, longest=4.0) as moves,
+    ):
         await asyncio.sleep(2)
         await floor.kill_at_random(KILLS, shortest=0.3, longest=5.0)
-        await floor.busy(simulator, answered=60, settled=40)
+        await floor.busy(simulator, answered=60, settled=40, called_back=5)
     outcome = await floor.rest()
     replay = await floor.billing_replay()
     with capsys.disabled():
-        print("\nkills and duplicates:", figures(outcome, kills=floor.kills, duplicates=duplicator.repeated.total()))
+        more = {"kills": floor.kills, "duplicates": duplicator.repeated.total(), "moves": len(moves)}
+        print("\nkills and duplicates:", figures(outcome, **more))
     assert_kept(
         outcome,
         replay,
@@ -48,6 +52,9 @@ async def test_every_service_is_killed_and_every_event_comes_twice(
         attempts_ended=10,
     )
     assert min(floor.kills.values()) >= KILLS
+    rang = simulator.counters.callbacks
+    assert (set(rang.values()), rang.total()) == ({1}, outcome.report.counts["callbacks_dialled"])
+    assert len(moves) >= 4
     assert floor.died == []
     assert outcome.report.counts["repeated"] >= outcome.report.counts["events"]
     assert duplicator.repeated["routing-inputs"] > 100

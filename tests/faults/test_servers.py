@@ -42,13 +42,21 @@ async def test_the_broker_and_the_database_are_killed(
                     group.create_task(_kill_at_random(floor, kafka, 3.0, 10.0))
                     group.create_task(_kill_at_random(floor, database, 2.0, 9.0))
                     group.create_task(floor.kill_at_random(3, shortest=3.0, longest=12.0))
-                await floor.busy(simulator, answered=60, settled=40)
+                await floor.busy(simulator, answered=60, settled=40, called_back=5)
             outcome = await floor.rest(timeout=90)
             replay = await floor.billing_replay()
             with capsys.disabled():
                 killed = {**floor.kills, "broker": TIMES, "PostgreSQL": TIMES}
                 more = {"failed_starts": floor.not_started, "duplicates": duplicator.repeated.total()}
                 print("\nservers killed:", figures(outcome, kills=killed, **more))
-            assert_kept(outcome, replay, calls_offered=100, calls_answered=60, cases_closed=20, reversals=1)
+            assert_kept(
+                outcome,
+                replay,
+                calls_offered=100,
+                calls_answered=60,
+                callbacks_dialled=5,
+                cases_closed=20,
+                reversals=1,
+            )
             assert outcome.report.counts["repeated"] >= outcome.report.counts["events"]
             assert floor.died == []

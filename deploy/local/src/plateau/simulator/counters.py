@@ -26,6 +26,8 @@ class Counters:
     """Offers overlooked or declined."""
     dials: Counter[str] = field(default_factory=Counter)
     """Dials by outcome."""
+    callbacks: Counter[str] = field(default_factory=Counter)
+    """How often a phone rang for each attempt to call a caller back, by `dial_id`: once."""
     adopted: int = 0
     """Calls found in progress at the start, or after a broken stream."""
 

@@ -188,6 +188,7 @@ class Switch:
         """Call a customer back, once for each attempt, however often it is told."""
         if call.dial_id != dial_id:
             call.dial_id = dial_id
+            self._world.counters.callbacks[dial_id] += 1
             self._world.tasks.spawn(self._reach(call, dial_id))
 
     async def _reach(self, call: Call, dial_id: str) -> None:
