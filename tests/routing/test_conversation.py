@@ -19,8 +19,10 @@ from common.events import (
 from common.testing import eventually
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from routing.domain import inputs
 from routing.domain.calls import Talking
+from routing.domain.decisions import decide
 
 from .conftest import QUEUE, Routing
 from .floors import Floor, names, only, profile, queue
@@ -112,6 +114,12 @@ def test_a_queue_that_always_records_begins_with_the_answer() -> None:
     state = floor.pool.calls["c1"].state
     assert isinstance(state, Talking)
     assert state.recording == "on"
+    do(floor, 5, inputs.Record, agent_id="ann", recording="off")
+    assert floor.decision.refused == "recording_required"
+    for seconds, recording in ((6, "paused"), (8, "on")):
+        assert names(do(floor, seconds, inputs.Record, agent_id="ann", recording=recording)) == [
+            "call.recording_changed"
+        ]
 
 
 def test_a_supervisor_joins_and_leaves_a_conversation() -> None:
@@ -136,6 +144,39 @@ def test_a_transfer_ends_the_conversation_and_offers_the_caller_again() -> None:
     assert (offered.transferred_from, offered.contact_phone, offered.external_id) == ("c1", "+33639980001", "pbx-1")
     do(floor, 10, inputs.Transfer, agent_id="ann", **where)
     assert floor.decision.refused == "not_the_agents_call"
+
+
+def test_a_transferred_caller_keeps_what_the_flow_said_of_them() -> None:
+    floor = talking()
+    call = floor.pool.calls["c1"]
+    floor.pool.calls["c1"] = replace(call, priority=3, skills=("french", "site:lyon"))
+    where = {"to_call_id": "c2", "to_queue_id": "help", "to_pool_id": "main"}
+    offered = only(do(floor, 9, inputs.Transfer, agent_id="ann", **where), inputs.OfferCall)
+    decide(floor.pool, offered)
+    went_on = floor.pool.calls["c2"]
+    assert (went_on.priority, went_on.skills) == (3, ("french",))
+
+
+@pytest.mark.parametrize(
+    ("direction", "closed", "refused"),
+    [
+        ("inbound", "by_hours", "queue_closed"),
+        ("inbound", "by_operator", "queue_closed"),
+        ("outbound", "by_operator", "queue_closed"),
+        ("outbound", "by_hours", None),
+    ],
+)
+def test_nobody_is_handed_on_to_where_they_would_be_turned_away(
+    direction: str, closed: str, refused: str | None
+) -> None:
+    floor = Floor(queue("help"), profile("ann"))
+    floor.log_in(0, "ann")
+    floor.call(1, "c1", "help", direction=direction)
+    floor.accept(2, "c1", "ann")
+    where = {"to_call_id": "c2", "to_queue_id": "level-2", "to_pool_id": "experts", "to_closed": closed}
+    events = do(floor, 9, inputs.Transfer, agent_id="ann", **where)
+    assert floor.decision.refused == refused
+    assert ("call.ended" in names(events)) is (refused is None)
 
 
 def test_a_transfer_to_a_number_leaves_the_floor() -> None:
@@ -201,6 +242,10 @@ async def test_an_escalation_from_level_1_to_an_expert_of_another_pool(routing: 
     ):
         answer = await ann.post(f"/v1/calls/{first}/transfer", json=wrong)
         assert (answer.status_code, answer.json()["field"]) == (422, field)
+    assert (await routing.operator.post("/v1/queues/level-2/close")).status_code == 200
+    away = (await ann.post(f"/v1/calls/{first}/transfer", json={"queue_id": "level-2"})).json()
+    assert (await routing.outcome(away["command_id"]))["reason"] == "queue_closed"
+    assert (await routing.operator.post("/v1/queues/level-2/follow-hours")).status_code == 200
     key = {"idempotency-key": "once"}
     moved = [
         (await ann.post(f"/v1/calls/{first}/transfer", json={"queue_id": "level-2"}, headers=key)).json()

@@ -139,6 +139,19 @@ def test_at_a_time_that_no_site_covers_the_queue_is_closed_and_everybody_serves_
     assert "call.abandoned" in names(floor.call(NOON + 1, "c2", "help"))
 
 
+def test_a_queue_opens_and_closes_by_its_cover_too() -> None:
+    day = queue("help", cover=(MORNING,))
+    assert (day.next_time(at(0), is_open=True), day.next_time(at(0), is_open=False)) == (at(0), at(NOON))
+    opening = day.next_time(at(NOON), is_open=True)
+    assert opening is not None
+    assert opening > at(NOON)
+    assert day.is_open_at(opening)
+    assert day.next_time(at(NOON), is_open=False) == at(NOON)
+    both = queue("help", cover=(MORNING, AFTERNOON))
+    assert both.next_time(at(0), is_open=False) != at(NOON), "the other site goes on"
+    assert queue("help").next_time(at(0), is_open=False) is None
+
+
 def test_a_site_is_no_skill_in_the_order_of_agents() -> None:
     floor = Floor(queue("help", agent_order="least_flexible"), at_site("ann", "lyon", "a"), profile("ben", "a", "b"))
     floor.log_in(0, "ben", "ann")

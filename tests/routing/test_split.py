@@ -119,6 +119,11 @@ def test_the_turns_are_saved_and_begin_anew_with_other_percentages() -> None:
     assert not floor.pool.memories
 
 
+def test_who_is_handed_on_by_an_agent_stays_whatever_the_split() -> None:
+    floor = Floor(queue("help", split=(SplitPart(100, ToNumber("partner")),), numbers=PARTNER))
+    assert names(floor.call(0, "c1", "help", transferred_from="c0")) == ["call.offered", "call.queued"]
+
+
 async def test_a_split_through_the_api(routing: Routing) -> None:
     """Given half of a queue's calls for a partner's number; when two calls come; then one waits and one is redirected,
     as the split says; and percentages, numbers and circles that cannot be are refused by their place."""

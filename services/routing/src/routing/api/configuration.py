@@ -144,7 +144,8 @@ class QueueBody(Model):
     """How long a call waits for its preferred agent alone, while they are logged in but not available."""
     split: Split = Field(default=[])
     """Where calls from outside that are offered to it go, by percentages that sum to 100, in turns that keep them at
-    every moment. Calls that overflow into it stay, and so does every call when there is no split."""
+    every moment. Calls that overflow into it or that an agent hands on stay, and so does every call when there is no
+    split."""
     cover: list[CoverBody] = Field(default=[], max_length=20)
     """Which sites serve it, and when; none: every site always. At a time that none covers, the queue is closed, and
     calls that still wait are served by every site."""

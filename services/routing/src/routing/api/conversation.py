@@ -43,7 +43,8 @@ async def known_number(name: str, home: QueueHome, here: State) -> str:
 
 
 class RecordingBody(ByAgent):
-    """`consent`: the caller has said yes; it holds for the rest of the call."""
+    """`consent`: the caller has said yes; it holds for the rest of the call, and not for the one that the caller goes on
+    as when they are handed on: whoever takes them on asks again."""
 
     recording: Recording
     consent: bool = False
@@ -89,7 +90,7 @@ async def record(
     call_id: CallPath, body: RecordingBody, caller: Caller, here: Here, key: IdempotencyKey = None
 ) -> Accepted:
     """Start (`on`), pause or stop (`off`) the recording. The command is refused when the queue's rule or the missing
-    consent does not allow it: `GET /v1/commands/{command_id}`."""
+    consent does not allow it, to stop it too where the rule is `always`: `GET /v1/commands/{command_id}`."""
     return await by_agent(
         inputs.Record, call_id, caller, here, body, key, recording=body.recording, consent=body.consent
     )
@@ -113,7 +114,8 @@ async def transfer(
     call_id: CallPath, body: TransferBody, caller: Caller, here: Here, key: IdempotencyKey = None
 ) -> Transferred:
     """Hand the caller on (cold): the agent wraps up, the caller waits in the queue as a new call that names this one,
-    with the same contact and so the same case; or is connected to the number."""
+    with the same contact and so the same case; or is connected to the number. The command is refused while the queue is
+    closed, unless one of its rules says where calls go then: `GET /v1/commands/{command_id}`."""
     if (body.queue_id is None) == (body.directory is None):
         raise Invalid("say either a queue or a name of the directory", field="queue_id")
     agent_id = acting_agent(caller, body.agent_id)
@@ -136,5 +138,6 @@ async def transfer(
         to_call_id=to_call_id,
         to_queue_id=body.queue_id,
         to_pool_id=target.pool_id,
+        to_closed=await here.directory.turns_away(body.queue_id or "", here.sender.clock.now()),
     )
     return Transferred(command_id=sent.command_id, to_call_id=to_call_id)

@@ -7,9 +7,10 @@ from datetime import datetime
 from common.auth import Role
 from common.errors import Invalid, NotFound
 from common.fields import Line
-from common.hours import Hours, InvalidHours, is_open, next_closing, next_opening, parse
+from common.hours import Hours, InvalidHours, parse
 from common.http import Db, Model, Router, require
 from fastapi import Request
+from msgspec.structs import replace
 from pydantic import AwareDatetime, Field
 
 from routing.api.state import SlugPath
@@ -41,7 +42,7 @@ class HoursBody(Model):
 
 
 class OpeningView(Model):
-    """Whether the queue takes calls from outside at `at`, by its hours."""
+    """Whether the queue takes calls from outside at `at`, by its hours and the sites that cover it."""
 
     queue_id: str
     at: datetime
@@ -78,12 +79,12 @@ async def get_opening(
         raise NotFound(f"there is no queue {queue_id}")
     queue = queue_of(row)
     when = at or request.app.state.runtime.clock.now()
-    hours, zone = queue.hours, queue.time_zone
+    by_hours = replace(queue, override=None)
     return OpeningView(
         queue_id=queue_id,
         at=when,
-        is_open=hours is None or is_open(hours, zone, when),
+        is_open=by_hours.is_open_at(when),
         override=queue.override,
-        next_opening=when if hours is None else next_opening(hours, zone, when),
-        next_closing=None if hours is None else next_closing(hours, zone, when),
+        next_opening=by_hours.next_time(when, is_open=True),
+        next_closing=by_hours.next_time(when, is_open=False),
     )

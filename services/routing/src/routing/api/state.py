@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -24,10 +25,12 @@ from common.kafka import partition_of
 from fastapi import Depends, Header, Path, Request
 from pydantic import Field, StringConstraints
 
+from routing.domain.configuration import ClosedBy
 from routing.domain.flows import Flow
 from routing.domain.inputs import TOPIC, ArriveCall, Input, OfferCall
 from routing.store import configuration as store
 from routing.store import contacts, entry_points
+from routing.store.states import queue_of
 
 if TYPE_CHECKING:
     from routing.api.streams import Streams
@@ -121,6 +124,12 @@ class Directory:
         async with self._database.transaction() as session:
             row = await store.tenant(session, tenant_id)
         return None if row is None else row["directory"].get(name)
+
+    async def turns_away(self, queue_id: str, at: datetime) -> ClosedBy | None:
+        """By what the queue is closed, if it is and its calls then go nowhere; read anew each time, as it changes."""
+        async with self._database.transaction() as session:
+            row = await store.queue(session, queue_id)
+        return None if row is None else queue_of(row).turns_away_at(at)
 
     async def agents(self, wanted: Collection[str]) -> dict[str, str]:
         """The pools of those agents that exist."""

@@ -39,6 +39,10 @@ class Overflow(msgspec.Struct, frozen=True):
 
 Override = Literal["open", "closed", "draining"]
 """draining: closed to new calls, while those that wait stay until they are answered."""
+ClosedBy = Literal["by_hours", "by_operator"]
+
+_MOST_CHANGES: Final = 2000
+"""Of hours and cover, looked at in search of the next opening."""
 
 
 _AT_SITE: Final = "site:"
@@ -294,6 +298,12 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return self.hours is None or is_open(self.hours, self.time_zone, at)
 
+    def turns_away_at(self, at: datetime) -> ClosedBy | None:
+        """By what it is closed, if it is and no rule says where its calls go then."""
+        if self.is_open_at(at) or any(isinstance(rule.when, Closed) for rule in self.rules):
+            return None
+        return "by_hours" if self.override is None else "by_operator"
+
     def covering_at(self, at: datetime) -> tuple[str, ...] | None:
         """The sites that cover it, by id; None: every site serves it."""
         return tuple(sorted({site for one in self.cover if one.is_on(at) for site in one.sites})) or None
@@ -305,6 +315,16 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
             timed.append((self.hours, self.time_zone))
         changes = [next_change(hours, time_zone, at) for hours, time_zone in timed if hours is not None]
         return min((change for change in changes if change is not None), default=None)
+
+    def next_time(self, at: datetime, *, is_open: bool) -> datetime | None:
+        """When it is next open, or closed: `at` itself if it is; None: not within the next changes of its hours and
+        cover, of which there is a year or more."""
+        moment: datetime | None = at
+        for _ in range(_MOST_CHANGES):
+            if moment is None or self.is_open_at(moment) is is_open:
+                return moment
+            moment = self.next_change(moment)
+        return None
 
     def rings(self, also: tuple[str, ...] = (), sites: tuple[str, ...] | None = None) -> list[Requirement]:
         """Who may serve, ring by ring: each is at least as wide as the one before. `also`: skills that a call itself

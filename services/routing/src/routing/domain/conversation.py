@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from routing.domain import inputs
 from routing.domain.calls import Call, Talking
+from routing.domain.configuration import without_sites
 from routing.domain.turns import Turn
 
 
@@ -23,10 +24,13 @@ def begin(turn: Turn, call: Call) -> None:
 
 
 def record(turn: Turn, call: Call, talking: Talking, given: inputs.Record) -> str | None:
-    """Start, pause or stop the recording, as the queue's rule allows. A consent once given holds for the call."""
+    """Start, pause or stop the recording, as the queue's rule allows: where it is always on, an agent may pause it, as
+    while a card's number is said, and not stop it. A consent once given holds for the call."""
     talking = replace(talking, consent=talking.consent or given.consent)
+    rule = turn.queue_of(call).recording
+    if given.recording == "off" and rule == "always":
+        return "recording_required"
     if given.recording == "on":
-        rule = turn.queue_of(call).recording
         if rule == "never":
             return "recording_not_allowed"
         if rule == "with_consent" and not talking.consent:
@@ -56,7 +60,10 @@ def supervise(turn: Turn, given: inputs.Supervise) -> str | None:
 
 
 def transfer(turn: Turn, call: Call, talking: Talking, given: inputs.Transfer) -> str | None:
-    """The conversation ends for the agent; the caller goes on as a new call, or at a number."""
+    """The conversation ends for the agent; the caller goes on as a new call, or at a number. Not to a closed queue,
+    where nobody would take the caller on."""
+    if given.to_closed == "by_operator" or (given.to_closed == "by_hours" and call.direction == "inbound"):
+        return "queue_closed"
     turn.end(call, talking, to_call_id=given.to_call_id, to_number=given.to_number)
     if given.to_call_id is not None and given.to_queue_id is not None and given.to_pool_id is not None:
         offered = inputs.OfferCall(
@@ -72,6 +79,8 @@ def transfer(turn: Turn, call: Call, talking: Talking, given: inputs.Transfer) -
             transferred_from=call.id,
             first_call_id=call.first_call_id or call.id,
             contact_priority=call.contact_priority,
+            priority=call.priority,
+            skills=without_sites(call.skills),
         )
         turn.publish(offered, call.traceparent)
     return None

@@ -227,7 +227,8 @@ def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:
         first_call_id=given.first_call_id or given.transferred_from,
         preferred_agent_id=given.preferred_agent_id,
         contact_priority=given.contact_priority,
-        priority=given.contact_priority or 0,
+        priority=given.priority if given.priority is not None else given.contact_priority or 0,
+        skills=given.skills,
     )
     turn.tell(CallOffered, call, transferred_from=given.transferred_from)
     entries.take_in(turn, call, queue)

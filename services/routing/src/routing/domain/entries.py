@@ -34,7 +34,7 @@ def take_in(turn: Turn, call: Call, queue: Queue) -> None:
         moves.hand_over(turn, call, Queued(None, None), queue.elsewhere, "comes")
         return
     if turn.pool.takes(call, queue.id):
-        if queue.split and call.direction == "inbound":
+        if queue.split and call.direction == "inbound" and call.transferred_from is None:
             _share_out(turn, call, queue)
         else:
             enter(turn, call, queue)

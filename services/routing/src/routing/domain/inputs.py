@@ -14,7 +14,7 @@ from common.events.base import Event
 from common.events.routing import Channel, Direction, Recording, Supervision
 
 from routing.domain.calls import Asked, Call, Phase
-from routing.domain.configuration import AgentProfile, Queue, Site
+from routing.domain.configuration import AgentProfile, ClosedBy, Queue, Site
 from routing.domain.flows import Flow
 from routing.domain.shares import Share
 
@@ -40,7 +40,7 @@ class OfferCall(Input, frozen=True, kw_only=True):
     """A call for a queue. `max_wait_seconds` (outbound: 2) is the longest that it waits for an agent to be found;
     `preferred_agent_id` is who should take it if they may and can, such as the one the caller spoke with last;
     `contact_priority` is the caller's own as a contact of the tenant (None: nobody known), which counts beside the
-    queue's."""
+    queue's. `priority` (None: that of the contact) and `skills` are what a transferred call has from its flow."""
 
     TYPE: ClassVar[str] = "routing.offer_call.v1"
 
@@ -58,6 +58,8 @@ class OfferCall(Input, frozen=True, kw_only=True):
     first_call_id: str | None = None
     preferred_agent_id: str | None = None
     contact_priority: int | None = None
+    priority: int | None = None
+    skills: tuple[str, ...] = ()
 
 
 class TakeOver(Input, frozen=True, kw_only=True):
@@ -197,7 +199,8 @@ class Supervise(Input, frozen=True, kw_only=True):
 
 
 class Transfer(Input, frozen=True, kw_only=True):
-    """The agent hands the caller on: to a queue of whatever pool, as the new call `to_call_id`, or to a number."""
+    """The agent hands the caller on: to a queue of whatever pool, as the new call `to_call_id`, or to a number.
+    `to_closed`: the queue is closed, by what, and none of its rules says where its calls go then."""
 
     TYPE: ClassVar[str] = "routing.transfer.v1"
 
@@ -207,6 +210,7 @@ class Transfer(Input, frozen=True, kw_only=True):
     to_queue_id: str | None = None
     to_pool_id: str | None = None
     to_number: str | None = None
+    to_closed: ClosedBy | None = None
 
 
 class Consult(Input, frozen=True, kw_only=True):
