@@ -43,8 +43,8 @@ async def known_number(name: str, home: QueueHome, here: State) -> str:
 
 
 class RecordingBody(ByAgent):
-    """`consent`: the caller has said yes; it holds for the rest of the call, and not for the one that the caller goes on
-    as when they are handed on: whoever takes them on asks again."""
+    """`consent`: the caller has said yes; it holds for the rest of the call, and not for the one as which the caller
+    goes on when they are handed on: whoever takes them on asks again."""
 
     recording: Recording
     consent: bool = False
