@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import heapq
-import random
 from typing import Any
 
 import msgspec
 import pytest
-from common.events import CallAbandoned, CallAnswered, CallAssigned, CallEnded, CallOfferMissed
+from common.events import CallAbandoned, CallAnswered
 from msgspec.structs import replace
 from routing.domain import inputs
 from routing.domain.outcomes import Line
 from routing.domain.playing import AddedAgent, Changes
 from routing.domain.simulation import Simulated, Task, simulate
 
+from .days import Day
 from .floors import Floor, at, profile, queue
 
 HOURS = 4
@@ -24,61 +23,33 @@ AGENTS = tuple(profile(f"a{n}", *(["orders", "help"] if n % 2 else ["orders"])) 
 
 def a_day(seed: int = 1, *, calls_an_hour: float = 80, patience: float = 90.0, miss: float = 0.05) -> Floor:
     """Some hours with callers, agents who accept after a while, miss now and then, and take a break at noon."""
-    chance = random.Random(seed)
-    floor = Floor(*QUEUES, *AGENTS)
-    heap: list[tuple[float, int, Any, dict[str, Any]]] = []
-    count = 0
-
-    def plan(seconds: float, kind: Any, **fields: Any) -> None:
-        nonlocal count
-        count += 1
-        heapq.heappush(heap, (seconds, count, kind, fields))
-
+    day = Day(Floor(*QUEUES, *AGENTS), seed, miss)
     for agent in AGENTS:
-        plan(0, inputs.LogIn, agent_id=agent.id)
-    plan(5000, inputs.SetState, agent_id="a2", state="break", reason="lunch")
-    plan(6000, inputs.SetState, agent_id="a2", state="available")
-    time = 0.0
-    while (time := time + chance.expovariate(calls_an_hour / 3600)) < HOURS * 3600:
-        plan(
-            time,
+        day.plan(0, inputs.LogIn, agent_id=agent.id)
+    day.plan(5000, inputs.SetState, agent_id="a2", state="break", reason="lunch")
+    day.plan(6000, inputs.SetState, agent_id="a2", state="available")
+    for seconds, queue_id in day.callers(HOURS * 3600, calls_an_hour, "orders", "orders", "help"):
+        day.plan(
+            seconds,
             inputs.OfferCall,
-            call_id=f"c{count}",
-            queue_id=chance.choice(["orders", "orders", "help"]),
+            call_id=f"c{day.planned}",
+            queue_id=queue_id,
             contact_phone="+33639980001",
             channel="voice",
             direction="inbound",
         )
-    kind: Any
-    fields: dict[str, Any]
-    while heap:
-        due = floor.pool.next_due()
-        if due is not None and due <= at(heap[0][0]):
-            seconds, _, kind, fields = (due - at(0)).total_seconds(), 0, inputs.Tick, {}
-        else:
-            seconds, _, kind, fields = heapq.heappop(heap)
+    for seconds, kind, fields in day.steps():
         if kind == "patience":
-            call = floor.pool.calls.get(fields["call_id"])
+            call = day.floor.pool.calls.get(fields["call_id"])
             if call is None or call.state_name not in ("queued", "offered"):
                 continue
             kind = inputs.HangUp
-        new = floor.give(kind, seconds, **fields)
+        new = day.floor.give(kind, seconds, **fields)
         if kind is inputs.OfferCall:
-            plan(seconds + chance.expovariate(1 / patience), "patience", call_id=fields["call_id"])
+            day.plan(seconds + day.chance.expovariate(1 / patience), "patience", call_id=fields["call_id"])
         for event in new:
-            now = (event.occurred_at - at(0)).total_seconds()  # type: ignore[attr-defined]
-            match event:
-                case CallOfferMissed():
-                    plan(now + 60, inputs.SetState, agent_id=event.agent_id, state="available")
-                case CallAssigned() if chance.random() >= miss:
-                    plan(now + chance.uniform(1, 6), inputs.Accept, call_id=event.call_id, agent_id=event.agent_id)
-                case CallAnswered():
-                    plan(now + chance.expovariate(1 / 200), inputs.HangUp, call_id=event.call_id)
-                case CallEnded():
-                    plan(now + chance.uniform(3, 20), inputs.WrapUp, call_id=event.call_id, agent_id=event.agent_id)
-                case _:
-                    pass
-    return floor
+            day.react(event)
+    return day.floor
 
 
 def simulated(floor: Floor, changes: Changes | None = None, **task: Any) -> Simulated:

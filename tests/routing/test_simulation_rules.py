@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
-import random
 from typing import Any
 
 import msgspec
 import pytest
-from common.events import (
-    CallAnswered,
-    CallAssigned,
-    CallbackDialled,
-    CallEnded,
-    CallOfferMissed,
-    CallQueued,
-)
+from common.events import CallbackDialled, CallQueued
+from common.events.base import Event
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -26,6 +18,7 @@ from routing.domain.playing import AddedAgent, Changes
 from routing.domain.shares import Share
 from routing.domain.simulation import Simulated, Task, simulate
 
+from .days import Day, seconds_of
 from .floors import Floor, at, profile, queue
 from .shared_floor import positions, share
 
@@ -48,42 +41,24 @@ DAY = 2 * 3600.0
 def a_day(seed: int, *, miss: float = 0.0, calls_an_hour: float = 130.0) -> Floor:
     """Two hours in which a third of those who wait long enough ask to be called back, one dial in three fails, the
     operator switches a burst on in the middle, and e-mails are interrupted by calls; then all come to an end."""
-    chance = random.Random(seed)
-    floor = Floor(*QUEUES, *AGENTS)
-    heap: list[tuple[float, int, Any, dict[str, Any]]] = []
-    count = 0
-
-    def plan(seconds: float, kind: Any, **fields: Any) -> None:
-        nonlocal count
-        count += 1
-        heapq.heappush(heap, (round(seconds, 3), count, kind, fields))
-
+    day = Day(Floor(*QUEUES, *AGENTS), seed, miss)
     for one in SHARES:
-        plan(0, inputs.ConfigureShare, share=one)
-    plan(DAY / 2, inputs.ConfigureShare, share=replace(SHARES[1], version=2, burst_override="on"))
+        day.plan(0, inputs.ConfigureShare, share=one)
+    day.plan(DAY / 2, inputs.ConfigureShare, share=replace(SHARES[1], version=2, burst_override="on"))
     for agent in AGENTS:
-        plan(0, inputs.LogIn, agent_id=agent.id)
-    time = 0.0
-    while (time := time + chance.expovariate(calls_an_hour / 3600)) < DAY:
-        name = chance.choice(["orders", "orders", "help", "mail"])
-        plan(
-            time,
+        day.plan(0, inputs.LogIn, agent_id=agent.id)
+    for seconds, queue_id in day.callers(DAY, calls_an_hour, "orders", "orders", "help", "mail"):
+        day.plan(
+            seconds,
             inputs.OfferCall,
-            call_id=f"c{count}",
-            queue_id=name,
-            contact_phone=f"+3363998{count:04}",
-            channel="email" if name == "mail" else "voice",
+            call_id=f"c{day.planned}",
+            queue_id=queue_id,
+            contact_phone=f"+3363998{day.planned:04}",
+            channel="email" if queue_id == "mail" else "voice",
             direction="inbound",
         )
-    kind: Any
-    fields: dict[str, Any]
-    while heap:
-        due = floor.pool.next_due()
-        if due is not None and due <= at(heap[0][0]):
-            seconds, kind, fields = (due - at(0)).total_seconds(), inputs.Tick, {}
-        else:
-            seconds, _, kind, fields = heapq.heappop(heap)
-        call = floor.pool.calls.get(fields.get("call_id", ""))
+    for seconds, kind, fields in day.steps():
+        call = day.floor.pool.calls.get(fields.get("call_id", ""))
         if kind == "patience":
             if call is None or call.state_name not in ("queued", "offered") or call.callback is not None:
                 continue
@@ -93,30 +68,27 @@ def a_day(seed: int, *, miss: float = 0.0, calls_an_hour: float = 130.0) -> Floo
         ):
             continue
         elif kind in (inputs.HangUp, inputs.WrapUp) and call is not None and call.is_paused:
-            plan(seconds + 5, kind, **fields)
+            day.plan(seconds + 5, kind, **fields)
             continue
-        for event in floor.give(kind, seconds, **fields):
-            now = (event.occurred_at - at(0)).total_seconds()  # type: ignore[attr-defined]
-            match event:
-                case CallQueued() if event.channel == "voice":
-                    if chance.random() < 0.35:
-                        plan(now + chance.uniform(15, 60), inputs.RequestCallback, call_id=event.call_id)
-                    plan(now + chance.expovariate(1 / 90), "patience", call_id=event.call_id)
-                case CallbackDialled():
-                    outcome = chance.choice(["answered", "answered", "busy"])
-                    dialled = {"call_id": event.call_id, "dial_id": event.dial_id, "outcome": outcome}
-                    plan(now + chance.uniform(3, 15), inputs.DialResult, **dialled)
-                case CallOfferMissed():
-                    plan(now + 60, inputs.SetState, agent_id=event.agent_id, state="available")
-                case CallAssigned() if chance.random() >= miss:
-                    plan(now + chance.uniform(1, 6), inputs.Accept, call_id=event.call_id, agent_id=event.agent_id)
-                case CallAnswered():
-                    plan(now + chance.expovariate(1 / 200), inputs.HangUp, call_id=event.call_id)
-                case CallEnded():
-                    plan(now + chance.uniform(3, 20), inputs.WrapUp, call_id=event.call_id, agent_id=event.agent_id)
-                case _:
-                    pass
-    return floor
+        for event in day.floor.give(kind, seconds, **fields):
+            _callers_react(day, event)
+            day.react(event)
+    return day.floor
+
+
+def _callers_react(day: Day, event: Event) -> None:
+    chance = day.chance
+    match event:
+        case CallQueued() if event.channel == "voice":
+            if chance.random() < 0.35:
+                day.plan(seconds_of(event) + chance.uniform(15, 60), inputs.RequestCallback, call_id=event.call_id)
+            day.plan(seconds_of(event) + chance.expovariate(1 / 90), "patience", call_id=event.call_id)
+        case CallbackDialled():
+            outcome = chance.choice(["answered", "answered", "busy"])
+            dialled = {"call_id": event.call_id, "dial_id": event.dial_id, "outcome": outcome}
+            day.plan(seconds_of(event) + chance.uniform(3, 15), inputs.DialResult, **dialled)
+        case _:
+            pass
 
 
 def simulated(floor: Floor, changes: Changes | None = None, **task: Any) -> Simulated:
@@ -156,17 +128,22 @@ def test_without_a_draw_that_matters_the_day_comes_out_as_it_was(seed: int) -> N
         assert one.changed == one.baseline
 
 
-@settings(max_examples=6, deadline=None)
-@given(st.integers(0, 10_000))
-def test_with_missed_offers_the_day_comes_out_close(seed: int) -> None:
-    """Given a day on which one offer in twenty was missed; when it is simulated; then answered calls differ by at most
-    5 % and the rates by 0.05: how long an agent stays away after a miss is drawn, and one such break more or less of a
-    minute moves every call after it by one agent of six."""
-    pool = line(simulated(a_day(seed, miss=0.05)))
-    assert pool.baseline.offered == pool.recorded.offered
-    assert pool.baseline.answered == pytest.approx(pool.recorded.answered, rel=0.05)
-    for name in ("abandonment", "service_level", "occupancy"):
-        assert getattr(pool.baseline, name) == pytest.approx(getattr(pool.recorded, name), abs=0.05), name
+def test_with_missed_offers_days_come_out_as_they_were_on_average() -> None:
+    """Given days on which one offer in twenty was missed; when they are simulated; then on average answered calls
+    differ by less than 1 % and the rates by less than 0.01, and on no day by ten times that: how long an agent stays
+    away after a miss is drawn, and one such break more or less of a minute moves every call after it by one agent of
+    six."""
+    off: dict[str, list[float]] = {"answered": [], "abandonment": [], "service_level": [], "occupancy": []}
+    for seed in range(6):
+        pool = line(simulated(a_day(seed, miss=0.05)))
+        assert pool.baseline.offered == pool.recorded.offered
+        for name, differences in off.items():
+            was, comes_out = getattr(pool.recorded, name), getattr(pool.baseline, name)
+            differences.append(comes_out / was - 1 if name == "answered" else comes_out - was)
+    assert any(off["answered"]), "nothing was drawn"
+    for name, differences in off.items():
+        assert abs(sum(differences)) / len(differences) < 0.01, name
+        assert max(map(abs, differences)) < 0.1, name
 
 
 def test_the_same_request_has_the_same_answer() -> None:
