@@ -107,3 +107,20 @@ def test_a_number_leads_to_one_entry_point() -> None:
 """
     with pytest.raises(FloorInvalid, match=r"floor.yaml:34:.*leads to line already"):
         parse(FLOOR + second, "floor.yaml")
+
+
+def test_a_step_or_pool_that_cannot_be_read_hides_no_other_fault_and_invents_none() -> None:
+    """What only the step of an unknown type leads to is not called unreachable, nor a skill of an unknown pool
+    unknown; what is wrong beside them is told."""
+    unread = FLOOR.replace("type: menu", "type: men").replace("queue: orders, otherwise", "queue: repairs, otherwise")
+    unknown = FLOOR.replace("line:\n        pool: room", "line:\n        pool: rom").replace(
+        "next: speech}", "next: sp}"
+    )
+    for text, reasons in (
+        (unread, ["must be one of greeting", "'repairs' calls nobody back"]),
+        (unknown, ["there is no such pool", "there is no step 'sp'", *["unreachable"] * 4]),
+    ):
+        with pytest.raises(FloorInvalid) as refused:
+            parse(text)
+        told = [str(one) for one in refused.value.wrong]
+        assert [reason in one for one, reason in zip(told, reasons, strict=True)] == [True] * len(told), told

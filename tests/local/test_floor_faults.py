@@ -10,8 +10,14 @@ from plateau.floor import FloorInvalid, parse
 from typer.testing import CliRunner
 
 FLOOR = """\
+sites:
+  lyon: {name: Lyon, time_zone: Europe/Paris}
 pools:
-  room: {name: Room, skills: [french]}
+  room:
+    name: Room
+    skills: [french]
+    shares:
+      boats: {burst: {hours: {week: {mon: [["08:00", "12:00"]]}}}}
   attic: {name: Attic}
 tenants:
   boats:
@@ -35,6 +41,24 @@ tenants:
       idle:
         pool: attic
         weights: {lost_call_cost: 0}
+      letters:
+        pool: room
+        channel: post
+        overflow: {queue: dear, after_seconds: 60}
+        callback: {mode: agent_first, retry_seconds: 600, valid_seconds: 300}
+        announcements: [{message: letters-wait, after_seconds: 5}]
+        overflows:
+          - {when: {type: closed}, to: {type: site, site_id: lyon}}
+        split:
+          - {percent: 60, to: {type: stay}}
+          - {percent: 30, to: {type: queue, queue_id: odd}}
+      covered:
+        pool: room
+        cover:
+          - {sites: []}
+        overflows:
+          - {when: {type: never}, to: {type: message, message: sorry}}
+          - {when: {type: waited, seconds: 60}, to: {type: callback}}
     entry_points:
       line:
         pool: room
@@ -43,6 +67,12 @@ tenants:
         steps:
           hello: {type: greeting, prompt: welcome, next: nowhere}
           lonely: {type: queue, queue: orders}
+      second:
+        pool: cellar
+        start: what
+        steps:
+          what: {type: quiz, prompt: riddle}
+          choose: {type: menu, prompt: choose, choices: {"1": gone}, otherwise: what}
 """
 FAULTS = {
     "requirement: french": "greek",
@@ -53,8 +83,22 @@ FAULTS = {
     "service_level_target: 80": "weights.service_level_target: must be",
     "late_call_cost: 2": "needs a service_level_target",
     "lost_call_cost: 0": "the weights of pool attic sum to nothing",
+    "boats: {burst": "such a share says nothing",
+    "queue: dear": "overflow: this queue is for voice, not for post",
+    "callback: {mode": "callback: a queue for post calls nobody back",
+    "retry_seconds: 600": "callback.retry_seconds: must be shorter than valid_seconds, 300",
+    "announcements:": "announcements.0: a queue for post announces nothing",
+    "to: {type: site": "overflows.0.to: no site serves a queue that is closed",
+    "percent: 60": "split: the percentages come to 90, not to 100",
+    "queue_id: odd": "split.1: this queue is for voice, not for post",
+    "sites: []": "at least 1 is needed",
+    "type: never": "must be waited, queue_length, estimated_wait, site_down or closed",
+    "to: {type: callback": "overflows.1.to: the queue has no callback rules",
     "next: nowhere": "nowhere",
     "lonely:": "lonely",
+    "pool: cellar": "there is no such pool",
+    "type: quiz": "must be one of greeting, menu",
+    '"1": gone': "there is no step 'gone'",
 }
 """Part of a line, and what is said of it."""
 

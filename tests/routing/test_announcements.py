@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
-from common.errors import Invalid
 from common.events import CallAnnounced, Event
 from routing.domain import inputs
-from routing.domain.configuration import Announcement, CallbackRules, OverflowRule, ToCallback, Waited
+from routing.domain.configuration import (
+    Announcement,
+    CallbackRules,
+    Closed,
+    OverflowRule,
+    ToCallback,
+    ToSite,
+    Waited,
+)
 from routing.domain.decisions import decide
-from routing.domain.declarations import check_waiting
+from routing.domain.declarations import wrong_waiting
 from routing.domain.pool import Pool
 
 from .floors import START, Floor, at, profile, queue
@@ -113,15 +119,15 @@ def test_the_estimate_is_what_the_queue_has_learnt() -> None:
 def test_wrong_callbacks_and_announcements_are_refused_with_every_fault_at_its_place() -> None:
     rules = CallbackRules(mode="agent_first", retry_seconds=60, valid_seconds=60)
     twice = Announcement(message="hold", after_seconds=5, tell=("position", "position"))
-    with pytest.raises(Invalid) as refused:
-        check_waiting("chat", rules, (SORRY, twice), ())
-    assert [error["field"] for error in refused.value.errors or []] == [
+    assert [error["field"] for error in wrong_waiting("chat", rules, (SORRY, twice), ())] == [
         "callback",
         "callback.retry_seconds",
         "announcements.0",
         "announcements.1",
         "announcements.1.tell",
     ]
-    with pytest.raises(Invalid) as refused:
-        check_waiting("voice", None, (), (OverflowRule(Waited(5), ToCallback()),))
-    assert refused.value.errors == [{"field": "overflows.0.to", "reason": "the queue has no callback rules"}]
+    rules_of_the_queue = (OverflowRule(Waited(5), ToCallback()), OverflowRule(Closed(), ToSite("lyon")))
+    assert wrong_waiting("voice", None, (), rules_of_the_queue) == [
+        {"field": "overflows.0.to", "reason": "the queue has no callback rules"},
+        {"field": "overflows.1.to", "reason": "no site serves a queue that is closed"},
+    ]

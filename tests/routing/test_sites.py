@@ -314,10 +314,10 @@ async def test_sites_through_the_api(routing: Routing) -> None:
     refused = await routing.operator.put("/v1/queues/help", json={**QUEUE, **wrong})
     assert refused.status_code == 422
     assert [error["field"] for error in refused.json()["errors"]] == [
+        "overflows.1.to",
         "overflows.0.when.site_id",
         "overflows.2.to.site_id",
         "cover.0.sites.1",
-        "overflows.1.to",
     ]
     lost = await routing.operator.put("/v1/agents/ann", json={**body, "site_id": "none"})
     assert (lost.status_code, lost.json()["field"]) == (422, "site_id")

@@ -27,6 +27,7 @@ WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """In the order of `datetime.weekday()`."""
 DAY: Final = 24 * 60
 """Minutes of a day by the wall clock."""
+MOST_EXCEPTIONS: Final = 1000
 HORIZON_DAYS: Final = 400
 """Further than this, or than the last exception, nobody looks: a year of holidays lies within it."""
 
@@ -97,6 +98,8 @@ def parse(given: Mapping[str, Any]) -> Hours:
             exceptions[date.fromisoformat(text)] = _spans(f"exceptions.{text}", spans, faults)
         except ValueError:
             faults.append(Fault(f"exceptions.{text}", "is no date such as 2026-12-25"))
+    if len(exceptions) > MOST_EXCEPTIONS:
+        faults.append(Fault("exceptions", f"has {len(exceptions)} entries; at most {MOST_EXCEPTIONS} are taken"))
     time_zone, holidays = given.get("time_zone"), given.get("holidays")
     if time_zone is not None and not is_time_zone(time_zone):
         faults.append(Fault("time_zone", f"there is no time zone {time_zone!r}"))

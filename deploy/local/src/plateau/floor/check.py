@@ -15,6 +15,7 @@ from plateau.floor.overflows import targets
 from plateau.floor.resources import overflow_targets
 from plateau.floor.shares import wrong_shares
 from plateau.floor.sites import wrong_sites
+from plateau.floor.waiting import wrong_waiting
 
 
 def check(draft: Draft) -> None:
@@ -24,6 +25,7 @@ def check(draft: Draft) -> None:
     wrong.extend(_unknown_pools(draft))
     wrong.extend(wrong_sites(draft))
     wrong.extend(_overflows(draft.queues))
+    wrong.extend(fault for queue in draft.queues for fault in wrong_waiting(queue))
     wrong.extend(_numbers(draft))
     wrong.extend(_weightless(draft.queues))
     wrong.extend(wrong_entry_points(draft.entry_points, draft.pools, draft.queues))
@@ -77,11 +79,13 @@ def _overflows(queues: list[Queue]) -> Iterator[Wrong]:
     for queue in queues:
         for field, target in overflow_targets(queue):
             path = f"queue {queue.id}: {field.removesuffix('.to.queue_id').removesuffix('.queue_id')}"
-            place, other = queue.where(field), by_id.get(target)
+            place, other = queue.where_within(field), by_id.get(target)
             if other is None:
                 yield Wrong(place, path, f"there is no such queue{suggestion(target, by_id)}", target)
             elif other.tenant_id != queue.tenant_id:
                 yield Wrong(place, path, f"this queue belongs to another tenant, {other.tenant_id}", target)
+            elif other.channel != queue.channel:
+                yield Wrong(place, path, f"this queue is for {other.channel}, not for {queue.channel}", target)
             elif (ring := _way_back(queue.id, target, by_id)) is not None:
                 yield Wrong(place, path, f"calls would go round for ever ({' -> '.join(ring)})", target)
 

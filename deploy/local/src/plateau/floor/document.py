@@ -99,21 +99,28 @@ class Document:
     def refuse(self, node: yaml.Node, path: str, detail: str, value: str | None = None) -> None:
         self.wrong.append(Wrong(self.place(node), path, detail, value))
 
-    def fields(self, node: yaml.Node, path: str) -> Fields:
-        """The node as a mapping. Anything else is noted as wrong and read as an empty one."""
+    def fields(self, node: yaml.Node, path: str, most: int | None = None) -> Fields:
+        """The node as a mapping of at most so many. Anything else is noted as wrong and read as an empty one."""
         if not isinstance(node, yaml.MappingNode):
             if node.tag != _NULL:
                 self.refuse(node, path, "must be a mapping of names to values", _text(node))
             return Fields(self, node, path, [])
-        return Fields(self, node, path, list(_entries(node)))
+        entries = list(_entries(node))
+        self._limit(node, path, len(entries), most)
+        return Fields(self, node, path, entries)
 
-    def items(self, node: yaml.Node, path: str) -> list[tuple[yaml.Node, str]]:
-        """The node as a list of (item, its path)."""
+    def items(self, node: yaml.Node, path: str, most: int | None = None) -> list[tuple[yaml.Node, str]]:
+        """The node as a list of (item, its path). More than `most` are noted as wrong."""
         if not isinstance(node, yaml.SequenceNode):
             if node.tag != _NULL:
                 self.refuse(node, path, "must be a list", _text(node))
             return []
+        self._limit(node, path, len(node.value), most)
         return [(item, f"{path}[{number}]") for number, item in enumerate(node.value)]
+
+    def _limit(self, node: yaml.Node, path: str, count: int, most: int | None) -> None:
+        if most is not None and count > most:
+            self.refuse(node, path, f"has {count} entries; at most {most} are taken")
 
     def scalar(self, node: yaml.Node, path: str) -> str | None:
         """The node's text as written; None (and noted) when it is no scalar."""
@@ -220,15 +227,19 @@ class Fields:
     def boolean(self, name: str, default: bool) -> bool:
         return self.value(name, _boolean, default, required=False)
 
-    def texts(self, name: str, default: tuple[str, ...] | None = None) -> tuple[tuple[str, Place], ...]:
-        """A list of texts, each with its place. A text said twice is wrong."""
+    def texts(
+        self, name: str, default: tuple[str, ...] | None = None, *, least: int = 0, most: int | None = None
+    ) -> tuple[tuple[str, Place], ...]:
+        """A list of texts, each with its place. A text said twice is wrong, and so are fewer or more than these."""
         node = self.node_of(name)
         if node is None:
             if default is None:
                 self._missing(name)
             return tuple((text, self.place) for text in default or ())
         found: dict[str, Place] = {}
-        for item, path in self.document.items(node, self.path_of(name)):
+        if isinstance(node, yaml.SequenceNode) and len(node.value) < least:
+            self.refuse(name, f"has {len(node.value)} entries; at least {least} is needed")
+        for item, path in self.document.items(node, self.path_of(name), most):
             text = self.document.scalar(item, path)
             if text is None:
                 continue

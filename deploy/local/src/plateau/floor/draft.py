@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from zoneinfo import available_timezones
 
 import yaml
+from common.time_zones import is_time_zone
 
 from plateau.floor.document import SLUG, Document, Fields, Place, suggestion
 from plateau.floor.model import Agent, Campaign, EntryPoint, Floor, Pool, Queue, Share, Site, Tenant, Webhook
@@ -79,7 +80,6 @@ def renamed(places: dict[str, Place], names: dict[str, str]) -> dict[str, Place]
 
 def time_zone(text: str) -> str:
     """The name of a time zone. Raises ValueError."""
-    known = available_timezones()
-    if text not in known:
-        raise ValueError(f"must be an IANA time zone{suggestion(text, known)}")
+    if not is_time_zone(text):
+        raise ValueError(f"must be an IANA time zone{suggestion(text, available_timezones())}")
     return text

@@ -20,6 +20,9 @@ from plateau.floor.document import Document, Fields, Place, Wrong, suggestion
 from plateau.floor.model import EntryPoint, Pool, Queue
 
 MOST_SECONDS: Final = 120.0
+MOST_NUMBERS: Final = 1000
+MOST_STEPS: Final = 200
+MOST_CHOICES: Final = 100
 
 
 def entry_point(tenant_id: str, name: str, fields: Fields) -> EntryPoint:
@@ -28,15 +31,18 @@ def entry_point(tenant_id: str, name: str, fields: Fields) -> EntryPoint:
     numbers = _numbers(fields, "numbers", places, "numbers")
     places["flow.start"] = fields.places.get("start", fields.place)
     steps: dict[str, Any] = {}
+    unread: list[str] = []
     node = fields.node_of("steps")
     if node is None:
         fields.refuse("steps", "is missing")
     else:
-        section = fields.document.fields(node, fields.path_of("steps"))
+        section = fields.document.fields(node, fields.path_of("steps"), MOST_STEPS)
         for step, inner, path in section.entries():
             made = _step(fields.document, inner, path, places, f"flow.steps.{step}")
             places[f"flow.steps.{step}"] = fields.document.place(section.key(step))
-            if made is not None:
+            if made is None:
+                unread.append(step)
+            else:
                 steps[step] = made
     read = EntryPoint(
         id=name,
@@ -44,7 +50,7 @@ def entry_point(tenant_id: str, name: str, fields: Fields) -> EntryPoint:
         pool_id=fields.text("pool"),
         numbers=tuple(numbers),
         flow={"start": fields.text("start"), "steps": steps},
-        complete=node is not None and len(steps) == len(node.value),
+        unread=tuple(unread),
         place=fields.place,
         places=places,
     )
@@ -55,7 +61,7 @@ def entry_point(tenant_id: str, name: str, fields: Fields) -> EntryPoint:
 def _numbers(fields: Fields, name: str, places: dict[str, Place], as_field: str) -> list[str]:
     """Phone numbers in E.164, without an order."""
     found: list[str] = []
-    for text, place in fields.texts(name, ()):
+    for text, place in fields.texts(name, (), most=MOST_NUMBERS):
         places[f"{as_field}.{len(found)}"] = place
         try:
             number = normalise(text)
@@ -102,7 +108,7 @@ def _choices(fields: Fields, places: dict[str, Place], at: str, leads_to: str) -
     if node is None:
         return []
     choices = []
-    section = fields.document.fields(node, fields.path_of("choices"))
+    section = fields.document.fields(node, fields.path_of("choices"), MOST_CHOICES)
     for number, (digits, inner, path) in enumerate(section.entries()):
         places[f"{at}.choices.{number}.digits"] = fields.document.place(section.key(digits))
         places[f"{at}.choices.{number}.{leads_to}"] = fields.document.place(inner)
@@ -150,19 +156,16 @@ def wrong_entry_points(entry_points: list[EntryPoint], pools: list[Pool], queues
             if other != one.id:
                 yield Wrong(one.where("numbers"), f"entry point {one.id}: numbers", f"leads to {other} already", number)
         pool = by_id.get(one.pool_id)
-        if pool is None:
-            if one.pool_id:
-                hint = suggestion(one.pool_id, by_id)
-                yield Wrong(
-                    one.where("pool_id"), f"entry point {one.id}: pool", f"there is no such pool{hint}", one.pool_id
-                )
-            continue
-        if not one.complete:
-            continue
+        if pool is None and one.pool_id:
+            hint = suggestion(one.pool_id, by_id)
+            yield Wrong(
+                one.where("pool_id"), f"entry point {one.id}: pool", f"there is no such pool{hint}", one.pool_id
+            )
         own = [queue for queue in queues if (queue.tenant_id, queue.channel) == (one.tenant_id, "voice")]
         calling_back = [queue.id for queue in own if queue.callback is not None]
         flow = msgspec.convert(one.flow, Flow)
-        for fault in faults(flow, [queue.id for queue in own], pool.skills, calling_back):
+        skills = None if pool is None else pool.skills
+        for fault in faults(flow, [queue.id for queue in own], skills, calling_back, one.unread):
             place = one.where_within(f"flow.{fault.field}")
             yield Wrong(place, f"entry point {one.id}: {fault.field}", fault.reason)
 

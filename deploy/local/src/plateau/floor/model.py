@@ -152,8 +152,8 @@ class EntryPoint(Item):
     pool_id: str
     numbers: tuple[str, ...]
     flow: Mapping[str, Any]
-    complete: bool = field(default=True, compare=False)
-    """Whether every step could be read."""
+    unread: tuple[str, ...] = field(default=(), compare=False)
+    """The steps that could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

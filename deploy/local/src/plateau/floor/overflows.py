@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import yaml
 
 from plateau.floor.document import SLUG, Fields
 
+MOST_RULES: Final = 20
 _DAY_SECONDS: Final = 86_400
+_ALWAYS: Final[Mapping[str, Any]] = {"type": "waited", "seconds": 0}
+_AWAY: Final[Mapping[str, Any]] = {"type": "message", "message": "unread"}
+_STAY: Final[Mapping[str, Any]] = {"type": "stay"}
+"""What stands for a part that could not be read (and was noted), so that the rest is checked all the same."""
 
 
 def read_overflows(queue: Fields) -> tuple[Mapping[str, Any], ...]:
@@ -21,18 +26,14 @@ def read_overflows(queue: Fields) -> tuple[Mapping[str, Any], ...]:
     if node is None:
         return ()
     rules = []
-    for number, (item, path) in enumerate(queue.document.items(node, queue.path_of("overflows"))):
+    for number, (item, path) in enumerate(queue.document.items(node, queue.path_of("overflows"), MOST_RULES)):
         fields = queue.document.fields(item, path)
-        when, to = _part(fields, "when", _when), _part(fields, "to", _to)
+        rules.append({"when": _part(fields, "when", _when, _ALWAYS), "to": _part(fields, "to", _to, _AWAY)})
         fields.done()
         queue.places[f"overflows.{number}"] = fields.place
         queue.places[f"overflows.{number}.when"] = fields.places.get("when", fields.place)
         queue.places[f"overflows.{number}.to"] = fields.places.get("to", fields.place)
         queue.places[f"overflows.{number}.to.queue_id"] = fields.places.get("to", fields.place)
-        if to and to["type"] == "callback" and queue.node_of("callback") is None:
-            fields.refuse("to", "the queue has no callback rules")
-        if when and to:
-            rules.append({"when": when, "to": to})
     return tuple(rules)
 
 
@@ -42,14 +43,13 @@ def read_split(queue: Fields) -> tuple[Mapping[str, Any], ...]:
     if node is None:
         return ()
     shares: list[Mapping[str, Any]] = []
-    for number, (item, path) in enumerate(queue.document.items(node, queue.path_of("split"))):
+    for number, (item, path) in enumerate(queue.document.items(node, queue.path_of("split"), MOST_RULES)):
         fields = queue.document.fields(item, path)
-        percent, to = fields.integer("percent", low=1, high=100), _part(fields, "to", _to_of_share)
+        percent = fields.integer("percent", low=1, high=100)
+        shares.append({"percent": percent, "to": _part(fields, "to", _to_of_share, _STAY)})
         fields.done()
         queue.places[f"split.{number}"] = fields.place
         queue.places[f"split.{number}.to"] = fields.places.get("to", fields.place)
-        if to:
-            shares.append({"percent": percent, "to": to})
     percents = sum(share["percent"] for share in shares)
     if percents != 100:
         queue.refuse("split", f"the percentages come to {percents}, not to 100")
@@ -63,16 +63,18 @@ def targets(name: str, ways: tuple[Mapping[str, Any], ...], kind: str, key: str)
     ]
 
 
-def _part(rule: Fields, name: str, read: Any) -> dict[str, Any] | None:
+def _part(
+    rule: Fields, name: str, read: Callable[[Fields], Mapping[str, Any]], instead: Mapping[str, Any]
+) -> Mapping[str, Any]:
     node: yaml.Node | None = rule.node_of(name)
     if node is None:
         rule.refuse(name, "is missing")
-        return None
+        return instead
     fields = rule.document.fields(node, rule.path_of(name))
     known = len(rule.document.wrong)
-    said: dict[str, Any] = read(fields)
+    said = read(fields)
     fields.done()
-    return said if len(rule.document.wrong) == known else None
+    return said if len(rule.document.wrong) == known else instead
 
 
 def _when(fields: Fields) -> dict[str, Any]:

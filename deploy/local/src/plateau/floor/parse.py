@@ -25,6 +25,10 @@ from plateau.floor.sites import read_site
 
 EVENT_TYPES: Final = tuple(kind for kind in CATALOGUE if kind.startswith("case."))
 RESERVED_TENANT: Final = "floor"
+MOST_NUMBERS: Final = 1000
+"""Of a directory."""
+MOST_DISPOSITIONS: Final = 200
+LONGEST_DISPOSITION: Final = 64
 
 
 def read(text: str, source: str, directory: Path) -> Draft:
@@ -49,7 +53,11 @@ def _tenant(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path
         draft.document.refuse(node, path, "this id stands for the floor itself: choose another", name)
     fields = draft.document.fields(node, path)
     currency = fields.text("currency", "EUR", check=_currency)
-    dispositions = fields.texts("closing_dispositions", ())
+    dispositions = fields.texts("closing_dispositions", (), most=MOST_DISPOSITIONS)
+    for text, place in dispositions:
+        if len(text) > LONGEST_DISPOSITION or not text.isprintable():
+            detail = f"must be a text of 1 to {LONGEST_DISPOSITION} characters on one line"
+            draft.document.wrong.append(Wrong(place, fields.path_of("closing_dispositions"), detail, text))
     draft.tenants.append(
         Tenant(
             id=name,
@@ -121,7 +129,7 @@ def _directory(tenant: Fields) -> dict[str, str]:
     node = tenant.node_of("directory")
     if node is None:
         return {}
-    fields = tenant.document.fields(node, tenant.path_of("directory"))
+    fields = tenant.document.fields(node, tenant.path_of("directory"), MOST_NUMBERS)
     found = {}
     for name, inner, path in fields.entries():
         text = tenant.document.scalar(inner, path)

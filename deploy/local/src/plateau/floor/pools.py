@@ -14,12 +14,14 @@ from plateau.floor.model import Agent, Pool
 from plateau.floor.shares import read_shares
 
 MOST_POSITIONS: Final = 20_000
+MOST_SKILLS: Final = 1000
+MOST_SKILLS_OF_AGENT: Final = 200
 
 
 def read_pool(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path) -> None:
     draft.new_id("pool", name, node, path)
     fields = draft.document.fields(node, path)
-    skills = fields.texts("skills", ())
+    skills = fields.texts("skills", (), most=MOST_SKILLS)
     for skill, place in skills:
         if not SLUG.fullmatch(skill):
             draft.document.wrong.append(Wrong(place, fields.path_of("skills"), ID_RULE, skill))
@@ -100,8 +102,8 @@ def _levels(draft: Draft, fields: Fields) -> dict[str, tuple[int, Place]]:
     if node is None:
         return {}
     if isinstance(node, yaml.SequenceNode):
-        return {skill: (5, place) for skill, place in fields.texts("skills", ())}
-    inner = draft.document.fields(node, fields.path_of("skills"))
+        return {skill: (5, place) for skill, place in fields.texts("skills", (), most=MOST_SKILLS_OF_AGENT)}
+    inner = draft.document.fields(node, fields.path_of("skills"), MOST_SKILLS_OF_AGENT)
     return {
         skill: (inner.integer(skill, low=1, high=10), draft.document.place(inner.key(skill)))
         for skill, _, _ in inner.entries()

@@ -15,16 +15,17 @@ from plateau.floor.waiting import read_announcements, read_callback
 
 CHANNELS: Final = ("voice", "chat", "email", "post")
 RECORDING: Final = ("never", "with_consent", "always")
+MOST_SKILLS: Final = 50
 
 
 def read_queue(draft: Draft, tenant_id: str, name: str, fields: Fields) -> Queue:
-    skills = fields.texts("required_skills", ())
+    skills = fields.texts("required_skills", (), most=MOST_SKILLS)
     for skill, place in skills:
         draft.skill_places["queue", name, skill] = place
     for skill, place in requirements.skill_places(fields):
         draft.skill_places.setdefault(("queue", name, skill), place)
     requirement = requirements.requirement(fields)
-    if requirement is not None and skills:
+    if fields.node_of("requirement") is not None and skills:
         fields.refuse("required_skills", "say it here or as a requirement, not both")
     pool_id = fields.text("pool")
     queue = Queue(

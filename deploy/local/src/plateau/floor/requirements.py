@@ -12,6 +12,7 @@ from common.requirements import mentions, parse
 from plateau.floor.document import Document, Fields, Place
 from plateau.floor.model import Relaxation
 
+MOST_RELAXATIONS: Final = 10
 AGENT_ORDERS: Final = ("longest_idle", "best_level", "least_flexible", "fastest")
 
 
@@ -26,7 +27,7 @@ def relaxations(queue: Fields, longest: float) -> tuple[Relaxation, ...]:
     if node is None:
         return ()
     document, found = queue.document, []
-    for number, (item, path) in enumerate(document.items(node, queue.path_of("relaxations"))):
+    for number, (item, path) in enumerate(document.items(node, queue.path_of("relaxations"), MOST_RELAXATIONS)):
         fields = document.fields(item, path)
         after = fields.number("after_seconds", low=0.1, high=longest)
         text = fields.value("requirement", _checked, None, required=True)

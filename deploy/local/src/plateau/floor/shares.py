@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from routing.domain.shares import Positions, faults
+
 from plateau.client import Client
 from plateau.floor.document import Fields, Wrong, suggestion
 from plateau.floor.draft import DAY_SECONDS, Draft
@@ -32,8 +34,6 @@ def read_shares(draft: Draft, pool_id: str, pool: Fields) -> None:
         body: dict[str, Any] = _positions(fields)
         body["release_after_seconds"] = fields.optional_number("release_after_seconds", low=0, high=DAY_SECONDS)
         body["burst"] = _burst(draft, fields)
-        if body == {**_positions_of({}), "release_after_seconds": body["release_after_seconds"], "burst": None}:
-            fields.refuse("", "nothing is reserved, guaranteed or limited: such a share says nothing")
         fields.done()
         share = Share(
             id=f"{pool_id}/{tenant_id}",
@@ -66,10 +66,7 @@ def _positions(fields: Fields) -> dict[str, int | None]:
         }
     )
     if fields.node_of("most_positions") is not None:
-        most = body["most_positions"] = fields.integer("most_positions", low=0, high=_MOST_POSITIONS)
-        for name in ("reserved_positions", "guaranteed_positions"):
-            if (count := body[name]) is not None and count > most:
-                fields.refuse(name, f"is more than most_positions, {most}", str(count))
+        body["most_positions"] = fields.integer("most_positions", _MOST_POSITIONS, low=0, high=_MOST_POSITIONS)
     return body
 
 
@@ -79,14 +76,21 @@ def _positions_of(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def wrong_shares(draft: Draft) -> Iterator[Wrong]:
-    """Shares of tenants that the file does not have."""
+    """Shares of tenants that the file does not have, and what routing's own rules refuse of their figures."""
     tenants = [tenant.id for tenant in draft.tenants]
     for share in draft.shares:
+        path = f"pools.{share.pool_id}.shares.{share.tenant_id}"
         if share.tenant_id not in tenants:
-            path = f"pools.{share.pool_id}.shares.{share.tenant_id}"
             yield Wrong(
                 share.place, path, f"there is no such tenant{suggestion(share.tenant_id, tenants)}", share.tenant_id
             )
+        burst = share.body["burst"]
+        for field, reason in faults(_figures(share.body), None if burst is None else _figures(burst)):
+            yield Wrong(share.where(field), f"{path}.{field}", reason)
+
+
+def _figures(body: Mapping[str, Any]) -> Positions:
+    return Positions(**{name: body[name] for name in _positions_of({})})
 
 
 def share_path(share_id: str) -> str:

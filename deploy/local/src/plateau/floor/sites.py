@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
-from plateau.floor.document import Fields, Wrong, suggestion
+from plateau.floor.document import Fields, Place, Wrong, suggestion
 from plateau.floor.draft import Draft, time_zone
 from plateau.floor.hours import read_hours
 from plateau.floor.model import Queue, Site
 from plateau.floor.overflows import targets
+
+MOST_COVERS: Final = 20
+MOST_SITES: Final = 50
+"""Of one cover."""
 
 
 def read_site(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path) -> None:
@@ -35,9 +39,9 @@ def read_cover(queue: Fields) -> tuple[Mapping[str, Any], ...]:
     if node is None:
         return ()
     found = []
-    for number, (item, path) in enumerate(queue.document.items(node, queue.path_of("cover"))):
+    for number, (item, path) in enumerate(queue.document.items(node, queue.path_of("cover"), MOST_COVERS)):
         fields = queue.document.fields(item, path)
-        sites = fields.texts("sites")
+        sites = fields.texts("sites", least=1, most=MOST_SITES)
         queue.places[f"cover.{number}"] = fields.place
         for place_number, (_, place) in enumerate(sites):
             queue.places[f"cover.{number}.sites.{place_number}"] = place
@@ -64,8 +68,10 @@ def sites_named(queue: Queue) -> Iterator[tuple[str, str]]:
 def wrong_sites(draft: Draft) -> Iterator[Wrong]:
     """Every site that an agent or queue names and that there is not."""
     known = {site.id for site in draft.sites}
+    told: set[Place] = set()
     for agent in draft.agents:
-        if agent.site_id is not None and agent.site_id not in known:
+        if agent.site_id is not None and agent.site_id not in known and agent.where("site") not in told:
+            told.add(agent.where("site"))
             detail = f"there is no such site{suggestion(agent.site_id, known)}"
             yield Wrong(agent.where("site"), f"agent {agent.id}: site", detail, agent.site_id)
     for queue in draft.queues:

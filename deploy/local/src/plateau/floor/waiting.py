@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from plateau.floor.document import SLUG, Fields
-from plateau.floor.draft import DAY_SECONDS, SHORTEST
+import msgspec
+from routing.domain.configuration import Announcement, CallbackRules, OverflowRule
+from routing.domain.declarations import wrong_waiting as wrong_in_api
 
+from plateau.floor.document import SLUG, Fields, Wrong
+from plateau.floor.draft import DAY_SECONDS, SHORTEST
+from plateau.floor.model import Queue
+
+MOST_ANNOUNCEMENTS: Final = 20
 _MODES: Final = ("agent_first", "customer_first")
 _TELL: Final = ("position", "estimated_wait")
 
@@ -37,7 +43,9 @@ def read_announcements(queue: Fields) -> tuple[Mapping[str, Any], ...]:
     if node is None:
         return ()
     announcements = []
-    for number, (item, path) in enumerate(queue.document.items(node, queue.path_of("announcements"))):
+    for number, (item, path) in enumerate(
+        queue.document.items(node, queue.path_of("announcements"), MOST_ANNOUNCEMENTS)
+    ):
         fields = queue.document.fields(item, path)
         announcements.append(
             {
@@ -52,6 +60,15 @@ def read_announcements(queue: Fields) -> tuple[Mapping[str, Any], ...]:
             queue.places[f"announcements.{number}.{name}"] = place
         fields.done()
     return tuple(announcements)
+
+
+def wrong_waiting(queue: Queue) -> Iterator[Wrong]:
+    """What routing's own rules refuse of callbacks, announcements and overflow rules."""
+    callback = None if queue.callback is None else CallbackRules(**queue.callback)
+    announcements = [Announcement(**{**one, "tell": tuple(one["tell"])}) for one in queue.announcements]
+    rules = msgspec.convert(queue.overflows, tuple[OverflowRule, ...])
+    for fault in wrong_in_api(queue.channel, callback, announcements, rules):
+        yield Wrong(queue.where_within(fault["field"]), f"queue {queue.id}: {fault['field']}", fault["reason"])
 
 
 def _told(fields: Fields) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from common.auth import Role
 from common.errors import Invalid, NotFound
 from common.fields import Line
-from common.hours import Hours, InvalidHours, parse
+from common.hours import MOST_EXCEPTIONS, Hours, InvalidHours, parse
 from common.http import Db, Model, Router, require
 from fastapi import Request
 from msgspec.structs import replace
@@ -36,7 +36,7 @@ class HoursBody(Model):
     holidays: Line | None = Field(None, examples=["FR-57"])
     """Closed on the public holidays of this country or part of one, ISO 3166."""
     exceptions: dict[Line, Spans] = Field(
-        default={}, max_length=1000, examples=[{"2026-12-24": [["08:00", "12:00"]], "2026-12-27": []}]
+        default={}, max_length=MOST_EXCEPTIONS, examples=[{"2026-12-24": [["08:00", "12:00"]], "2026-12-27": []}]
     )
     """Instead of what the day would have been, a holiday too; no span: closed."""
 

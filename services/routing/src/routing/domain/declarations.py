@@ -13,10 +13,12 @@ from common.requirements import WrongRequirement, mentions, skills_of
 from routing.domain.configuration import (
     Announcement,
     CallbackRules,
+    Closed,
     OverflowRule,
     Queue,
     Relaxation,
     ToCallback,
+    ToSite,
     Weights,
 )
 
@@ -103,13 +105,13 @@ def refuse(wrong: Sequence[dict[str, Any]]) -> None:
         raise Invalid(detail, field=wrong[0]["field"], errors=list(wrong))
 
 
-def check_waiting(
+def wrong_waiting(
     channel: str,
     callback: CallbackRules | None,
     announcements: Sequence[Announcement],
     overflows: Sequence[OverflowRule],
-) -> None:
-    """Raises Invalid, naming everything wrong with what happens while callers wait, each by its place."""
+) -> list[dict[str, Any]]:
+    """Everything wrong with what happens to callers whom no agent takes at once, each with its place."""
     wrong: list[dict[str, Any]] = []
     if callback is not None and channel != "voice":
         wrong.append({"field": "callback", "reason": f"a queue for {channel} calls nobody back"})
@@ -124,7 +126,9 @@ def check_waiting(
     for number, rule in enumerate(overflows):
         if isinstance(rule.to, ToCallback) and callback is None:
             wrong.append({"field": f"overflows.{number}.to", "reason": "the queue has no callback rules"})
-    refuse(wrong)
+        if isinstance(rule.to, ToSite) and isinstance(rule.when, Closed):
+            wrong.append({"field": f"overflows.{number}.to", "reason": "no site serves a queue that is closed"})
+    return wrong
 
 
 def skills_named(queue: Queue) -> set[str]:

@@ -22,20 +22,29 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 def faults(
-    flow: Flow, queue_ids: Collection[str], skills: Collection[str], calling_back: Collection[str] = ()
+    flow: Flow,
+    queue_ids: Collection[str],
+    skills: Collection[str] | None,
+    calling_back: Collection[str] = (),
+    unread: Collection[str] = (),
 ) -> list[Fault]:
     """Every fault, in the order of the steps; none: the flow is valid. `queue_ids` and `skills` are those that it may
-    name; `calling_back`: the queues of those that call their callers back."""
-    found = list(_faults(flow, queue_ids, skills, calling_back))
+    name (skills None: that is not known); `calling_back`: the queues of those that call their callers back; `unread`:
+    the names of further steps, of which nobody knows what they do, so that they may lead anywhere."""
+    found = list(_faults(flow, queue_ids, skills, calling_back, {*flow.steps, *unread}))
     found += _rings(flow)
-    found += _unreachable(flow)
+    found += _unreachable(flow, unread)
     return found
 
 
 def _faults(
-    flow: Flow, queue_ids: Collection[str], skills: Collection[str], calling_back: Collection[str]
+    flow: Flow,
+    queue_ids: Collection[str],
+    skills: Collection[str] | None,
+    calling_back: Collection[str],
+    names: Collection[str],
 ) -> Iterator[Fault]:
-    if flow.start not in flow.steps:
+    if flow.start not in names:
         yield Fault("start", f"there is no step {flow.start!r}" if flow.start else "names no step")
     for name, step in flow.steps.items():
         place = f"steps.{name}"
@@ -46,7 +55,7 @@ def _faults(
                 yield Fault(f"{place}.{field}", "is a dead end: callers who withhold the number cannot be called back")
             elif not target:
                 yield Fault(f"{place}.{field}", "is a dead end: it leads to no step")
-            elif target not in flow.steps:
+            elif target not in names:
                 yield Fault(f"{place}.{field}", f"there is no step {target!r}")
         if isinstance(step, ToQueue | ToCallback | Hours | Voicemail) and step.queue_id not in queue_ids:
             yield Fault(f"{place}.queue_id", f"there is no queue {step.queue_id!r}")
@@ -54,7 +63,7 @@ def _faults(
             yield Fault(f"{place}.queue_id", f"queue {step.queue_id!r} calls nobody back: it declares no callback")
         if isinstance(step, Menu | Language):
             yield from _choices(place, step)
-        if isinstance(step, Language):
+        if isinstance(step, Language) and skills is not None:
             for number, choice in enumerate(step.choices):
                 if choice.skill not in skills:
                     yield Fault(f"{place}.choices.{number}.skill", f"unknown skill {choice.skill!r}")
@@ -119,16 +128,18 @@ def _rings(flow: Flow) -> Iterator[Fault]:
             yield from visit(name)
 
 
-def _unreachable(flow: Flow) -> Iterator[Fault]:
+def _unreachable(flow: Flow, unread: Collection[str]) -> Iterator[Fault]:
     reached: set[str] = set()
     waiting = [flow.start] if flow.start in flow.steps else []
     if not waiting:
         return
     while waiting:
         name = waiting.pop()
+        if name in unread:
+            return
         if name not in reached:
             reached.add(name)
-            waiting += [target for _, target in ways(flow.steps[name]) if target in flow.steps]
+            waiting += [target for _, target in ways(flow.steps[name]) if target in flow.steps or target in unread]
     for name in flow.steps:
         if name not in reached:
             yield Fault(f"steps.{name}", "is unreachable: no way from the start leads to it")

@@ -42,10 +42,10 @@ from routing.domain.declarations import (
     check_requirements,
     check_skills,
     check_unmoved,
-    check_waiting,
     check_weights,
     refuse,
     skills_named,
+    wrong_waiting,
 )
 from routing.service import overflows
 from routing.store import configuration as store
@@ -214,7 +214,7 @@ async def _checked(
         skills = (await _pool(session, wanted.pool_id))["skills"]
         check_requirements(wanted.required_skills, wanted.requirement, wanted.relaxations, skills, wanted.pool_id)
     with faults.collect():
-        check_waiting(wanted.channel, wanted.callback, wanted.announcements, wanted.overflows)
+        refuse(wrong_waiting(wanted.channel, wanted.callback, wanted.announcements, wanted.overflows))
     with faults.collect():
         cover = await overflows.check(session, queue_id, wanted)
     faults.check()

@@ -9,7 +9,7 @@ from common.database import Session
 from common.errors import Invalid
 from msgspec.structs import replace
 
-from routing.domain.configuration import Closed, Cover, SiteDown, ToNumber, ToQueue, ToSite
+from routing.domain.configuration import Cover, SiteDown, ToNumber, ToQueue, ToSite
 from routing.domain.overflows import circle
 from routing.store import configuration as store
 from routing.store import sites
@@ -29,11 +29,6 @@ async def check(session: Session, queue_id: str, wanted: QueueDeclaration) -> tu
             {"field": field, "reason": f"there is no site {site}"}
             for field, site in _sites_named(wanted)
             if site not in zones
-        ),
-        *(
-            {"field": f"overflows.{number}.to", "reason": "no site serves a queue that is closed"}
-            for number, rule in enumerate(wanted.overflows)
-            if isinstance(rule.to, ToSite) and isinstance(rule.when, Closed)
         ),
         *await _wrong_numbers(session, wanted),
         *_wrong_sum(wanted),
