@@ -120,12 +120,21 @@ class Services:
             versions.append({"version": len(versions) + 1, "valid_from": "2026-11-02", **json.loads(request.content)})
         else:
             body = json.loads(request.content)
+            if "required_skills" in body and self.weightless(path, body):
+                reason = "the weights of the pool sum to nothing"
+                errors = [{"field": "weights.lost_call_cost", "reason": reason}]
+                return httpx.Response(422, json={"detail": reason, "errors": errors})
             if "required_skills" in body:
                 body["service_level_seconds"] = float(body["service_level_seconds"])
             if "/shares/" in path:
                 body["tenant_id"] = path.rpartition("/")[2]
             self.objects[service, path] = {"id": path.rpartition("/")[2], **body}
         return httpx.Response(200, json={})
+
+    def weightless(self, path: str, body: dict[str, Any]) -> bool:
+        queues = {at: one for (_, at), one in self.objects.items() if at.startswith("/v1/queues/")} | {path: body}
+        weights = [one["weights"] for one in queues.values() if one["pool_id"] == body["pool_id"]]
+        return body["weights"] is not None and all(one and not one["lost_call_cost"] for one in weights)
 
 
 @pytest.fixture
@@ -260,3 +269,38 @@ async def test_a_skill_leaves_its_pool_after_those_who_named_it(
     ]
     assert services.objects["routing", "/v1/pools/room"]["skills"] == ["german"]
     assert (await plan(client, parse(FLOOR.replace("french", "german"), directory=directory))).pending == ()
+
+
+WEIGHED = """\
+pools:
+  room: {name: Room}
+tenants:
+  boats:
+    name: Paper Boats
+    time_zone: Europe/Paris
+    closing_dispositions: [settled]
+    queues:
+      free: {pool: room, weights: {lost_call_cost: 0}}
+      dear: {pool: room, weights: {lost_call_cost: 5}, overflow: {queue: free, after_seconds: 30}}
+"""
+
+
+async def test_weights_come_to_more_than_nothing_while_queues_are_put_one_after_another(
+    services: Services, client: Client
+) -> None:
+    """Given a queue that weighs nothing and has to be put first; when the floor is applied, and then the weights are
+    exchanged; then the services, which refuse weights that sum to nothing, have what the file says."""
+    exchanged = WEIGHED.replace("cost: 0", "cost: 7").replace("cost: 5", "cost: 0")
+    for text, writes in (
+        (WEIGHED, ["free", "dear", "free"]),
+        (exchanged, ["free", "dear"]),
+        (WEIGHED, ["free", "dear", "free"]),
+    ):
+        services.writes.clear()
+        floor = parse(text)
+        await apply(client, await plan(client, floor))
+        told = [write.rpartition("/")[2] for write in services.writes if "/v1/queues/" in write]
+        assert told == writes
+        for queue in floor.queues:
+            assert services.objects["routing", f"/v1/queues/{queue.id}"]["weights"] == queue.weights
+        assert (await plan(client, floor)).pending == ()

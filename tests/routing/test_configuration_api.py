@@ -131,12 +131,35 @@ async def test_everything_wrong_with_who_may_serve_is_listed_by_its_place(routin
     assert (await routing.operator.get("/v1/queues/new")).status_code == 404
 
 
+async def test_weights_of_a_pool_that_sum_to_nothing_are_refused(routing: Routing) -> None:
+    """Nothing would be worth answering. One queue without weights, or whose calls cost something, is enough."""
+    await routing.floor()
+    nothing = {**QUEUE, "weights": {"lost_call_cost": 0}}
+    for path, body, status in (
+        ("queues/help", nothing, 422),
+        ("queues/late", QUEUE, 201),
+        ("queues/help", nothing, 200),
+        ("queues/late", nothing, 422),
+        ("queues/late", {**QUEUE, "weights": {"lost_call_cost": 1}}, 200),
+        ("queues/last", nothing, 201),
+        ("queues/late", nothing, 422),
+    ):
+        answer = await routing.operator.put(f"/v1/{path}", json=body)
+        assert answer.status_code == status, answer.text
+        if status == 422:
+            assert answer.json()["errors"] == [
+                {"field": "weights.lost_call_cost", "reason": "the weights of pool main sum to nothing"}
+            ]
+    assert (await routing.operator.get("/v1/queues/late")).json()["weights"]["lost_call_cost"] == 1
+
+
 async def test_faults_of_every_kind_in_one_queue_are_listed_at_once(routing: Routing) -> None:
     """Given a queue that overflows to `help`. When `help` is put with an unknown skill, overlapping hours, weights that
-    contradict each other, a circle of overflows and an unknown target; then each is listed by its place, and `help` is
-    as it was."""
+    contradict each other, a circle of overflows, targets that cannot be, a callback that is never tried again and a
+    split that does not come to 100; then each is listed by its place, and `help` is as it was."""
     await routing.floor()
     await routing.put("queues/late", {**QUEUE, "overflow": {"queue_id": "help", "after_seconds": 30}})
+    await routing.put("queues/letters", {**QUEUE, "channel": "post"})
     before = (await routing.operator.get("/v1/queues/help")).json()
     answer = await routing.operator.put(
         "/v1/queues/help",
@@ -148,7 +171,11 @@ async def test_faults_of_every_kind_in_one_queue_are_listed_at_once(routing: Rou
             "overflows": [
                 {"when": {"type": "waited", "seconds": 60}, "to": {"type": "queue", "queue_id": "none"}},
                 {"when": {"type": "waited", "seconds": 90}, "to": {"type": "queue", "queue_id": "late"}},
+                {"when": {"type": "closed"}, "to": {"type": "site", "site_id": "lyon"}},
+                {"when": {"type": "waited", "seconds": 99}, "to": {"type": "queue", "queue_id": "letters"}},
             ],
+            "callback": {"mode": "agent_first", "retry_seconds": 60, "valid_seconds": 60},
+            "split": [{"percent": 60, "to": {"type": "stay"}}, {"percent": 30, "to": {"type": "stay"}}],
         },
     )
     assert answer.status_code == 422, answer.text
@@ -157,9 +184,16 @@ async def test_faults_of_every_kind_in_one_queue_are_listed_at_once(routing: Rou
         "hours.week.mon.1",
         "weights.late_call_cost",
         "requirement",
+        "callback.retry_seconds",
+        "overflows.2.to",
         "overflows.0.to.queue_id",
         "overflows.1.to.queue_id",
+        "overflows.3.to.queue_id",
+        "overflows.2.to.site_id",
+        "split",
     ]
+    assert told["overflows.3.to.queue_id"] == "queue letters is for post, not voice"
+    assert told["split"] == "the percentages come to 90, not to 100"
     assert "no skill 'greek'" in told["requirement"]
     assert told["overflows.1.to.queue_id"] == "calls would go round for ever: help -> late -> help"
     assert (await routing.operator.get("/v1/queues/help")).json() == before

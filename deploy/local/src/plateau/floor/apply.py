@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from common.errors import PlateauError
 from common.ids import derived_id
+from routing.domain.declarations import weightless
 
 from plateau.client import Client, Refused
 from plateau.floor.document import Place, Wrong
@@ -103,6 +104,7 @@ async def plan(client: Client, floor: Floor) -> Plan:
     listed = dict(zip(pairs, await asyncio.gather(*(_listed(client, *pair) for pair in pairs)), strict=True))
     changes = [_put(one, listed[one.service, one.kind].get(one.id)) for one in wanted]
     changes += _skills_to_take_away(changes)
+    changes += _weights_to_lower(changes, listed["routing", "queue"])
     tenants_end = sum(1 for one in wanted if one.kind == "tenant")
     tariffs = [await _tariff(client, tenant, listed) for tenant in floor.tenants if tenant.tariff is not None]
     changes[tenants_end:tenants_end] = tariffs
@@ -184,6 +186,29 @@ def _skills_to_take_away(changes: list[Change]) -> list[Change]:
                 changes[number] = replace(change, body=body, fields=first, action="changed" if first else "unchanged")
                 later.append(replace(change, fields=(("skills", body["skills"], change.body["skills"]),)))
     return later
+
+
+def _weights_to_lower(changes: list[Change], running: Mapping[str, Mapping[str, Any]]) -> list[Change]:
+    """The weights of a pool come to more than nothing at every moment: a queue that weighs nothing, and is put before
+    those that outweigh it, is put twice, at first without weights."""
+    costs = {queue_id: (queue["pool_id"], _lost_call_cost(queue)) for queue_id, queue in running.items()}
+    later: list[Change] = []
+    for number, change in enumerate(changes):
+        if change.kind != "queue" or change.action == "unchanged" or change.body is None:
+            continue
+        pool_id = change.body["pool_id"]
+        costs[change.id] = pool_id, _lost_call_cost(change.body)
+        if weightless(cost for home, cost in costs.values() if home == pool_id):
+            costs[change.id] = pool_id, None
+            body = {**change.body, "weights": None}
+            first = _told(change, body)
+            changes[number] = replace(change, body=body, fields=first, action=change.action if first else "unchanged")
+            later.append(replace(change, fields=(("weights", None, change.body["weights"]),), action="changed"))
+    return later
+
+
+def _lost_call_cost(queue: Mapping[str, Any]) -> float | None:
+    return None if queue.get("weights") is None else queue["weights"]["lost_call_cost"]
 
 
 def _told(change: Change, body: Mapping[str, Any]) -> tuple[tuple[str, Any, Any], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from common.requirements import skills_of, text_of
+from routing.domain.declarations import weightless
 
 from plateau.floor.document import Place, Wrong, suggestion
 from plateau.floor.draft import Draft
@@ -105,13 +106,12 @@ def _numbers(draft: Draft) -> Iterator[Wrong]:
 def _weightless(queues: list[Queue]) -> Iterator[Wrong]:
     """The weights of a pool's queues together, where all have some, come to more than nothing."""
     for pool_id in dict.fromkeys(queue.pool_id for queue in queues):
-        weights = [(queue, queue.weights) for queue in queues if queue.pool_id == pool_id]
-        if any(own is None or own["lost_call_cost"] for _, own in weights):
-            continue
-        for queue, _ in weights:
-            place = queue.where("weights.lost_call_cost")
-            detail = f"the weights of pool {pool_id} sum to nothing"
-            yield Wrong(place, f"queue {queue.id}: weights.lost_call_cost", detail)
+        of_pool = [queue for queue in queues if queue.pool_id == pool_id]
+        if weightless(None if queue.weights is None else queue.weights["lost_call_cost"] for queue in of_pool):
+            for queue in of_pool:
+                place = queue.where("weights.lost_call_cost")
+                detail = f"the weights of pool {pool_id} sum to nothing"
+                yield Wrong(place, f"queue {queue.id}: weights.lost_call_cost", detail)
 
 
 def _way_back(queue_id: str, target: str, by_id: dict[str, Queue]) -> list[str] | None:

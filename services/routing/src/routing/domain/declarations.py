@@ -45,10 +45,23 @@ class Faults:
             raise Invalid("; ".join(self._said), field=self._found[0]["field"], errors=self._found)
 
 
-def check_weights(weights: Weights | None) -> None:
-    """Raises Invalid for weights that contradict each other."""
-    if weights is not None and weights.late_call_cost is not None and weights.service_level_target is None:
-        raise Invalid("without a service_level_target no call is late", field="weights.late_call_cost")
+def wrong_weights(weights: Weights | None, others: Iterable[Weights | None], pool_id: str) -> list[dict[str, Any]]:
+    """Everything wrong with a queue's weights, each with its place. `others`: those of the pool's other queues."""
+    if weights is None:
+        return []
+    wrong = []
+    if weights.late_call_cost is not None and weights.service_level_target is None:
+        reason = "without a service_level_target no call is late"
+        wrong.append({"field": "weights.late_call_cost", "reason": reason})
+    if weightless([None if one is None else one.lost_call_cost for one in (weights, *others)]):
+        reason = f"the weights of pool {pool_id} sum to nothing"
+        wrong.append({"field": "weights.lost_call_cost", "reason": reason})
+    return wrong
+
+
+def weightless(lost_call_costs: Iterable[float | None]) -> bool:
+    """Whether all queues of a pool have weights (one without: None) and no lost call costs anything."""
+    return all(cost == 0 for cost in lost_call_costs)
 
 
 def check_skills(field: str, named: Iterable[str], declared: Iterable[str], pool_id: str) -> None:

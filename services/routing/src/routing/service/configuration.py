@@ -42,10 +42,10 @@ from routing.domain.declarations import (
     check_requirements,
     check_skills,
     check_unmoved,
-    check_weights,
     refuse,
     skills_named,
     wrong_waiting,
+    wrong_weights,
 )
 from routing.service import overflows
 from routing.store import configuration as store
@@ -206,7 +206,7 @@ async def _checked(
     """The columns of a declaration that nothing is wrong with."""
     faults, cover = wanted.faults, wanted.cover
     with faults.collect():
-        check_weights(wanted.weights)
+        refuse(wrong_weights(wanted.weights, await _beside(session, queue_id, wanted), wanted.pool_id))
     with faults.collect():
         if await store.tenant(session, wanted.tenant_id) is None:
             raise Invalid(f"there is no tenant {wanted.tenant_id}", field="tenant_id")
@@ -222,6 +222,15 @@ async def _checked(
         check_unmoved("queue", queue_id, "tenant_id", before["tenant_id"], wanted.tenant_id)
         check_unmoved("queue", queue_id, "channel", before["channel"], wanted.channel)
     return {**_columns(wanted, cover), "known_in": _known_in(before, wanted.pool_id)}
+
+
+async def _beside(session: Session, queue_id: str, wanted: QueueDeclaration) -> list[Weights | None]:
+    """The weights of the pool's other queues, where they matter: beside a queue that weighs nothing. Such queues are
+    put one after another."""
+    if wanted.weights is None or wanted.weights.lost_call_cost:
+        return []
+    await store.lock(session, "weights", wanted.pool_id)
+    return [queue.weights for queue in await queues_of(session, wanted.pool_id) if queue.id != queue_id]
 
 
 def _known_in(before: asyncpg.Record | None, pool_id: str) -> list[str]:
