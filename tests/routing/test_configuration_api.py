@@ -199,6 +199,19 @@ async def test_faults_of_every_kind_in_one_queue_are_listed_at_once(routing: Rou
     assert (await routing.operator.get("/v1/queues/help")).json() == before
 
 
+async def test_faults_of_every_kind_in_one_agent_are_listed_at_once(routing: Routing) -> None:
+    await routing.floor("ann")
+    wrong = {"name": "Ann", "capacity": {"voice": 2}, "skills": ["dutch"], "site_id": "nowhere"}
+    for pool_id, fields in (
+        ("main", ["capacity.voice", "skills", "site_id"]),
+        ("none", ["capacity.voice", "pool_id", "site_id"]),
+    ):
+        answer = await routing.operator.put("/v1/agents/ann", json={**wrong, "pool_id": pool_id})
+        assert answer.status_code == 422, answer.text
+        assert [error["field"] for error in answer.json()["errors"]] == fields
+    assert (await routing.operator.get("/v1/agents/ann")).json()["version"] == 1
+
+
 async def test_a_call_widens_to_more_agents_by_the_clock(routing: Routing) -> None:
     """Given an agent below the level; when the call has waited for the relaxation; then it rings at the agent."""
     await routing.floor(

@@ -86,8 +86,18 @@ async def test_a_wrong_flow_is_refused_as_a_whole_with_every_fault(routing: Rout
     }
     twice = await routing.operator.put("/v1/entry-points/main-line", json={**BODY, "numbers": ["1", NUMBER, NUMBER]})
     assert [error["field"] for error in twice.json()["errors"]] == ["numbers.0", "numbers.2"]
-    unknown = await routing.operator.put("/v1/entry-points/main-line", json={**BODY, "pool_id": "gone"})
-    assert (unknown.status_code, unknown.json()["field"]) == (422, "pool_id")
+    flow = {**FLOW, "start": "nowhere"}
+    wrong = {**BODY, "tenant_id": "nobody", "pool_id": "gone", "numbers": ["1"], "flow": flow}
+    unknown = await routing.operator.put("/v1/entry-points/main-line", json=wrong)
+    assert unknown.status_code == 422
+    assert [error["field"] for error in unknown.json()["errors"]] == [
+        "numbers.0",
+        "tenant_id",
+        "pool_id",
+        "flow.start",
+        "flow.steps.help.queue_id",
+        "flow.steps.record.queue_id",
+    ]
     assert (await routing.operator.get("/v1/entry-points/main-line")).status_code == 404
 
 
@@ -99,7 +109,7 @@ async def test_a_number_leads_to_one_entry_point(routing: Routing) -> None:
     assert (await routing.operator.get("/v1/entry-points/second")).status_code == 404
     await routing.put("entry-points/main-line", {**BODY, "numbers": []})
     await routing.put("entry-points/second", BODY)
-    await routing.put("pools/second", {"name": "Second", "skills": []})
+    await routing.put("pools/second", {"name": "Second", "skills": ["french"]})
     moved = await routing.operator.put("/v1/entry-points/second", json={**BODY, "pool_id": "second"})
     assert (moved.status_code, moved.json()["field"]) == (409, "pool_id")
     pool = await routing.operator.put("/v1/pools/main", json={"name": "Main", "skills": ["billing"]})

@@ -124,6 +124,12 @@ async def test_a_wrong_share_is_refused_as_a_whole(routing: Routing) -> None:
         ),
         (PATH, {"reserved_positions": 1, "burst": {"hours": hours}}, 422, ["burst.hours.week.mon.1"]),
         (PATH, {"burst": {"guaranteed_positions": 2, "most_positions": 1}}, 422, ["burst.guaranteed_positions"]),
+        (
+            PATH,
+            {"reserved_positions": 3, "most_positions": 2, "burst": {"hours": hours}},
+            422,
+            ["burst.hours.week.mon.1", "reserved_positions"],
+        ),
         (PATH, {"release_after_seconds": 9}, 422, ["reserved_positions"]),
         (PATH, {"reserved_positions": -1}, 422, ["reserved_positions"]),
         ("pools/main/shares/nobody", {"reserved_positions": 1}, 404, []),

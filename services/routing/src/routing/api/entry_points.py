@@ -29,6 +29,7 @@ from pydantic import Field
 
 from routing.api.history import Changing
 from routing.api.state import SlugPath, check_floor
+from routing.domain.declarations import Faults
 from routing.domain.flow_drawing import entry_point_svg
 from routing.domain.flows import Flow
 from routing.service import entry_points as service
@@ -201,12 +202,16 @@ async def put_entry_point(
     entry_point_id: SlugPath, body: EntryPointBody, session: Db, change: Changing, response: Response
 ) -> EntryPointView:
     """Create or replace an entry point, for calls that come from now on. Pool and tenant stay."""
+    faults, numbers = Faults(), list[str]()
+    with faults.collect():
+        numbers = _normalised(body.numbers)
     row, created = await service.put_entry_point(
         session,
         entry_point_id,
+        faults,
         body.tenant_id,
         body.pool_id,
-        _normalised(body.numbers),
+        numbers,
         msgspec.convert(body.flow.model_dump(), Flow),
         change.clock,
         change.check,

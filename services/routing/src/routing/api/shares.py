@@ -32,7 +32,8 @@ from pydantic import Field
 from routing.api.history import Changing
 from routing.api.hours import HoursBody, hours_of
 from routing.api.state import Seconds, SlugPath, check_floor
-from routing.domain.shares import Positions
+from routing.domain.declarations import Faults, refuse
+from routing.domain.shares import Positions, faults
 from routing.domain.sharing import Standing
 from routing.service import shares as service
 from routing.store import configuration
@@ -168,12 +169,16 @@ async def switch_burst(
 
 
 def declared_share(body: ShareBody) -> service.ShareDeclaration:
-    """What the body says. Raises Invalid for hours that cannot be."""
+    """What the body says. Raises Invalid with every fault of its hours and figures."""
+    wrong, hours = Faults(), None
+    usual, burst = _positions(body), _positions(body.burst) if body.burst else None
+    with wrong.collect():
+        hours = hours_of("burst.hours", body.burst.hours) if body.burst else None
+    with wrong.collect():
+        refuse([{"field": field, "reason": reason} for field, reason in faults(usual, burst)])
+    wrong.check()
     return service.ShareDeclaration(
-        usual=_positions(body),
-        burst=_positions(body.burst) if body.burst else None,
-        burst_hours=hours_of("burst.hours", body.burst.hours) if body.burst else None,
-        release_after_seconds=body.release_after_seconds,
+        usual=usual, burst=burst, burst_hours=hours, release_after_seconds=body.release_after_seconds
     )
 
 

@@ -26,7 +26,7 @@ from routing.domain.capacity import wrong_capacity
 from routing.domain.configuration import Queue
 from routing.domain.declarations import check_skills
 from routing.domain.playing import AddedAgent, Changes
-from routing.domain.shares import Share, faults
+from routing.domain.shares import Share
 from routing.domain.simulation import Task
 from routing.service import configuration as service
 from routing.store import configuration, states
@@ -294,8 +294,6 @@ class _Checking:
         except Invalid as refused:
             self._refused(place, refused)
             return None
-        for field, reason in faults(wanted.usual, wanted.burst):
-            self._wrong(f"{place}.{field}", reason)
         return Share(
             tenant_id=tenant_id,
             time_zone=tenant["time_zone"],

@@ -313,15 +313,19 @@ async def put_agent(
     clock: Clock,
     check: CheckVersion,
 ) -> tuple[asyncpg.Record, bool]:
-    """Raises Invalid for an unknown pool, skill or site, or a capacity that cannot be; Conflict for another pool than
-    the agent's."""
-    refuse(wrong_capacity(capacity))
+    """Raises Invalid with every fault: an unknown pool, skill or site, a capacity that cannot be; Conflict for another
+    pool than the agent's."""
     await store.lock(session, "agent", agent_id)
     before = await store.agent(session, agent_id)
-    pool = await _pool(session, pool_id)
-    check_skills("skills", skills, pool["skills"], pool_id)
-    if site_id is not None and await sites.site(session, site_id) is None:
-        raise Invalid(f"there is no site {site_id}", field="site_id")
+    faults = Faults()
+    with faults.collect():
+        refuse(wrong_capacity(capacity))
+    with faults.collect():
+        check_skills("skills", skills, (await _pool(session, pool_id))["skills"], pool_id)
+    with faults.collect():
+        if site_id is not None and await sites.site(session, site_id) is None:
+            raise Invalid(f"there is no site {site_id}", field="site_id")
+    faults.check()
     if before:
         check_unmoved("agent", agent_id, "pool_id", before["pool_id"], pool_id)
     check(before["version"] if before else None)

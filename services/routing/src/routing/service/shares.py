@@ -11,12 +11,12 @@ import msgspec
 from common import outbox
 from common.clock import Clock
 from common.database import Session
-from common.errors import Conflict, Invalid, NotFound
+from common.errors import Conflict, NotFound
 from common.hours import Hours
 
 from routing.domain import inputs
 from routing.domain.pool import Pool
-from routing.domain.shares import BurstState, Positions, faults
+from routing.domain.shares import BurstState, Positions
 from routing.domain.sharing import Standing
 from routing.service.configuration import CheckVersion, saved
 from routing.store import configuration, states
@@ -25,7 +25,7 @@ from routing.store import shares as store
 
 @dataclass(frozen=True, slots=True)
 class ShareDeclaration:
-    """A share as the operator wants it."""
+    """A share as the operator wants it, its figures and hours checked."""
 
     usual: Positions
     burst: Positions | None
@@ -36,18 +36,13 @@ class ShareDeclaration:
 async def put_share(
     session: Session, pool_id: str, tenant_id: str, wanted: ShareDeclaration, clock: Clock, check: CheckVersion
 ) -> tuple[asyncpg.Record, bool]:
-    """Create or replace; beside the row, whether it was created. Raises NotFound for an unknown pool or tenant, Invalid
-    with every figure that cannot be.
+    """Create or replace; beside the row, whether it was created. Raises NotFound for an unknown pool or tenant.
 
     More positions may be reserved, over all tenants, than the pool has agents: these come and go.
     """
     await _lock(session, pool_id, tenant_id)
     if await configuration.tenant(session, tenant_id) is None:
         raise NotFound(f"there is no tenant {tenant_id}")
-    wrong = faults(wanted.usual, wanted.burst)
-    if wrong:
-        errors = [{"field": field, "reason": reason} for field, reason in wrong]
-        raise Invalid(f"{wrong[0][0]} {wrong[0][1]}", field=wrong[0][0], errors=errors)
     before = await _declared(session, pool_id, tenant_id)
     check(before["version"] if before else None)
     rules = _rules(wanted)
