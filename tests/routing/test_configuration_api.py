@@ -83,6 +83,13 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("queues/new", {**QUEUE, "relaxations": [{"after_seconds": 5, "requirement": "or"}]}, "relaxations.0.requirement"),
     ("queues/new", {**QUEUE, "agent_order": "tallest"}, "agent_order"),
     ("queues/new", {**QUEUE, "weights": {"lost_call_cost": -1}}, "weights.lost_call_cost"),
+    ("queues/new", {**QUEUE, "channel": "post", "callback": {"mode": "agent_first"}}, "callback"),
+    (
+        "queues/new",
+        {**QUEUE, "channel": "post", "announcements": [{"message": "hold", "after_seconds": 5}]},
+        "announcements.0",
+    ),
+    ("queues/new", {**QUEUE, "cover": [{"sites": []}]}, "cover.0.sites"),
     ("queues/new", {**QUEUE, "weights": {"patience_seconds": 0}}, "weights.patience_seconds"),
     ("queues/new", {**QUEUE, "weights": {"service_level_target": 80}}, "weights.service_level_target"),
     ("queues/new", {**QUEUE, "weights": {"late_call_cost": 2}}, "weights.late_call_cost"),

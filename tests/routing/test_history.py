@@ -52,6 +52,8 @@ async def test_every_change_is_noted_once_with_who_when_and_the_whole_value(rout
         ("ann", 1, "configured"),
     ]
     assert [one["version"] for one in await history(routing.operator, kind="pool", id="main")] == [2, 1]
+    assert {one["tenant_id"] for one in of_queue} == {"kettle"}
+    assert {one["tenant_id"] for one in of_agent} == {"floor"}
     assert [one["id"] for one in await history(routing.operator, kind="tenant")] == ["kettle"]
 
 

@@ -86,6 +86,9 @@ async def test_a_burst_keeps_agents_and_lets_them_go(routing: Routing) -> None:
     assert history[0]["value"]["burst"]["reserved_positions"] == 2
     listed = (await routing.operator.get("/v1/pools/main/shares")).json()["items"]
     assert [(one["tenant_id"], one["version"]) for one in listed] == [("lamp", 3)]
+    await routing.put("pools/main/shares/kettle", {"most_positions": 9})
+    history = (await routing.operator.get("/v1/configuration-history", params={"kind": "share"})).json()["items"]
+    assert [(one["id"], one["tenant_id"]) for one in history] == [("main", "kettle"), *[("main", "lamp")] * 3]
 
 
 async def test_shares_are_edited_as_all_configuration(routing: Routing) -> None:

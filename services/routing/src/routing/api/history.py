@@ -112,6 +112,9 @@ class ChangeView(Model):
     """Grows with every change of anything."""
     kind: str = Field(examples=["queue"])
     id: str = Field(examples=["help"])
+    """Of a share its pool's."""
+    tenant_id: str = Field(examples=["kettle"])
+    """Whose it is; `floor` for what is nobody's alone."""
     version: int
     action: str = Field(examples=["configured"])
     """configured: by PUT; otherwise what an operator said of it: `closed`, `draining` …"""
@@ -140,6 +143,7 @@ async def list_changes(
             number=row["number"],
             kind=row["kind"],
             id=row["subject"],
+            tenant_id=row["tenant_id"],
             version=row["detail"]["version"],
             action=row["action"],
             by=row["actor"],
