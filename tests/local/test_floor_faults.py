@@ -23,6 +23,13 @@ tenants:
   boats:
     name: Paper Boats (invented)
     time_zone: Europe/Paris
+    closing_dispositions: [settled]
+    tariff: {price_per_closed_case: "1000000001"}
+    webhooks:
+      secret: {url: "https://boats:secret@boats.example/", event_types: [case.closed.v1]}
+      deaf: {url: "https://boats.example/", event_types: []}
+    campaigns:
+      autumn: {name: Autumn, queue: odd, calling_hours: {mon: []}}
     queues:
       orders:
         pool: room
@@ -96,6 +103,10 @@ FAULTS = {
     "to: {type: callback": "overflows.1.to: the queue has no callback rules",
     "next: nowhere": "nowhere",
     "lonely:": "lonely",
+    "price_per_closed_case": "a price must be at most 1000000000",
+    "secret:": "must not hold a user name or password",
+    "deaf:": "at least 1 is needed",
+    "autumn:": "nobody could ever be called",
     "pool: cellar": "there is no such pool",
     "type: quiz": "must be one of greeting, menu",
     '"1": gone': "there is no step 'gone'",

@@ -13,6 +13,8 @@ from plateau.floor.document import Document, Fields
 from plateau.floor.draft import renamed
 from plateau.floor.model import Campaign
 
+MOST_RANGES: Final = 24
+"""Of one day."""
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00")
 
@@ -44,18 +46,21 @@ def _calling_hours(campaign: Fields) -> dict[str, tuple[tuple[str, str], ...]]:
         campaign.refuse("calling_hours", "is missing")
         return {}
     document = campaign.document
+    known = len(document.wrong)
     days = document.fields(node, campaign.path_of("calling_hours"))
     hours: dict[str, tuple[tuple[str, str], ...]] = {}
     for day, value, path in days.entries():
         if day not in DAYS:
             document.refuse(days.key(day), path, f"is no day: {', '.join(DAYS)}", day)
             continue
-        ranges = [_hours(document, item, inner) for item, inner in document.items(value, path)]
+        ranges = [_hours(document, item, inner) for item, inner in document.items(value, path, MOST_RANGES)]
         read_ranges = sorted(one for one in ranges if one is not None)
         for earlier, later in itertools.pairwise(read_ranges):
             if later[0] < earlier[1]:
                 document.refuse(value, path, "hours overlap", f"{'-'.join(earlier)}, {'-'.join(later)}")
         hours[day] = tuple(read_ranges)
+    if not any(hours.values()) and len(document.wrong) == known:
+        campaign.refuse("calling_hours", "no day has hours, so nobody could ever be called")
     return hours
 
 

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 
 import phonenumbers
 import yaml
+from billing.domain.tariffs import HIGHEST_PRICE
 from common.events import CATALOGUE
 from common.money import EXPONENTS, InvalidMoney, Money
 from common.phone import InvalidPhone, normalise
+from crm_bridge.domain.webhooks import refusal
 
 from plateau.floor.campaigns import read_campaign
 from plateau.floor.document import SLUG, Document, Fields, Wrong, decimal, suggestion
@@ -29,6 +31,7 @@ MOST_NUMBERS: Final = 1000
 """Of a directory."""
 MOST_DISPOSITIONS: Final = 200
 LONGEST_DISPOSITION: Final = 64
+LONGEST_URL: Final = 2000
 
 
 def read(text: str, source: str, directory: Path) -> Draft:
@@ -107,7 +110,7 @@ def _tariff(draft: Draft, tenant: Fields, currency: str) -> Tariff | None:
 
 
 def _webhook(tenant_id: str, name: str, fields: Fields) -> Webhook:
-    event_types = fields.texts("event_types")
+    event_types = fields.texts("event_types", least=1)
     for kind, place in event_types:
         if kind not in EVENT_TYPES:
             detail = f"must be an event that webhooks can carry{suggestion(kind, EVENT_TYPES)}"
@@ -160,6 +163,9 @@ def _url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be a web address (https://…)")
+    reason = refusal(text, allow_private=True)
+    if reason is not None or len(text) > LONGEST_URL:
+        raise ValueError(reason or f"must be at most {LONGEST_URL} characters")
     return text
 
 
@@ -167,6 +173,8 @@ def _price(text: str, currency: str) -> Decimal:
     number = decimal(text)
     if number < 0:
         raise ValueError("a price must not be negative")
+    if number > HIGHEST_PRICE:
+        raise ValueError(f"a price must be at most {HIGHEST_PRICE}")
     try:
         return Money.of(text, currency).amount
     except InvalidMoney as error:
