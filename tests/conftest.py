@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import pytest
@@ -65,6 +65,29 @@ async def stack(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Stack]:
     """Everything a service needs, with a broker that holds nothing but the catalogue's empty topics."""
+    async with _new_stack(postgres_server, kafka_server, issuer, tmp_path_factory) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def shared_stack(
+    postgres_server: PostgresServer | ExternalServer,
+    kafka_server: KafkaServer | ExternalServer,
+    issuer: Issuer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Stack]:
+    """The same for all tests of a module that uses no `stack` beside it."""
+    async with _new_stack(postgres_server, kafka_server, issuer, tmp_path_factory) as made:
+        yield made
+
+
+@asynccontextmanager
+async def _new_stack(
+    postgres_server: PostgresServer | ExternalServer,
+    kafka_server: KafkaServer | ExternalServer,
+    issuer: Issuer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Stack]:
     async with AsyncExitStack() as exits:
         if os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or os.environ.get("PLATEAU_TEST_KAFKA") == "apache":
             await _empty(Kafka(kafka_server.bootstrap_servers))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 from common import envelope
+from common.clock import Clock, ManualClock
 from common.events import Event
 from common.kafka import Kafka
 from common.service import Running, started
@@ -109,17 +112,60 @@ class RoutingFloor:
         return "\n".join((await self.explain(call_id))["words"])
 
 
+@dataclass
+class TimedFloor(RoutingFloor):
+    """One whose time stands still until a test moves it. Commands of before are decided at the time of before."""
+
+    clock: ManualClock
+
+    def later(self, seconds: float) -> None:
+        """So much time passes."""
+        self.clock.advance(seconds)
+
+    def until_it_is(self, moment: str, time_zone: str) -> None:
+        """Time passes until the clocks there next read `moment`, such as "09:30" or, on that day, "07-14 09:30"."""
+        day, _, at = moment.rpartition(" ")
+        zone, now = ZoneInfo(time_zone), self.clock.now()
+        today = now.astimezone(zone).date()
+        days = (today + timedelta(days=ahead) for ahead in range(367))
+        moments = (
+            datetime.combine(one, time.fromisoformat(at), zone) for one in days if one.isoformat().endswith(day)
+        )
+        self.clock.set(next(one.astimezone(UTC) for one in moments if one >= now))
+
+
 @asynccontextmanager
 async def routing_floor(stack: Stack, text: str) -> AsyncIterator[RoutingFloor]:
     """A routing process to which the file's tenants, queues and agents were put."""
-    async with started("routing", stack.settings(Settings, "routing"), wire) as running, AsyncExitStack() as exits:
+    async with _routing(stack, Settings, text) as parts:
+        yield RoutingFloor(*parts)
+
+
+@asynccontextmanager
+async def timed_floor(stack: Stack, text: str, start: datetime) -> AsyncIterator[TimedFloor]:
+    """The same, at that time."""
+    clock = ManualClock(start)
+
+    class Timed(Settings):
+        def clock(self) -> Clock:
+            return clock
+
+    async with _routing(stack, Timed, text) as parts:
+        yield TimedFloor(*parts, clock)
+
+
+@asynccontextmanager
+async def _routing(
+    stack: Stack, settings: type[Settings], text: str
+) -> AsyncIterator[tuple[Stack, Running, httpx.AsyncClient, AsyncExitStack]]:
+    async with started("routing", stack.settings(settings, "routing"), wire) as running, AsyncExitStack() as exits:
         operator = await exits.enter_async_context(running.client(stack.token("operator", subject="rose")))
         await running.wiring.consumers[0].assigned.wait()
         async with Client({"routing": running.base_url}, stack.token("operator")) as client:
             for one in resources(parse(text)):
                 if one.service == "routing":
                     await client.put("routing", one.path, one.body)
-        yield RoutingFloor(stack, running, operator, exits)
+        yield stack, running, operator, exits
 
 
 class StackFloor:
