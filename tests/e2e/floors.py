@@ -24,6 +24,12 @@ from routing.main import wire
 from support import Stack, read_all
 
 
+def daily(opens: str, closes: str) -> str:
+    """In a floor file, the week of which all days are alike."""
+    days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    return "{" + ", ".join(f'{day}: [["{opens}", "{closes}"]]' for day in days) + "}"
+
+
 @dataclass
 class RoutingFloor:
     """Whoever speaks to it here is an operator, but for `explain` as a tenant's people see it."""
@@ -128,9 +134,7 @@ class TimedFloor(RoutingFloor):
         zone, now = ZoneInfo(time_zone), self.clock.now()
         today = now.astimezone(zone).date()
         days = (today + timedelta(days=ahead) for ahead in range(367))
-        moments = (
-            datetime.combine(one, time.fromisoformat(at), zone) for one in days if one.isoformat().endswith(day)
-        )
+        moments = (datetime.combine(one, time.fromisoformat(at), zone) for one in days if one.isoformat().endswith(day))
         self.clock.set(next(one.astimezone(UTC) for one in moments if one >= now))
 
 

@@ -112,9 +112,9 @@ async def test_the_queue_says_by_which_order_one_of_several_agents_is_chosen(flo
 
 
 async def test_after_the_sticky_time_another_agent_serves(floor: TimedFloor) -> None:
-    """Given a queue whose callers wait 60 seconds for the agent they ask for, who is busy, and another who is available;
-    when a caller asks for the first one and the minute is over; then the other one serves the call at that moment, and
-    `explain` had said until when it would wait, and says who was asked for no more."""
+    """Given a queue whose callers wait 60 seconds for the agent they ask for, who is busy, and another who is
+    available; when a caller asks for the first one, then `explain` says until when it waits for them alone; when the
+    minute is over, then the other one serves the call at that moment, and `explain` says so."""
     await floor.log_in("sam")
     await floor.accept(await floor.call("regulars", "offered"), "sam")
     await floor.log_in("tia")
@@ -159,8 +159,8 @@ async def test_an_agent_has_as_many_letters_at_once_as_declared(floor: TimedFloo
 
 async def test_wrap_up_keeps_an_agent_from_calls_of_their_other_queues(floor: TimedFloor) -> None:
     """Given an agent of two queues, one with 45 seconds for the wrap-up, who speaks with a caller of that one; when a
-    call comes to the other queue, and the first caller hangs up 10 seconds later; then it waits all through the wrap-up,
-    as `explain` says, and is theirs the moment that this is over."""
+    call comes to the other queue, and the first caller hangs up 10 seconds later; then it waits all through the
+    wrap-up, as `explain` says, and is theirs the moment that this is over."""
     await floor.log_in("wes")
     spoken = await floor.call("first", "offered")
     await floor.accept(spoken, "wes")
