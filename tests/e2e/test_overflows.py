@@ -68,7 +68,9 @@ async def test_calls_go_where_the_rules_say(tmp_path: Path) -> None:
     partner's number; when ten calls come; then three go there, `explain` names the share, and KPI counts them once.
     Given a queue whose calls go to a queue of another pool after a second; when one comes while nobody there is free;
     then it waits there with its history and is answered there, commands find it in whatever pool, `explain` tells the
-    way, and a rule that would lead back is refused by its place."""
+    way, and a rule that would lead back is refused by its place. Given a call of that queue in conversation and one
+    that waits; when the queue's pool is edited in the file and that is applied; then the first is finished where it
+    was, the other is answered in the new pool, `explain` says that it moved, and KPI counts each once."""
     async with running_stack(State(tmp_path), speed=1.0) as stack, Client(stack.urls, stack.token()) as client:
         await apply(client, await plan(client, parse(FLOOR)))
         assert (await plan(client, parse(FLOOR))).pending == ()
@@ -193,6 +195,31 @@ async def test_calls_go_where_the_rules_say(tmp_path: Path) -> None:
             ("overflow.queue_id", "calls would go round for ever: late -> day -> late")
         ]
 
+        # the queue moves to the first pool, by one word of the file, while one of its calls is spoken and one waits
+        spoken = await offered("late")
+        await is_in(spoken, "offered", "zoe")
+        await tell(type="accepted", call_id=spoken, agent_id="zoe")
+        await is_in(spoken, "talking", "zoe")
+        waits = await offered("late")
+        await is_in(waits, "queued")
+        edited = parse(FLOOR.replace("late: {pool: night,", "late: {pool: main,"))
+        (change,) = (await plan(client, edited)).pending
+        assert (change.id, change.action, change.fields) == ("late", "changed", (("pool_id", "night", "main"),))
+        await apply(client, await plan(client, edited))
+        assert (await plan(client, edited)).pending == ()
+        assert (await plan(client, parse(await export(client)))).pending == ()
+        await is_in(waits, "offered", "ada")
+        await finish(waits, "ada")
+        told = await explained(waits)
+        (removal,) = told["removals"]
+        assert (removal["from_pool_id"], removal["to_pool_id"], removal["phase"]) == ("night", "main", "waits")
+        assert any("late, had moved from pool night to pool main, and the call with it" in one for one in told["words"])
+        assert any("ada was offered the call" in sentence for sentence in told["words"])
+        await tell(type="hung_up", call_id=spoken)
+        await tell(type="wrapped_up", call_id=spoken, agent_id="zoe", disposition="solved")
+        await is_in(spoken, "wrapped_up", "zoe")
+        assert (await explained(spoken))["removals"] == []
+
         found = await settled(stack.bootstrap_servers, client)
     assert found.report.violations == []
     assert found.differences == []
@@ -202,4 +229,4 @@ async def test_calls_go_where_the_rules_say(tmp_path: Path) -> None:
 
     assert counted("shared", "offered", "redirected") == [7, 3]
     assert counted("day", "offered", "overflowed_out", "answered") == [2, 2, 0]
-    assert counted("late", "offered", "answered") == [2, 2]
+    assert counted("late", "offered", "answered") == [4, 4]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from common import envelope
-from common.events import CallAnnounced, ContactCreated
+from common.events import CallAnnounced, CallRecordingChanged, CallSupervised, ContactCreated
 from common.ids import new_id
 from common.testing import eventually
 from support import Stack, read_all
 
-from .floors import routing_floor
+from .floors import RoutingFloor, routing_floor
 
 TODAY = datetime.now(UTC).date()
 FLOOR = f"""\
@@ -30,6 +30,7 @@ tenants:
     directory: {{night-desk: "+33199000199"}}
     queues:
       spoken: {{pool: main, required_skills: [parcels], recording: with_consent}}
+      taped: {{pool: main, required_skills: [parcels], recording: always}}
       matters:
         pool: main
         requirement: french >= 5 and (billing or disputes)
@@ -142,21 +143,67 @@ async def test_who_waits_hears_how_long_and_dearer_callers_go_first(stack: Stack
 async def test_an_agent_holds_records_and_hands_on_while_a_supervisor_listens(stack: Stack) -> None:
     """Given a call of a queue that records with the caller's consent,
 
-    when its agent records without it, then that is refused; with it, it is done, on hold or not, and a supervisor may
-    listen; when the agent hands the caller on to a number of the directory, then `explain` says where they went."""
+    when its agent records without it, then that is refused; with it, it is done, on hold or not; it is paused and goes
+    on without another consent, and is stopped;
+
+    when a supervisor listens, whispers to the agent, barges in and leaves, then the switch is told each, and by whom;
+    there is nothing to supervise once the call is over;
+
+    when the agent hands the caller on to a number of the directory, then `explain` says where they went;
+
+    given a call of a queue that always records, when it is answered, then it is recorded without a word; the agent may
+    pause that and not stop it."""
     async with routing_floor(stack, FLOOR) as floor:
         await floor.log_in("eva")
         call_id = await floor.call("spoken", "offered")
         assert await floor.refusal(f"calls/{call_id}/hold", {"agent_id": "eva"}) == "not_the_agents_call"
         await floor.accept(call_id, "eva")
-        recorded = {"agent_id": "eva", "recording": "on"}
-        assert await floor.refusal(f"calls/{call_id}/recording", recorded) == "consent_missing"
+        assert await _recording(floor, call_id, "on") == "consent_missing"
+        assert await _recording(floor, call_id, "paused") == "not_recording"
         await floor.post(f"calls/{call_id}/hold", {"agent_id": "eva"})
-        await floor.post(f"calls/{call_id}/recording", {**recorded, "consent": True})
+        assert await _recording(floor, call_id, "on", consent=True) is None
         await floor.is_in(call_id, "talking", on_hold=True, recording="on")
         await floor.post(f"calls/{call_id}/resume", {"agent_id": "eva"})
         await floor.is_in(call_id, "talking", on_hold=False)
-        assert await floor.refusal(f"calls/{call_id}/supervision", {"mode": "listen"}) is None
+        for recording in ("paused", "on", "off"):
+            assert await _recording(floor, call_id, recording) is None
+            await floor.is_in(call_id, "talking", recording=recording)
+
+        for mode in ("listen", "whisper", "barge", "off"):
+            assert await floor.refusal(f"calls/{call_id}/supervision", {"mode": mode}) is None
         await floor.post(f"calls/{call_id}/transfer", {"agent_id": "eva", "directory": "night-desk"})
         assert (await floor.is_in(call_id, "wrapping_up"))["transferred_to"] == "+33199000199"
         assert "The caller went on to +33199000199." in await floor.words(call_id)
+        assert await floor.refusal(f"calls/{call_id}/supervision", {"mode": "barge"}) == "no_conversation"
+        await floor.tell(type="wrapped_up", call_id=call_id, agent_id="eva", disposition="solved")
+        await floor.until("agents/eva", state="available")
+
+        taped = await floor.call("taped", "offered")
+        await floor.accept(taped, "eva")
+        await floor.is_in(taped, "talking", recording="on")
+        assert await _recording(floor, taped, "off") == "recording_required"
+        assert await _recording(floor, taped, "paused") is None
+        await floor.is_in(taped, "talking", recording="paused")
+        assert "eva was offered the call: the only available agent who may serve it." in await floor.words(taped)
+
+        async def told() -> bool:
+            return await _told(stack, call_id) == (
+                ["on", "paused", "on", "off"],
+                [("rose", mode) for mode in ("listen", "whisper", "barge", "off")],
+            ) and await _told(stack, taped) == (["on", "paused"], [])
+
+        assert await eventually(told)
+
+
+async def _recording(floor: RoutingFloor, call_id: str, recording: str, **more: bool) -> str | None:
+    """Eva starts, pauses or stops it; why that is refused."""
+    return await floor.refusal(f"calls/{call_id}/recording", {"agent_id": "eva", "recording": recording, **more})
+
+
+async def _told(stack: Stack, call_id: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """What the switch is told of the call's recording, and of supervisors on its line."""
+    records = await read_all(stack.kafka, "calls")
+    events = [envelope.decode(record.headers, record.value).event for record in records]
+    recordings = [one for one in events if isinstance(one, CallRecordingChanged) and one.call_id == call_id]
+    supervised = [one for one in events if isinstance(one, CallSupervised) and one.call_id == call_id]
+    return [one.recording for one in recordings], [(one.supervisor_id, one.mode) for one in supervised]
