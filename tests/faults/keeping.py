@@ -126,10 +126,11 @@ class Keeper:
         return len(self._killed)
 
     def kill(self) -> None:
-        """SIGKILL, if there is something to kill."""
+        """SIGKILL, if there is something to kill: it may just have ended by itself, for want of its database."""
         if self.process.running and self.process.pid not in self._killed:
-            self._killed.add(self.process.pid)
-            self.signal(signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                self.signal(signal.SIGKILL)
+                self._killed.add(self.process.pid)
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.process.pid, number)
