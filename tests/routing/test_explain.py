@@ -253,6 +253,25 @@ def test_nothing_is_said_of_other_queues_that_had_no_call_for_the_agent() -> Non
     assert not any("went before" in sentence for sentence in words(floor, "c1"))
 
 
+def test_a_call_that_waited_for_its_agent_alone_is_not_said_to_go_first_by_the_order_of_service() -> None:
+    floor = Floor(queue("help", sticky_seconds=60), queue("vip", priority=9), profile("ann"))
+    floor.log_in(0, "ann")
+    floor.set_state(1, "ann", "break")
+    floor.call(2, "c1", "help", preferred_agent_id="ann")
+    floor.call(3, "v1", "vip")
+    floor.set_state(4, "ann", "available")
+    (assignment,) = floor.pool.calls["c1"].assignments
+    assert (assignment.preferred, assignment.came_free, assignment.precedence) == (True, True, None)
+
+
+def test_a_call_says_where_its_own_priority_is_from() -> None:
+    floor = Floor(queue("help"), profile("ann"))
+    floor.call(1, "c1", "help", contact_priority=2)
+    assert words(floor, "c1")[0].startswith("Its caller is a contact of priority 2, ")
+    floor.call(1, "c2", "help", contact_priority=2, priority=3, transferred_from="c0")
+    assert words(floor, "c2")[1] == "The call that it goes on from had raised its priority by 3."
+
+
 def test_what_happened_while_they_spoke_is_told() -> None:
     floor = Floor(queue("help", recording="with_consent"), profile("ann"))
     floor.log_in(0, "ann")

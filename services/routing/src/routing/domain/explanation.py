@@ -190,8 +190,10 @@ def words(
 def _flow(call: Call) -> Iterator[str]:
     """How the call came by an entry point, and what its flow has found; of a call without one, who calls."""
     if call.entry_point_id is None:
-        if call.priority:
+        if call.priority and call.priority == call.contact_priority:
             yield f"Its caller is a contact of priority {call.priority}, which counts beside the queue's."
+        elif call.priority:
+            yield f"The call that it goes on from had raised its priority by {call.priority}."
         return
     yield f"It came by {call.dialled}, entry point {call.entry_point_id}."
     if skills := without_sites(call.skills):
