@@ -100,9 +100,9 @@ def _missed(one: Assignment, missed: Missed) -> Iterator[str]:
         case "interrupted", _:
             why = f"it was withdrawn from {who}, who had answered a call that keeps them from calls of this channel"
         case "agent_gone", "break":
-            why = f"{who} went on a break"
+            why = f"{who} {'asked for' if one.beside else 'went on'} a break"
         case "agent_gone", "logged_out":
-            why = f"{who} logged out"
+            why = f"{who} {'asked to log' if one.beside else 'logged'} out"
         case "agent_gone", None:
             why = f"it was withdrawn from {who}, whose site is down or drained"
         case _:
