@@ -139,17 +139,18 @@ async def _warm_transfer(floor: Floor) -> None:
     await floor.wrap_up(between, "eve", "solved")
 
     explained = await floor.explained(first)
-    assert explained["words"][-2].endswith(
+    assert explained["words"][-3].endswith(
         "ann consulted queue level-2, where eve answered; the caller went on with them."
     )
-    assert explained["words"][-1] == f"The caller went on as call {between}."
+    assert explained["words"][-2] == f"The caller went on as call {between}."
+    assert "; ann wrapped up as 'handed on', " in explained["words"][-1]
     assert explained["transferred_to"] == between
     (consulted,) = explained["consultations"]
     assert (consulted["agent_id"], consulted["answered_by"], consulted["outcome"]) == ("ann", "eve", "completed")
     explained = await floor.explained(between)
     assert explained["words"][0] == f"ann asked for help with call {first}."
     assert "eve came free" in explained["words"][1]
-    assert explained["words"][-1].endswith(f"it is the caller's, who comes from call {first}.")
+    assert explained["words"][-2].endswith(f"it is the caller's, who comes from call {first}.")
     assert explained["transferred_from"] == first
 
 
@@ -171,17 +172,18 @@ async def _conference(floor: Floor) -> None:
     await floor.is_in(call_id, "wrapping_up")
     await floor.wrap_up(call_id, "ann", "solved")
     words = (await floor.explained(call_id))["words"]
-    assert words[-1].endswith("ann consulted eve, the caller took part; they left.")
+    assert words[-2].endswith("ann consulted eve, the caller took part; they left.")
     words = (await floor.explained(between))["words"]
     assert words[0] == f"ann asked for help with call {call_id}."
     assert words[-1].endswith(": they left.")
 
 
 async def _take_over(floor: Floor) -> None:
-    """Sue, on a break, takes the call from ann in the middle of a consultation, and goes on with her break."""
+    """Sue, on a break, listens, takes the call over while ann consults, and goes on with her break."""
     call_id = await floor.converse("+33199001233")
     between = await floor.consult(call_id, queue_id="level-2")
     await floor.do("agents/sue/log-in", state="break")
+    await floor.do(f"calls/{call_id}/supervision", agent_id="sue", mode="listen")
     taken = (await floor.do(f"calls/{call_id}/take-over", agent_id="sue"))["to_call_id"]
     assert (await floor.is_in(taken, "talking"))["agent_id"] == "sue"
     await floor.is_in(between, "consultation_over")
@@ -192,10 +194,17 @@ async def _take_over(floor: Floor) -> None:
     await floor.is_in(taken, "wrapping_up")
     await floor.wrap_up(taken, "sue", "solved")
     await floor.agent_is("sue", "break")
-    words = (await floor.explained(call_id))["words"]
-    assert words[-2].endswith("it was over with the call.")
-    assert words[-1] == f"The caller went on as call {taken}."
-    assert (await floor.explained(taken))["words"] == [f"Its caller comes from call {call_id}."]
+    explained = await floor.explained(call_id)
+    assert any(sentence.endswith("supervisor sue listened.") for sentence in explained["words"])
+    assert explained["words"][-3].endswith("it was over with the call.")
+    assert explained["words"][-2] == f"The caller went on as call {taken}, taken over by sue."
+    assert [one["mode"] for one in explained["conversation"]["supervisions"]] == ["listen"]
+    assert (explained["conversation"]["holds"], explained["conversation"]["disposition"]) == (1, "taken over")
+    explained = await floor.explained(taken)
+    assert explained["words"][0] == f"Its caller comes from call {call_id}."
+    assert explained["words"][1].startswith("sue took the caller over from ann at ")
+    ((supervisor, agent),) = [(one["supervisor_id"], one["agent_id"]) for one in explained["take_overs"]]
+    assert (supervisor, agent) == ("sue", "ann")
 
 
 async def _missed_offers(floor: Floor) -> None:
@@ -215,3 +224,13 @@ async def _missed_offers(floor: Floor) -> None:
     await floor.is_in(call_id, "abandoned")
     explained = await floor.explained(call_id)
     assert [one["agent_id"] for one in explained["assignments"]] == ["eve", "ann", "eve", "ann"]
+    misses = [one["missed"] for one in explained["assignments"]]
+    assert [(one["reason"], one["in_a_row"], one["agent_then"]) for one in misses] == [
+        ("declined", 1, None),
+        ("declined", 1, None),
+        ("declined", 2, "break"),
+        ("declined", 2, "break"),
+    ]
+    words = "\n".join(explained["words"])
+    assert words.count("the call went back to its place: ") == 4
+    assert "eve then went on a break: the queue sends whoever misses 2 offers in a row on one." in words

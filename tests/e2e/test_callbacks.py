@@ -174,7 +174,7 @@ async def _agent_first(client: Client, pbx: Pbx, keeper: Keeper) -> str:
     await _tell(client, type="wrapped_up", call_id=call_id, agent_id="ada", disposition="solved")
     await _is_in(client, call_id, "wrapped_up")
     explained = await client.get("routing", f"/v1/calls/{call_id}/explain")
-    assert explained["words"][-1].endswith("for ada: the customer answered.")
+    assert explained["words"][-3].endswith("for ada: the customer answered.")
     assert [dial["outcome"] for dial in explained["callback"]["dials"]] == ["answered"]
     return call_id
 

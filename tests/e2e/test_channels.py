@@ -132,7 +132,7 @@ async def test_an_agent_has_chats_and_emails_at_once_and_a_voice_call_interrupts
         await is_in(fourth, "wrapped_up")
         assert (await agent("ada"))["state"] == "logged_out"
         explained = await client.get("routing", f"/v1/calls/{mail}/explain")
-        assert explained["words"][-1].startswith(f"It was interrupted once by call {phone}: it stood still for")
+        assert explained["words"][-2].startswith(f"It was interrupted once by call {phone}: it stood still for")
         assert explained["pauses"]["talk_seconds"] > 0
 
         events = await history(stack.bootstrap_servers)

@@ -74,6 +74,9 @@ async def test_skills_levels_and_the_preferred_agent_decide_who_serves(stack: St
         assert said in await floor.words(second)
         await floor.tell(type="declined", call_id=second, agent_id="ada")
         assert (await floor.until("agents/ada", state="break"))["reason"] == "declined"
+        assert "ada then went on a break: the queue sends whoever misses this offer on one." in await floor.words(
+            second
+        )
         await floor.accept(second, "cleo")
         assert "cleo was offered the call: the only available agent who may serve it" in await floor.words(second)
 
@@ -130,7 +133,10 @@ async def test_who_waits_hears_how_long_and_dearer_callers_go_first(stack: Stack
         for call_id in (dearest, *waiting):
             await floor.accept(call_id, "eva")
             await floor.finish(call_id, "eva")
-        assert "eva came free, and this was the first of the calls that they may serve." in await floor.words(dearest)
+        told = await floor.words(dearest)
+        assert "eva came free, and this was the first of the calls that they may serve." in told
+        assert "The caller heard announcement hold once, at " in told
+        assert "eva wrapped up as 'solved', " in told
 
         await floor.accept(await floor.call("parcels", "offered"), "eva")
         await floor.call("parcels", "queued")
@@ -173,7 +179,16 @@ async def test_an_agent_holds_records_and_hands_on_while_a_supervisor_listens(st
             assert await floor.refusal(f"calls/{call_id}/supervision", {"mode": mode}) is None
         await floor.post(f"calls/{call_id}/transfer", {"agent_id": "eva", "directory": "night-desk"})
         assert (await floor.is_in(call_id, "wrapping_up"))["transferred_to"] == "+33199000199"
-        assert "The caller went on to +33199000199." in await floor.words(call_id)
+        words = await floor.words(call_id)
+        assert "The caller went on to +33199000199." in words
+        assert "The caller was on hold once, " in words
+        assert "the recording began, with the caller's consent." in words
+        assert "supervisor rose listened." in words
+        token = stack.token("agent", subject="eva")
+        eva = await floor.exits.enter_async_context(floor.running.client(token))
+        seen = (await eva.get(f"/v1/calls/{call_id}/explain")).json()["conversation"]
+        assert seen["holds"] == 1
+        assert [one["mode"] for one in seen["supervisions"]] == ["whisper", "barge", "off"], "not who only listened"
         assert await floor.refusal(f"calls/{call_id}/supervision", {"mode": "barge"}) == "no_conversation"
         await floor.tell(type="wrapped_up", call_id=call_id, agent_id="eva", disposition="solved")
         await floor.until("agents/eva", state="available")

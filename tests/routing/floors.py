@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from common.events import CallEvent, Event
 from routing.domain import inputs
 from routing.domain.agents import Agent
+from routing.domain.calls import Call
 from routing.domain.configuration import AgentProfile, Overflow, Queue
 from routing.domain.decisions import Decision, decide
 from routing.domain.pool import Pool
@@ -100,6 +101,10 @@ class Floor:
 
     def tick(self, seconds: float) -> list[Event]:
         return self.give(inputs.Tick, seconds)
+
+    def known(self, call_id: str) -> Call:
+        """The call, also when it is over."""
+        return self.pool.changed_calls[call_id]
 
     def agent(self, agent_id: str) -> Agent:
         return self.pool.agents[agent_id]

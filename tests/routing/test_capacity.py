@@ -379,6 +379,20 @@ def test_explain_says_how_many_the_agent_had_and_what_was_interrupted() -> None:
     assert said[-1] == "It was interrupted once by call v: it stood still for 15 s in all."
 
 
+def test_explain_says_why_an_offer_beside_other_calls_was_withdrawn() -> None:
+    there = floor(several("ann", voice=1, email=2))
+    handle(there, 0, "e1", "email")
+    ring(there, 10, "e2", "email")
+    there.set_state(12, "ann", "break")
+    said = explanation.words(there.pool.calls["e2"], None)
+    assert said[-1].endswith("after 2 s, the call went back to its place: ann asked for a break.")
+    there.set_state(13, "ann", "available")
+    ring(there, 14, "v", "voice")
+    there.accept(15, "v", "ann")
+    said = explanation.words(there.pool.calls["e2"], None)
+    assert said[-1].endswith("from ann, who had answered a call that keeps them from calls of this channel.")
+
+
 def test_bad_declarations_are_named_by_their_place() -> None:
     assert [one["field"] for one in wrong_capacity({"voice": 2, "chat": 1})] == ["capacity.voice"]
     assert [one["field"] for one in wrong_capacity({"voice": 0})] == ["capacity"]

@@ -268,7 +268,7 @@ def test_an_assignment_saved_before_bids_were_noted_still_loads() -> None:
     floor = n_design(1, 3)
     occupy(floor, 1, "a", 1)
     saved = msgspec.to_builtins(floor.pool.calls["a-1-0"])
-    saved["assignments"] = [one[:-3] for one in saved["assignments"]]
+    saved["assignments"] = [one[:12] for one in saved["assignments"]]
     assert msgspec.convert(saved, Call).assignments[-1].bidding is None
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import msgspec
 from common.auth import Principal, Role
 from common.errors import Invalid
 from common.events.routing import Recording, Supervision
 from common.fields import Slug
-from common.http import Caller, PlainRouter, require
+from common.http import Caller, Model, PlainRouter, require
 from common.ids import derived_id, new_id
 from fastapi import Depends
 from pydantic import Field
@@ -15,8 +18,80 @@ from routing.api.calls import ByAgent, about_call, by_agent
 from routing.api.commands import Accepted
 from routing.api.state import CallPath, Here, IdempotencyKey, QueueHome, State, acting_agent, check_floor
 from routing.domain import inputs
+from routing.domain.calls import Call, Talking, WrappedUp, WrappingUp
+from routing.domain.notes import Conversation
 
 router = PlainRouter(tags=["calls"])
+
+
+class RecordingChangeView(Model):
+    """The recording was started (`on`), paused or stopped (`off`)."""
+
+    changed_at: datetime
+    recording: Recording
+    consent: bool
+    """The caller had said yes by then."""
+
+
+class SupervisedView(Model):
+    """A supervisor joined, changed how they take part, or left (`off`)."""
+
+    happened_at: datetime
+    supervisor_id: str
+    mode: Supervision
+
+
+class ConversationView(Model):
+    """What happened while agent and caller spoke, and the agent's wrap-up of it."""
+
+    agent_id: str
+    answered_at: datetime
+    holds: int = Field(examples=[2])
+    """How often the caller was put on hold."""
+    on_hold_since: datetime | None
+    """Null: not on hold now."""
+    held_seconds: float
+    """On hold in all, but for the hold that goes on."""
+    recordings: list[RecordingChangeView]
+    """The newest ones, at most 20, oldest first."""
+    supervisions: list[SupervisedView]
+    """The same of them. To an agent those who only listened are not shown."""
+    ended_at: datetime | None
+    """Null: they speak still."""
+    wrap_up_until: datetime | None
+    """Of the wrap-up that goes on: its limit."""
+    wrapped_up_at: datetime | None
+    disposition: str | None = Field(examples=["solved"])
+
+
+class TakeOverView(Model):
+    """A supervisor took the caller over from an agent: told of the call before and of the one after."""
+
+    taken_at: datetime
+    supervisor_id: str
+    agent_id: str
+
+
+def conversation_view(call: Call) -> ConversationView | None:
+    """None: nobody has answered."""
+    state = call.state
+    if not isinstance(state, Talking | WrappingUp | WrappedUp):
+        return None
+    happened = call.conversation or Conversation()
+    return ConversationView(
+        agent_id=state.agent_id,
+        answered_at=state.answered_at,
+        holds=happened.holds,
+        on_hold_since=state.held_since if isinstance(state, Talking) else None,
+        held_seconds=state.held_seconds,
+        recordings=[RecordingChangeView(**msgspec.structs.asdict(one)) for one in happened.recordings],
+        supervisions=[SupervisedView(**msgspec.structs.asdict(one)) for one in happened.supervisions],
+        ended_at=None if isinstance(state, Talking) else state.ended_at,
+        wrap_up_until=state.limit_at if isinstance(state, WrappingUp) else None,
+        wrapped_up_at=state.wrapped_up_at if isinstance(state, WrappedUp) else None,
+        disposition=state.disposition if isinstance(state, WrappedUp) else None,
+    )
+
 
 OrAgent = require(Role.OPERATOR, Role.SERVICE, Role.AGENT)
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from common.auth import Role
 from common.database import Session
 from common.http import Caller, Model, PlainRouter, require
 from fastapi import Request
+from msgspec.structs import replace
 from pydantic import Field
 
+from routing.api.assignments import AssignmentView, BiddingView, Requirement, assignment_view, bidding_view
 from routing.api.calls import call_seen_by
 from routing.api.consultations import PastConsultationView, past_consultations
+from routing.api.conversation import ConversationView, TakeOverView, conversation_view
 from routing.api.state import CallPath
-from routing.api.waiting import CallbackView, callback_view
+from routing.api.waiting import CallbackView, HeardView, callback_view
 from routing.domain import explanation
-from routing.domain.bidding import Bidding
-from routing.domain.calls import Abandoned, Assignment, Call, CallStateName, HeldPlace, Move, Pauses, Phase, Queued
-from routing.domain.configuration import AgentOrder
+from routing.domain.calls import Abandoned, Call, CallStateName, HeldPlace, Move, Pauses, Phase, Queued
 from routing.domain.pool import Pool
-from routing.domain.sharing import Reason
 from routing.store import history
 from routing.store import reading as store
 from routing.store.configuration import queue as queue_row
@@ -30,41 +30,6 @@ from routing.store.shares import of_pools
 from routing.store.states import load, queue_of, queues_of
 
 router = PlainRouter(tags=["calls"])
-
-Requirement = Annotated[str, Field(examples=["french >= 5 and billing"])]
-"""What was asked of agents; empty: nothing."""
-
-
-class RivalView(Model):
-    """Another queue that the same agents may serve. Bid and price in lost-call cost per hour of an agent's time."""
-
-    queue_id: str | None
-    """Null: another client's, which is not for a tenant to know, nor is its bid."""
-    bid: float | None
-    price: float
-    """Cost for it of one available agent fewer."""
-    waits: bool
-    """A call of it was waiting."""
-
-
-class BiddingView(Model):
-    """By declared weights: the bid of the call's queue and the rivals that mattered most, the highest bid first."""
-
-    bid: float = Field(examples=[45.0])
-    in_time: float
-    """Part of it: what it is worth, for the queue's target service level, that its calls are answered in time."""
-    rivals: list[RivalView]
-
-
-class BesideView(Model):
-    """What an agent who takes several calls had at hand."""
-
-    at_hand: int = Field(examples=[2])
-    """Calls of this one's channel."""
-    capacity: int = Field(examples=[3])
-    """How many of that channel they take at a time."""
-    interrupts: list[str]
-    """Their other calls that this one's answer pauses; for a tenant always empty."""
 
 
 class PausesView(Model):
@@ -77,37 +42,6 @@ class PausesView(Model):
     """Of the pause that goes on."""
     talk_seconds: float
     wrap_up_seconds: float
-
-
-class AssignmentView(Model):
-    """One agent who was offered the call, as things stood at that moment."""
-
-    agent_id: str
-    assigned_at: datetime
-    queue_id: str
-    ring: int
-    """0 at first, 1 after one relaxation …"""
-    requirement: Requirement
-    order: AgentOrder
-    came_free: bool
-    """True: the agent came free and took a call; false: the call took an agent."""
-    agents: int
-    """Available agents who met the requirement."""
-    groups: int
-    """Different sets of skills among them."""
-    ahead: int
-    """Calls of the queue that were before this one."""
-    waited_seconds: float
-    preferred: bool
-    """The agent is the one that the call was to go to."""
-    bidding: BiddingView | None
-    """Null: the pool does not go by declared weights."""
-    beside: BesideView | None
-    """Null: the agent takes one call at a time."""
-    share: Reason | None
-    """What in the tenants' shares made it so. reserved: the agent was kept for the call's tenant; guaranteed: it had
-    fewer agents than it is guaranteed, and so went first; released: the agent was kept for another tenant, but the call
-    had waited for the release time. Null: nothing."""
 
 
 class MoveView(Model):
@@ -195,6 +129,12 @@ class ExplanationView(Model):
     pauses: PausesView | None
     """Null: it was never interrupted."""
     operators_word: OperatorsWordView | None
+    announcements: list[HeardView]
+    """What the caller heard while it waited, the one heard last at the end."""
+    conversation: ConversationView | None
+    """Null: nobody has answered."""
+    take_overs: list[TakeOverView]
+    """By supervisors: into this call, and from it."""
     callback: CallbackView | None
     """The attempts to call back so far; null: the caller did not ask for it."""
     no_callback: str | None
@@ -219,6 +159,8 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
     async with runtime.database.transaction(caller.scope) as session:
         pool_id, call = await call_seen_by(caller, call_id, session)
         word = await _operators_word(session, call)
+    if not caller.has(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT):
+        call = as_the_agent_knows(call)
     if isinstance(call.state, Queued | HeldPlace):
         # What it waits for is the whole pool's matter, of which each is told their part.
         async with runtime.database.transaction() as session:
@@ -238,16 +180,26 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
         callback=callback_view(call),
         no_callback=call.no_callback,
         words=explanation.words(call, standing, caller.tenant_id, word),
-        assignments=[_assignment_view(one, caller.tenant_id) for one in call.assignments],
+        assignments=[assignment_view(one, caller.tenant_id) for one in call.assignments],
         moves=[_move_view(one) for one in call.moves],
         removals=[RemovalView(**msgspec.structs.asdict(one)) for one in call.removals],
         waiting=None if standing is None else _waiting_view(standing, caller.tenant_id),
         pauses=_pauses_view(call.pauses, caller.tenant_id),
         operators_word=None if word is None else OperatorsWordView(**msgspec.structs.asdict(word)),
+        announcements=[HeardView(**msgspec.structs.asdict(one)) for one in call.heard],
+        conversation=conversation_view(call),
+        take_overs=[TakeOverView(**msgspec.structs.asdict(one)) for one in call.take_overs],
         consultations=past_consultations(call),
         transferred_from=call.transferred_from,
         transferred_to=call.transferred_to,
     )
+
+
+def as_the_agent_knows(call: Call) -> Call:
+    """Without supervisors who only listened, which neither agent nor caller is to notice."""
+    if call.conversation is None:
+        return call
+    return replace(call, conversation=call.conversation.as_the_agent_knows())
 
 
 async def _operators_word(session: Session, call: Call) -> explanation.OperatorsWord | None:
@@ -266,16 +218,6 @@ async def _operators_word(session: Session, call: Call) -> explanation.Operators
     )
 
 
-def _assignment_view(one: Assignment, tenant_id: str | None) -> AssignmentView:
-    beside = None
-    if one.beside is not None:
-        # The agent's other calls may be another tenant's.
-        interrupts = list(one.beside.interrupts) if tenant_id is None else []
-        beside = BesideView(at_hand=one.beside.at_hand, capacity=one.beside.capacity, interrupts=interrupts)
-    told = {"bidding": _bidding(one.bidding, tenant_id), "beside": beside}
-    return AssignmentView(**{**msgspec.structs.asdict(one), **told})
-
-
 def _pauses_view(pauses: Pauses | None, tenant_id: str | None) -> PausesView | None:
     if pauses is None:
         return None
@@ -291,7 +233,7 @@ def _move_view(one: Move) -> MoveView:
 
 
 def _waiting_view(standing: explanation.Waiting, tenant_id: str | None) -> WaitingView:
-    to, keeping = msgspec.to_builtins(standing.overflow_to), _bidding(standing.keeping, tenant_id)
+    to, keeping = msgspec.to_builtins(standing.overflow_to), bidding_view(standing.keeping, tenant_id)
     said = msgspec.structs.asdict(standing)
     kept_for, is_full = said.pop("kept_for"), said.pop("is_full")
     return WaitingView(
@@ -308,14 +250,3 @@ async def _keeping_pool(session: Session, pool_id: str) -> Pool | None:
     if not weighed and not await of_pools(session, [pool_id]):
         return None
     return (await load(session, [pool_id])).get(pool_id)
-
-
-def _bidding(bidding: Bidding | None, tenant_id: str | None) -> BiddingView | None:
-    if bidding is None:
-        return None
-    rivals = []
-    for rival in bidding.rivals:
-        known = tenant_id in (None, rival.tenant_id)
-        queue_id, bid = (rival.queue_id, rival.bid) if known else (None, None)
-        rivals.append(RivalView(queue_id=queue_id, bid=bid, price=rival.price, waits=rival.waits))
-    return BiddingView(bid=bidding.bid, in_time=bidding.in_time, rivals=rivals)

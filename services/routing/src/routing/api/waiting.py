@@ -91,6 +91,17 @@ class CallbackView(Model):
     """The step of the call's flow that promised it; null: the caller asked for it, or a rule of the queue did."""
 
 
+class HeardView(Model):
+    """An announcement that the waiting caller heard."""
+
+    message: str
+    times: int
+    last_at: datetime
+    position: int | None
+    """As it told it last; null: it told none."""
+    estimated_wait_seconds: float | None
+
+
 def callback_view(call: Call) -> CallbackView | None:
     """How the call's caller is called back; None: they are not."""
     callback, state = call.callback, call.state

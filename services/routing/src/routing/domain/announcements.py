@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from routing.domain.calls import Call, Queued
 from routing.domain.configuration import Announcement, Queue
+from routing.domain.notes import Heard, heard_once_more
 
 if TYPE_CHECKING:
     from routing.domain.turns import Turn
@@ -40,14 +41,11 @@ def announce(turn: Turn, call: Call, waiting: Queued) -> None:
     for one in queue.announcements:
         if _next(one, call.queued_at, now) != now:
             continue
-        call = replace(call, sequence=call.sequence + 1)
-        turn.tell(
-            CallAnnounced,
-            call,
-            message=one.message,
-            position=ahead + 1 if "position" in one.tell else None,
-            estimated_wait_seconds=wait if "estimated_wait" in one.tell else None,
-        )
+        position = ahead + 1 if "position" in one.tell else None
+        estimate = wait if "estimated_wait" in one.tell else None
+        heard = heard_once_more(call.heard, Heard(one.message, 1, now, position, estimate))
+        call = replace(call, sequence=call.sequence + 1, heard=heard)
+        turn.tell(CallAnnounced, call, message=one.message, position=position, estimated_wait_seconds=estimate)
     later = next_announcement(queue, call.queued_at, now + timedelta(microseconds=1))
     turn.pool.put_call(replace(call, state=replace(waiting, announce_at=later)))
 

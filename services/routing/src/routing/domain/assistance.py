@@ -36,6 +36,7 @@ from routing.domain.calls import (
     Talking,
 )
 from routing.domain.configuration import without_sites
+from routing.domain.notes import TakeOver
 from routing.domain.turns import Turn
 
 
@@ -219,7 +220,8 @@ def relieve(turn: Turn, given: inputs.Relieve) -> str | None:
         return "no_conversation"
     if not _is_spoken(turn, call):
         return "voice_only"
-    if call.state.agent_id == given.supervisor_id:
+    talking = call.state
+    if talking.agent_id == given.supervisor_id:
         return "own_call"
     supervisor = turn.pool.agents.get(given.supervisor_id)
     if supervisor is None:
@@ -236,9 +238,11 @@ def relieve(turn: Turn, given: inputs.Relieve) -> str | None:
         case _:
             return "supervisor_not_free"
     new = _after(turn, call, given.to_call_id, call.queue_id, Talking(supervisor.id, turn.pool.now))
+    take_over = TakeOver(turn.pool.now, supervisor.id, talking.agent_id)
+    call, new = replace(call, take_overs=(*call.take_overs, take_over)), replace(new, take_overs=(take_over,))
     # First of all: what ends below may free others' calls, and none of them must find the supervisor free.
     engagements.take(turn, replace(supervisor, missed_offers=0), new, then)
-    turn.end(call, call.state, to_call_id=new.id)
+    turn.end(call, talking, to_call_id=new.id)
     _go_on(turn, call, new, supervisor.id)
     return None
 

@@ -31,6 +31,7 @@ from routing.domain.bidding import Bidding
 from routing.domain.configuration import AgentOrder, CallbackRules, Closed, Queue, Shared, Stay, To, When
 from routing.domain.flows import Collecting, Flow, FlowState
 from routing.domain.flows import Recording as FlowRecording
+from routing.domain.notes import Claim, Conversation, Heard, Missed, Precedence, TakeOver
 
 MOST_ASSIGNMENTS = 20
 
@@ -140,6 +141,15 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     """None: the agent takes one call at a time."""
     share: Literal["reserved", "guaranteed", "released"] | None = None
     """What in the tenants' shares made it so: see `sharing.Reason`."""
+    behind: int = 0
+    """How many of the available agents came behind the others, because they had missed their last offer."""
+    was_behind: bool = False
+    """The agent is one of those."""
+    precedence: Precedence | None = None
+    """Before which call of another queue it went when the agent came free; None: there was none that they might have
+    taken, or it did not go by the order of service alone."""
+    missed: Missed | None = None
+    """How the offer ended, if without an answer."""
 
 
 class Move(msgspec.Struct, frozen=True, array_like=True):
@@ -318,6 +328,7 @@ class WrappedUp(msgspec.Struct, frozen=True, tag="wrapped_up"):
     ended_at: datetime
     wrapped_up_at: datetime
     disposition: str | None
+    held_seconds: float = 0.0
 
 
 class LeftInFlow(msgspec.Struct, frozen=True, tag="left_in_flow"):
@@ -436,6 +447,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     consulted: tuple[Consulted, ...] = ()
     """The newest MOST_ASSIGNMENTS of its agent's that are over."""
 
+    heard: tuple[Heard, ...] = ()
+    """The announcements that its caller heard while it waited, the one heard last at the end."""
+    conversation: Conversation | None = None
+    """None: nobody was on hold, nothing was recorded, no supervisor took part."""
+    take_overs: tuple[TakeOver, ...] = ()
+    """By supervisors: into this call, which then is the supervisor's, and from it; so at most two."""
+
     @property
     def is_consultation(self) -> bool:
         """Whether it is between two agents, and no customer's call."""
@@ -491,6 +509,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
             case _:
                 return None
 
+    def offer_missed(self, missed: Missed) -> Call:
+        """With a note that its last offer ended like this."""
+        if not self.assignments:
+            return self
+        return replace(self, assignments=(*self.assignments[:-1], replace(self.assignments[-1], missed=missed)))
+
     def away_seconds(self, now: datetime) -> float:
         """How long the caller was not on the line until then, because they are called back."""
         return 0.0 if self.callback is None else self.callback.away_seconds(now)
@@ -501,3 +525,15 @@ def order_of_service(call: Call, queue: Queue) -> tuple[float, str]:
     of waiting. Both grow at the same pace for all, so that the order never changes with time."""
     head_start = (queue.priority + call.priority) * queue.ageing_seconds_per_priority
     return ((call.place_at or call.first_queued_at).timestamp() - head_start, call.id)
+
+
+def claim_of(call: Call, queue: Queue, now: datetime) -> Claim:
+    """What `order_of_service` makes its place of."""
+    return Claim(
+        queue_id=queue.id,
+        tenant_id=queue.tenant_id,
+        queue_priority=queue.priority,
+        priority=call.priority,
+        ageing_seconds_per_priority=queue.ageing_seconds_per_priority,
+        waited_seconds=(now - (call.place_at or call.first_queued_at)).total_seconds(),
+    )

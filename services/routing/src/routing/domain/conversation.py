@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from routing.domain import inputs
 from routing.domain.calls import Call, Talking
 from routing.domain.configuration import without_sites
+from routing.domain.notes import Conversation, RecordingChange, Supervised
 from routing.domain.turns import Turn
 
 
@@ -43,6 +44,8 @@ def record(turn: Turn, call: Call, talking: Talking, given: inputs.Record) -> st
 
 
 def _set_recording(turn: Turn, call: Call, talking: Talking, recording: Recording) -> None:
+    change = RecordingChange(turn.pool.now, recording, talking.consent)
+    call = replace(call, conversation=(call.conversation or Conversation()).recorded(change))
     call = turn.put(call, replace(talking, recording=recording))
     turn.tell(CallRecordingChanged, call, agent_id=talking.agent_id, recording=recording, consent=talking.consent)
 
@@ -54,6 +57,8 @@ def supervise(turn: Turn, given: inputs.Supervise) -> str | None:
         return "no_conversation"
     if call.state.agent_id == given.supervisor_id:
         return "own_call"
+    one = Supervised(turn.pool.now, given.supervisor_id, given.mode)
+    call = replace(call, conversation=(call.conversation or Conversation()).supervised(one))
     call = turn.put(call, call.state)
     turn.tell(CallSupervised, call, agent_id=call.agent_id, supervisor_id=given.supervisor_id, mode=given.mode)
     return None

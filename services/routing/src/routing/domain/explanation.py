@@ -10,7 +10,8 @@ import msgspec
 from common.requirements import is_met, text_of
 
 from routing.domain.agents import Agent, LoggedOut
-from routing.domain.bidding import Bidding, Rival
+from routing.domain.assignment_words import money, name_of, told_assignment
+from routing.domain.bidding import Bidding
 from routing.domain.callback_words import told_callback, told_refusal
 from routing.domain.calls import (
     Abandoned,
@@ -27,19 +28,11 @@ from routing.domain.calls import (
 )
 from routing.domain.capacity import could_take, serves
 from routing.domain.configuration import AgentProfile, Queue, To, ToQueue, without_sites
-from routing.domain.conversation_words import came_from, went_on
+from routing.domain.conversation_words import announced, came_from, spoke, went_on, wrapped_up
 from routing.domain.estimates import ahead_of
 from routing.domain.overflow_words import place_of, said_of
 from routing.domain.overflows import rules_due
-from routing.domain.sharing import Reason
 
-_ORDERS: Final = {
-    "longest_idle": "the longest idle",
-    "best_level": "the best level in the skills asked for",
-    "least_flexible": "the fewest skills",
-    "fastest": "the shortest mean handling time",
-}
-_SEVERAL: Final = {"voice": "voice calls", "chat": "chats", "email": "e-mails", "post": "letters"}
 _ENDINGS: Final = {
     "hung_up": "The caller hung up",
     "wait_limit": "The longest wait of the queue or the call had passed",
@@ -173,7 +166,8 @@ def words(
     steps: list[Move | Assignment] = sorted([*call.moves, *call.assignments], key=_happened_at)
     said = [*came_from(call), *_flow(call)]
     for one in steps:
-        said += [said_of(one)] if isinstance(one, Move) else [_assigned(one, tenant_id), *_beside(one, call, tenant_id)]
+        said += [said_of(one)] if isinstance(one, Move) else told_assignment(one, call.channel, tenant_id)
+    said += announced(call)
     said += [_removed(one) for one in call.removals]
     said += told_callback(call)
     last = call.assignments[-1] if call.assignments else None
@@ -190,14 +184,16 @@ def words(
             said.append(_told(word))
     elif standing is not None:
         said += _stands(standing, tenant_id)
-    return [*said, *_paused(call, tenant_id), *went_on(call)]
+    return [*said, *spoke(call), *_paused(call, tenant_id), *went_on(call), *wrapped_up(call)]
 
 
 def _flow(call: Call) -> Iterator[str]:
     """How the call came by an entry point, and what its flow has found; of a call without one, who calls."""
     if call.entry_point_id is None:
-        if call.priority:
+        if call.priority and call.priority == call.contact_priority:
             yield f"Its caller is a contact of priority {call.priority}, which counts beside the queue's."
+        elif call.priority:
+            yield f"The call that it goes on from had raised its priority by {call.priority}."
         return
     yield f"It came by {call.dialled}, entry point {call.entry_point_id}."
     if skills := without_sites(call.skills):
@@ -220,90 +216,6 @@ def _flow(call: Call) -> Iterator[str]:
 
 def _happened_at(step: Move | Assignment) -> datetime:
     return step.moved_at if isinstance(step, Move) else step.assigned_at
-
-
-def _assigned(one: Assignment, tenant_id: str | None) -> str:
-    asked = f"{one.requirement!r}" if one.requirement else "nothing in particular"
-    ring = f" (relaxation {one.ring})" if one.ring else ""
-    before = f"After {one.waited_seconds:.0f} s in queue {one.queue_id}, which asked for {asked}{ring}, "
-    if one.share is not None:
-        return f"{before}{_by_share(one, one.share)}"
-    if one.preferred:
-        return f"{before}{one.agent_id} was offered the call: the agent whom it was to go to."
-    if one.bidding is not None:
-        return f"{before}{_by_weights(one, one.bidding, tenant_id)}"
-    if one.came_free:
-        return f"{before}{one.agent_id} came free, and this was the first of the calls that they may serve."
-    return f"{before}{one.agent_id} was offered the call: {_chosen(one)}."
-
-
-def _by_share(one: Assignment, share: Reason) -> str:
-    match share:
-        case "reserved":
-            return f"{one.agent_id} was offered the call: they were kept for its client by a reservation."
-        case "guaranteed":
-            fewer = "fewer agents served its client than it is guaranteed"
-            return f"{one.agent_id} came free, and this went before calls that were first: {fewer}."
-        case "released":
-            waited = "it had waited long enough to be let through"
-            return f"{one.agent_id}, who was kept for another client by a reservation, was offered the call: {waited}."
-        case _:
-            assert_never(share)
-
-
-def _chosen(one: Assignment) -> str:
-    if one.agents == 1:
-        return "the only available agent who may serve it"
-    return f"first of {one.agents} available agents by {_ORDERS[one.order]}"
-
-
-def _by_weights(one: Assignment, bidding: Bidding, tenant_id: str | None) -> str:
-    """What was weighed. The highest of the rivals is named; all are in the data."""
-    rivals = [rival for rival in bidding.rivals if rival.waits]
-    target = f" ({_money(bidding.in_time)} of it to answer in time)" if bidding.in_time > 0 else ""
-    bid = f"{_money(bidding.bid)}{target}"
-    if one.came_free and rivals:
-        equal = "as much as" if rivals[0].bid >= bidding.bid * (1 - 1e-6) else "more than"
-        first = ", and its call was first in the order of service" if equal == "as much as" else ""
-        beaten = _rival(rivals[0], tenant_id)
-        said = f"{one.agent_id} came free and took it: its queue bid {bid}, {equal} {beaten}{first}."
-    elif one.came_free:
-        alone = "no other queue that they may serve had a call waiting"
-        said = f"{one.agent_id} came free, and {alone}; its queue bid {bid}."
-    else:
-        groups = f", of {one.groups} groups the one that other queues need least," if one.groups > 1 else ""
-        said = f"{one.agent_id} was offered the call{groups}: {_chosen(one)}; its queue bid {bid}."
-    kept_for = next((rival for rival in bidding.rivals if not rival.waits and rival.bid > bidding.bid), None)
-    if kept_for is not None:
-        cost = f"one available agent fewer costs {_money(kept_for.price)}, less than this bid"
-        said += f" The agent was not kept for {_name(kept_for, tenant_id)}: {cost}."
-    return said
-
-
-def _name(rival: Rival, tenant_id: str | None) -> str:
-    return f"queue {rival.queue_id}" if tenant_id in (None, rival.tenant_id) else "another client's calls"
-
-
-def _rival(rival: Rival, tenant_id: str | None) -> str:
-    """With its bid, unless that is another client's."""
-    name = _name(rival, tenant_id)
-    return f"the {_money(rival.bid)} of {name}" if tenant_id in (None, rival.tenant_id) else name
-
-
-def _money(per_hour: float) -> str:
-    """Bids and prices: lost-call cost per hour of an agent's time."""
-    return f"{per_hour:.4g} an agent hour"
-
-
-def _beside(one: Assignment, call: Call, tenant_id: str | None) -> Iterator[str]:
-    """What the agent had beside the call, if they take several. Other calls are named to the floor alone."""
-    beside = one.beside
-    if beside is None:
-        return
-    yield f"{one.agent_id} had {beside.at_hand} of at most {beside.capacity} {_SEVERAL[call.channel]} then."
-    for other in beside.interrupts:
-        named = f"call {other}" if tenant_id is None else "another call"
-        yield f"Its answer interrupts {named} of {one.agent_id}."
 
 
 def _paused(call: Call, tenant_id: str | None) -> Iterator[str]:
@@ -336,9 +248,9 @@ def _stands(standing: Waiting, tenant_id: str | None) -> Iterator[str]:
         yield "As many agents serve its client as its share of the pool allows."
     if standing.keeping is not None:
         for rival in standing.keeping.rivals:
-            cost = f"one available agent fewer would cost {_money(rival.price)}"
-            bid = f"this queue bids {_money(standing.keeping.bid)}"
-            yield f"Those available are kept for {_name(rival, tenant_id)}: {cost}, and {bid}."
+            cost = f"one available agent fewer would cost {money(rival.price)}"
+            bid = f"this queue bids {money(standing.keeping.bid)}"
+            yield f"Those available are kept for {name_of(rival, tenant_id)}: {cost}, and {bid}."
     if standing.alone_until is not None:
         yield f"Until {_time(standing.alone_until)} it waits for {standing.preferred_agent_id} alone."
     if standing.widens_at is not None and standing.next_requirement is not None:

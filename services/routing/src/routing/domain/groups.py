@@ -28,6 +28,10 @@ CALL_AT_HAND: Final = 10 * 365 * 86_400.0
 counts as if they had become available so much later, or handled calls so much more slowly."""
 
 
+_BEHIND: Final = (inf, -1, 0.0, "")
+"""Before every key of an agent who missed their last offer, after every other."""
+
+
 class Rule:
     """One requirement of calls of one channel: the groups that meet it, the bins of calls that ask for it."""
 
@@ -201,6 +205,12 @@ class Groups:
     def available(self, rule: Rule) -> tuple[int, int]:
         """How many agents who meet the rule are available, in how many groups."""
         return self._idle.count(rule.groups), (self._idle.filled & rule.groups).bit_count()
+
+    def behind(self, rule: Rule) -> int:
+        """How many of the available agents who meet the rule come behind the others: they missed their last offer."""
+        if not self._behind:
+            return 0
+        return sum(self._idle.beyond(number, _BEHIND) for number in numbers_in(self._idle.filled & rule.groups))
 
     def available_in(self, groups: int) -> int:
         """How many agents of the groups whose bit is set are available."""

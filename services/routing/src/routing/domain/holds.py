@@ -6,6 +6,7 @@ from common.events import CallHeld, CallResumed
 from msgspec.structs import replace
 
 from routing.domain.calls import Call, Talking
+from routing.domain.notes import Conversation
 from routing.domain.telling import Telling, seconds
 
 
@@ -13,6 +14,7 @@ def begin(telling: Telling, call: Call, talking: Talking) -> tuple[Call, Talking
     """Put the caller on hold; nothing if they are. Returns both as they are then."""
     if talking.held_since is None:
         talking = replace(talking, held_since=telling.pool.now)
+        call = replace(call, conversation=(call.conversation or Conversation()).held())
         call = telling.put(call, talking)
         telling.tell(CallHeld, call, agent_id=talking.agent_id)
     return call, talking

@@ -84,6 +84,10 @@ class Bins(Generic[Key]):
         """How many keys of one bin come before `key`, whether it is there or not."""
         return int(self._bins[number].bisect_left(key))
 
+    def beyond(self, number: int, key: Key) -> int:
+        """How many keys of one bin do not come before `key`."""
+        return len(self._bins[number]) - self.rank(number, key)
+
     def keys(self, number: int) -> list[Key]:
         """All keys of one bin in order."""
         return list(self._bins[number])

@@ -10,11 +10,12 @@ from common.events.routing import Channel
 from routing.domain.agents import Agent, LoggedOut
 from routing.domain.bidding import Bidding
 from routing.domain.callback_places import is_near
-from routing.domain.calls import Call, HeldPlace, Queued
+from routing.domain.calls import Call, HeldPlace, Queued, claim_of
 from routing.domain.capacity import could_take
 from routing.domain.groups import Group
 from routing.domain.indexes import Indexes
 from routing.domain.matching import numbers_in
+from routing.domain.notes import Precedence
 from routing.domain.sharing import Reason
 from routing.domain.slots import Skills
 
@@ -154,6 +155,32 @@ class Pool(Indexes):
         the queue are before this one."""
         rule = self._ring_of(call, ring).rule
         return rule.text, *self._groups.available(rule), self._ahead(call)
+
+    def behind(self, call: Call, ring: int) -> int:
+        """How many of the available agents who meet what the ring asks for come behind the others."""
+        return self._groups.behind(self._ring_of(call, ring).rule)
+
+    def precedence(self, call: Call, agent: Agent) -> Precedence | None:
+        """Before which call of another queue, the first of those that the available agent could take as well, this one
+        goes. None: there is none, or it goes before this one by more than the order of service, as by weights."""
+        if self._weighed:
+            return None
+        slot = self._queues[call.queue_id]
+        fitting = 0
+        if agent.id in self.seated:
+            for channel in self.seats.takes(agent):
+                fitting |= self.seated[agent.id][channel].fitting
+        else:
+            fitting = self._group_of[agent.id].fitting
+        for number in slot.bins:
+            fitting &= ~(1 << number)
+        key = self._waiting.best(fitting)
+        if key is None or key < slot.key(call):
+            return None
+        other = self.calls[key[-1]]
+        return Precedence(
+            claim_of(call, slot.queue, self.now), claim_of(other, self._queues[other.queue_id].queue, self.now)
+        )
 
     def _ahead(self, call: Call) -> int:
         slot = self._queues[call.queue_id]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from common.events import (
     AgentLoggedOut,
@@ -34,6 +34,7 @@ from routing.domain.calls import (
     WrappedUp,
     WrappingUp,
 )
+from routing.domain.notes import Missed
 from routing.domain.telling import Telling, seconds, waited_seconds
 from routing.domain.timers import Timer
 
@@ -130,6 +131,7 @@ class Turn(Telling):
         """Offer the call to the agent, who is available."""
         now = self.pool.now
         requirement, agents, groups, ahead = self.pool.standing(call, waiting.ring)
+        share = self.pool.why_shared(call, agent, came_free=came_free)
         assignment = Assignment(
             agent_id=agent.id,
             assigned_at=now,
@@ -142,10 +144,13 @@ class Turn(Telling):
             groups=groups,
             ahead=ahead,
             waited_seconds=seconds(call.queued_at, now),
-            preferred=agent.id == call.preferred_agent_id,
+            preferred=agent.id == call.preferred_agent_id and call.offers == 0,
             bidding=self.pool.bidding(call, agent.id),
             beside=engagements.beside(self, agent, call),
-            share=self.pool.why_shared(call, agent, came_free=came_free),
+            share=share,
+            behind=self.pool.behind(call, waiting.ring),
+            was_behind=agent.missed_offers > 0,
+            precedence=self.pool.precedence(call, agent) if came_free and share is None else None,
         )
         expires_at = now + timedelta(seconds=self.queue_of(call).offer_timeout_seconds)
         call = replace(
@@ -171,13 +176,15 @@ class Turn(Telling):
         """The offer is over without an answer: the call goes back to its place, the agent where `then` says, or as the
         queue's number of missed offers says: on a break, or available, behind all others."""
         now = self.pool.now
-        call = self.give_back(call, offered, reason)
         agent = self.pool.agents[offered.agent_id]
+        in_a_row = 0
         if then is None:
-            missed = agent.missed_offers + 1
+            in_a_row = missed = agent.missed_offers + 1
             if missed >= self.queue_of(call).missed_offers_before_break:
                 then, missed = OnBreak(now, "missed_offer" if reason == "timeout" else reason), 0
             agent = replace(agent, missed_offers=missed)
+        call = self.give_back(call, offered, reason, in_a_row, then)
+        if in_a_row:
             self.pool.put_agent(agent)
         engagements.miss(self, agent, call, then)
         self.wait_again(call)
@@ -185,12 +192,23 @@ class Turn(Telling):
             # Only now: whoever else can take the call has got it.
             engagements.stay(self, agent, call)
 
-    def give_back(self, call: Call, offered: Offered, reason: MissReason) -> Call:
-        """The call has its place in the queue again; it does not wait for its preferred agent alone any more."""
+    def give_back(
+        self,
+        call: Call,
+        offered: Offered,
+        reason: MissReason,
+        in_a_row: int = 0,
+        then: OnBreak | LoggedOut | None = None,
+    ) -> Call:
+        """The call has its place in the queue again; it does not wait for its preferred agent alone any more.
+        `in_a_row` and `then`, where the agent goes by it, are noted."""
         waiting = offered.waiting
         if isinstance(waiting, Queued):
             waiting = replace(waiting, alone_until=None)
-        call = self.put(call, waiting)
+        agent_then: Literal["break", "logged_out"] | None = None
+        if then is not None:
+            agent_then = "break" if isinstance(then, OnBreak) else "logged_out"
+        call = self.put(call.offer_missed(Missed(self.pool.now, reason, in_a_row, agent_then)), waiting)
         self.tell(
             CallOfferMissed,
             call,
@@ -293,7 +311,9 @@ class Turn(Telling):
         pauses = call.pauses and replace(call.pauses.until(now, wrapping_up=True), since=None)
         paused = (pauses.talk_seconds, pauses.wrap_up_seconds) if pauses else (0.0, 0.0)
         call = replace(call, pauses=pauses)
-        call = self.put(call, WrappedUp(done.agent_id, done.answered_at, done.ended_at, now, disposition))
+        call = self.put(
+            call, WrappedUp(done.agent_id, done.answered_at, done.ended_at, now, disposition, done.held_seconds)
+        )
         self.tell(
             CallWrappedUp,
             call,
