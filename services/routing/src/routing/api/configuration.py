@@ -141,7 +141,9 @@ class QueueBody(Model):
     overflows: Overflows = Field(default=[])
     """Where calls go that the queue cannot keep. `overflow` counts as one more rule, the last."""
     sticky_seconds: Seconds = 0.0
-    """How long a call waits for its preferred agent alone, while they are logged in but not available."""
+    """How long a call waits for its preferred agent alone, while they are logged in but not available: for the one whom
+    its offer names, otherwise for the one who last spoke with its caller. 0: it does not wait, and nobody is looked up.
+    """
     split: Split = Field(default=[])
     """Where calls from outside that are offered to it go, by percentages that sum to 100, in turns that keep them at
     every moment. Calls that overflow into it or that an agent hands on stay, and so does every call when there is no

@@ -269,9 +269,9 @@ async def sharing_agents(session: Session, pool_id: str) -> list[AgentProfile]:
 
 
 async def homes_of_queues(session: Session, queue_ids: Sequence[str]) -> list[asyncpg.Record]:
-    """(id, tenant_id, pool_id, channel) of those queues that exist."""
+    """(id, tenant_id, pool_id, channel, sticky_seconds) of those queues that exist."""
     return await session.fetch(
-        "SELECT id, tenant_id, pool_id, channel FROM queues WHERE id = ANY($1::text[])", queue_ids
+        "SELECT id, tenant_id, pool_id, channel, sticky_seconds FROM queues WHERE id = ANY($1::text[])", queue_ids
     )
 
 
