@@ -69,6 +69,8 @@ class PoolRow(Base, table=True):
     name: str
     skills: list[str] = _texts()
     interrupts: dict[str, list[str]] = Field(sa_column=Column(JSONB, nullable=False, server_default="{}"))
+    break_reasons: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default="{}"))
+    """Empty: whatever is said."""
     version: int
     updated_at: datetime = _moment()
 

@@ -158,6 +158,13 @@ class Directory:
                     self._agents[row["id"]] = row["pool_id"]
         return {agent_id: self._agents[agent_id] for agent_id in wanted if agent_id in self._agents}
 
+    async def break_reasons(self, agent_ids: Collection[str]) -> dict[str, list[str]]:
+        """By agent, those that their pool declares; read anew each time, because they may change."""
+        if not agent_ids:
+            return {}
+        async with self._database.transaction() as session:
+            return await store.break_reasons_of(session, list(agent_ids))
+
     async def queue(self, queue_id: str, caller: Principal) -> QueueHome:
         """Raises NotFound for a queue that does not exist or is another tenant's."""
         home = (await self.queues([queue_id])).get(queue_id)

@@ -50,6 +50,7 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
+from routing.api.agents import check_break_reason
 from routing.api.callers import Callers, asks_for_last_agent, phone_of
 from routing.api.calls import CallOffer, offer_of, view_of
 from routing.api.consultations import consultation_commands_of
@@ -155,6 +156,7 @@ class AgentState(Fact):
     agent_id: Slug
     state: Literal["logged_in", "logged_out", "available", "break"]
     reason: Line | None = None
+    """Of a break; one of those that the agent's pool declares, if it declares any."""
 
 
 AnyFact = Annotated[
@@ -196,6 +198,8 @@ async def post_facts(body: Facts, caller: Caller, here: Here) -> FactsAccepted:
     agents = await here.directory.agents({fact.agent_id for fact in body.facts if isinstance(fact, AgentState)})
     arrived = {fact.number for fact in body.facts if isinstance(fact, Arrived)}
     entries = await here.directory.dialled(arrived) if arrived else {}
+    giving = {fact.agent_id for fact in body.facts if isinstance(fact, AgentState) and fact.reason}
+    break_reasons = await here.directory.break_reasons(giving)
     callers = await _callers(body.facts, queues, entries, here)
     now = here.sender.clock.now()
     commands: list[tuple[UUID, inputs.Input]] = []
@@ -203,6 +207,8 @@ async def post_facts(body: Facts, caller: Caller, here: Here) -> FactsAccepted:
     for number, fact in enumerate(body.facts):
         try:
             commands.append(_command(fact, caller, queues, agents, entries, callers, now))
+            if isinstance(fact, AgentState) and fact.state == "break":
+                check_break_reason(fact.reason, break_reasons.get(fact.agent_id, []))
         except Invalid as problem:
             wrong.append({"field": f"facts.{number}.{problem.field}", "reason": problem.detail})
     if wrong:
