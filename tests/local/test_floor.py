@@ -146,6 +146,13 @@ pools:
     assert any("a voice call cannot be interrupted" in line for line in told)
 
 
+def test_break_reasons_are_read_and_each_wrong_one_named_at_its_place() -> None:
+    text = "pools:\n  room: {name: Room, break_reasons: [lunch, training]}\n"
+    assert parse(text).pools[0].break_reasons == ("lunch", "training")
+    told = wrong_of(text.replace("training", "a walk, lunch"))
+    assert [one.split(": ")[0] for one in told] == ["floor.yaml:2:45", "floor.yaml:2:53"]
+
+
 def test_each_unknown_skill_of_a_requirement_is_named_at_its_column() -> None:
     text = GOOD.replace("required_skills: [french]", 'requirement: "greek or dutch"')
     line = line_of(text, "greek or dutch")

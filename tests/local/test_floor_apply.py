@@ -25,6 +25,7 @@ pools:
     positions:
       - {prefix: alma, count: 3, site: lyon, skills: {french: 8}, capacity: {voice: 1, chat: 3}}
     interrupts: {voice: [email, post], chat: [post]}
+    break_reasons: [lunch, training]
     shares:
       boats:
         reserved_positions: 1
@@ -222,7 +223,7 @@ async def test_a_refusal_names_the_line_and_what_stands_and_applying_goes_on(
     services.refusals["/v1/queues/orders"] = reason
     with pytest.raises(NotApplied) as refused:
         await apply(client, await plan(client, floor))
-    assert str(refused.value).startswith("floor.yaml:26:")
+    assert str(refused.value).startswith("floor.yaml:27:")
     assert 'queue orders: overflow.after_seconds: too long (said by routing, status 422), not "30"' in str(
         refused.value
     )

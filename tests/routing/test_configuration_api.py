@@ -368,3 +368,54 @@ async def test_several_calls_at_a_time_are_declared_and_bad_ones_refused_by_thei
         return bool((await routing.operator.get("/v1/agents/ann")).json()["takes"] == ["chat"])
 
     await eventually(changed)
+
+
+async def test_a_break_has_a_reason_that_the_pool_declares_or_none(routing: Routing) -> None:
+    """Given a pool whose agents may say whatever they like;
+
+    when it declares the reasons of breaks, then the history tells so, an agent or a PBX who gives another one is
+    refused by its field and told the known ones, and nothing of the batch happens; a known one, or none, is taken; a
+    break after a missed offer has its own; when the pool declares none any more, then whatever is said is taken."""
+    await routing.floor("ann")
+    pool = {"name": "Main", "skills": ["french", "billing"]}
+    assert (await routing.operator.get("/v1/pools/main")).json()["break_reasons"] == []
+    await routing.post("agents/ann/log-in")
+    await routing.post("agents/ann/state", {"state": "break", "reason": "a walk"})
+    assert (await routing.agent_is("ann", "break"))["reason"] == "a walk"
+    wrong = await routing.operator.put("/v1/pools/main", json={**pool, "break_reasons": ["lunch", "a walk"]})
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "break_reasons.1")
+    declared = await routing.put("pools/main", {**pool, "break_reasons": ["training", "lunch", "lunch"]})
+    assert declared["break_reasons"] == ["training", "lunch"]
+    again = await routing.put("pools/main", {**pool, "break_reasons": ["training", "lunch"]})
+    assert again["version"] == declared["version"]
+    noted = (await routing.operator.get("/v1/configuration-history", params={"kind": "pool", "id": "main"})).json()
+    assert [one["value"]["break_reasons"] for one in noted["items"]] == [["training", "lunch"], []]
+
+    ann = await routing.client("agent", "ann")
+    refused = await ann.post("/v1/agents/ann/state", json={"state": "break", "reason": "a walk"})
+    assert (refused.status_code, refused.json()["field"]) == (422, "reason")
+    assert "training, lunch" in refused.json()["detail"]
+    fact = {"type": "agent_state", "agent_id": "ann"}
+    facts = [{**fact, "state": "available"}, {**fact, "state": "break", "reason": "walk"}]
+    batch = await routing.operator.post("/v1/telephony/facts", json={"facts": facts})
+    assert (batch.status_code, batch.json()["errors"][0]["field"]) == (422, "facts.1.reason")
+    assert (await ann.post("/v1/agents/ann/state", json={"state": "break", "reason": "lunch"})).status_code == 202
+
+    async def reason_is(reason: str | None) -> bool:
+        view = (await routing.operator.get("/v1/agents/ann")).json()
+        return bool((view["state"], view["reason"]) == ("break", reason))
+
+    await eventually(lambda: reason_is("lunch"))
+    await routing.post("telephony/facts", {"facts": [{**fact, "state": "break", "reason": "training"}]})
+    await eventually(lambda: reason_is("training"))
+    await routing.post("agents/ann/state", {"state": "break"})
+    await eventually(lambda: reason_is(None))
+    await routing.post("agents/ann/state", {"state": "available"})
+    call = await routing.post("calls", {"queue_id": "help"})
+    await routing.call_is(call["call_id"], "offered")
+    await routing.post(f"calls/{call['call_id']}/decline", {"agent_id": "ann"})
+    await eventually(lambda: reason_is("declined"))
+
+    await routing.put("pools/main", pool)
+    await routing.post("agents/ann/state", {"state": "break", "reason": "a walk"})
+    await eventually(lambda: reason_is("a walk"))

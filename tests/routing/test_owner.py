@@ -54,7 +54,7 @@ async def declare(database: Database) -> None:
     }
     async with database.transaction() as session:
         await configuration.save_tenant(session, "kettle", "Kettle", "Europe/Paris", {})
-        await configuration.save_pool(session, "main", "Main", [], {})
+        await configuration.save_pool(session, "main", "Main", [], {}, [])
         await configuration.save_queue(session, "back-up", rules)
         overflow = {"overflow_queue_id": "back-up", "overflow_after_seconds": 60.0}
         await configuration.save_queue(session, "help", {**rules, **overflow})

@@ -69,6 +69,8 @@ class PoolRow(Base, table=True):
     name: str
     skills: list[str] = _texts()
     interrupts: dict[str, list[str]] = Field(sa_column=Column(JSONB, nullable=False, server_default="{}"))
+    break_reasons: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default="{}"))
+    """Empty: whatever is said."""
     version: int
     updated_at: datetime = _moment()
 
@@ -249,6 +251,13 @@ class CallRow(Base, table=True):
         Index("calls_of_tenant", "tenant_id", "id"),
         Index("calls_of_queue", "queue_id", "id"),
         Index("calls_over_at", "over_at", postgresql_using="brin"),
+        Index(
+            "calls_answered",
+            "tenant_id",
+            "spoke_with",
+            "answered_at",
+            postgresql_where=text("answered_at IS NOT NULL"),
+        ),
     )
 
     id: str = Field(primary_key=True)
@@ -259,6 +268,10 @@ class CallRow(Base, table=True):
     agent_id: str | None
     live: bool
     over_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
+    spoke_with: str | None
+    """The caller's number, once an agent has answered; null: nobody has, it was withheld, or no caller takes part."""
+    answered_at: datetime | None = Field(sa_column=Column(DateTime(timezone=True), nullable=True))
+    """Null with `spoke_with`."""
     data: dict[str, Any] = _json()
 
 

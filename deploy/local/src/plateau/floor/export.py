@@ -75,6 +75,7 @@ async def export(client: Client) -> str:
                 "name": pool["name"],
                 "skills": _FlowList(pool.get("skills") or []),
                 "interrupts": _flowing(pool.get("interrupts") or {}),
+                "break_reasons": _FlowList(pool.get("break_reasons") or []),
                 "agents": own,
                 "shares": {
                     key.partition("/")[2]: _share(one)

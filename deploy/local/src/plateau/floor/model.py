@@ -62,6 +62,8 @@ class Pool(Item):
     skills: tuple[str, ...] = ()
     interrupts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By channel, the channels whose calls it interrupts."""
+    break_reasons: tuple[str, ...] = ()
+    """Empty: any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,21 +15,21 @@ from plateau.floor.shares import read_shares
 
 MOST_POSITIONS: Final = 20_000
 MOST_SKILLS: Final = 1000
+MOST_BREAK_REASONS: Final = 100
 MOST_SKILLS_OF_AGENT: Final = 200
 
 
 def read_pool(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path) -> None:
     draft.new_id("pool", name, node, path)
     fields = draft.document.fields(node, path)
-    skills = fields.texts("skills", (), most=MOST_SKILLS)
-    for skill, place in skills:
-        if not SLUG.fullmatch(skill):
-            draft.document.wrong.append(Wrong(place, fields.path_of("skills"), ID_RULE, skill))
+    skills = _slugs(draft, fields, "skills", MOST_SKILLS)
+    break_reasons = _slugs(draft, fields, "break_reasons", MOST_BREAK_REASONS)
     pool = Pool(
         id=name,
         name=fields.text("name"),
-        skills=tuple(skill for skill, _ in skills),
+        skills=skills,
         interrupts=read_interrupts(fields),
+        break_reasons=break_reasons,
         place=fields.place,
         places=fields.places,
     )
@@ -41,6 +41,14 @@ def read_pool(draft: Draft, name: str, node: yaml.Node, path: str, directory: Pa
                 reader(draft, name, draft.document.fields(item, item_path))
     read_shares(draft, name, fields)
     fields.done()
+
+
+def _slugs(draft: Draft, fields: Fields, name: str, most: int) -> tuple[str, ...]:
+    texts = fields.texts(name, (), most=most)
+    for text, place in texts:
+        if not SLUG.fullmatch(text):
+            draft.document.wrong.append(Wrong(place, fields.path_of(name), ID_RULE, text))
+    return tuple(text for text, _ in texts)
 
 
 def _agent(draft: Draft, pool_id: str, fields: Fields) -> None:

@@ -101,7 +101,12 @@ def tenant_bodies(tenant: Tenant) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def pool_body(pool: Pool) -> dict[str, Any]:
     interrupts = {channel: list(others) for channel, others in pool.interrupts.items()}
-    return {"name": pool.name, "skills": list(pool.skills), "interrupts": interrupts}
+    return {
+        "name": pool.name,
+        "skills": list(pool.skills),
+        "interrupts": interrupts,
+        "break_reasons": list(pool.break_reasons),
+    }
 
 
 def queue_body(queue: Queue) -> dict[str, Any]:

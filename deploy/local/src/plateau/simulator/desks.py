@@ -28,6 +28,7 @@ class Desks:
     def __init__(self, world: World) -> None:
         self._world = world
         self._desks = {agent.id: Desk(agent) for agent in world.floor.agents}
+        self._reasons = {pool.id: pool.break_reasons[0] for pool in world.floor.pools if pool.break_reasons}
 
     def desk(self, agent_id: str) -> Desk | None:
         return self._desks.get(agent_id)
@@ -145,7 +146,7 @@ class Desks:
                 if desk.activity == "away" or world.closing:
                     return
                 await world.clock.sleep(5)
-            self._tell(desk, "break", reason="rest")
+            self._tell(desk, "break", reason=self._reasons.get(desk.agent.pool_id, "rest"))
             desk.activity = "resting"
             await world.pause(exponential(work.break_seconds, random))
             if desk.activity == "resting":

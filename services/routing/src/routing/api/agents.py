@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from common.auth import Role
+from common.errors import Invalid
 from common.fields import Line
 from common.http import Caller, Model, PlainRouter, require
 from common.ids import FLOOR
@@ -28,7 +30,13 @@ class LogInBody(Model):
 class StateBody(Model):
     state: Literal["available", "break"]
     reason: Line | None = None
-    """Of a break."""
+    """Of a break; one of those that the agent's pool declares, if it declares any."""
+
+
+def check_break_reason(reason: str | None, declared: Sequence[str]) -> None:
+    """Raises Invalid for one that is not declared where some are."""
+    if reason is not None and declared and reason not in declared:
+        raise Invalid(f"{reason} is no reason for a break in this pool, only {', '.join(declared)}", field="reason")
 
 
 async def _about(
@@ -60,6 +68,10 @@ async def log_out(agent_id: SlugPath, caller: Caller, here: Here, key: Idempoten
 async def set_state(
     agent_id: SlugPath, body: StateBody, caller: Caller, here: Here, key: IdempotencyKey = None
 ) -> Accepted:
-    """Take calls or take a break: at once, or after the wrap-up of the call that the agent is in."""
+    """Take calls or take a break: at once, or after the wrap-up of the call that the agent is in. Where the agent's
+    pool declares `break_reasons`, another reason is refused (422)."""
     reason = body.reason if body.state == "break" else None
+    if reason is not None:
+        declared = await here.directory.break_reasons([agent_id])
+        check_break_reason(reason, declared.get(agent_id, []))
     return await _about(inputs.SetState, agent_id, caller, here, key, state=body.state, reason=reason)

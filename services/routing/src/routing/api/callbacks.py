@@ -5,7 +5,8 @@ from __future__ import annotations
 from common.http import Caller, Model, PlainRouter
 from pydantic import Field
 
-from routing.api.calls import Floor, OrAgent, about_call, phone_of
+from routing.api.callers import phone_of
+from routing.api.calls import Floor, OrAgent, about_call
 from routing.api.commands import Accepted
 from routing.api.state import CallPath, Here, IdempotencyKey
 from routing.domain import inputs

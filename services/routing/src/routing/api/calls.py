@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, assert_never
 
@@ -25,10 +24,10 @@ from common.http import (
     require,
 )
 from common.ids import derived_id, new_id
-from common.phone import InvalidPhone, normalise
 from fastapi import Query
 from pydantic import Field
 
+from routing.api.callers import Callers, asks_for_last_agent, phone_of
 from routing.api.commands import Accepted
 from routing.api.consultations import ConsultationView, open_consultation
 from routing.api.state import (
@@ -80,8 +79,9 @@ class CallOffer(Model):
     lead_id: Line | None = None
     attempt_id: Line | None = None
     preferred_agent_id: Slug | None = None
-    """Who should take it, such as the agent that the caller spoke with last. The queue's `sticky_seconds` says how long
-    it waits for them alone; an agent who may not serve the queue, or is not there, makes no difference."""
+    """Who should take it. The queue's `sticky_seconds` says how long it waits for them alone; an agent who may not
+    serve the queue, or is not there, makes no difference. Null: for an inbound call of a queue with `sticky_seconds`
+    the agent who last answered a call of this phone number for the same tenant, if there is one."""
 
 
 class CallAccepted(Accepted):
@@ -179,29 +179,16 @@ class OneCallView(CallView):
     estimated_wait_seconds: float | None = Field(examples=[42.5])
 
 
-def phone_of(contact_phone: str | None) -> str:
-    """In E.164, empty when withheld. Raises Invalid."""
-    try:
-        return normalise(contact_phone) if contact_phone else ""
-    except InvalidPhone as wrong:
-        raise Invalid(str(wrong), field="contact_phone") from None
-
-
-def offer_of(
-    offer: CallOffer, call_id: str, home: QueueHome, now: datetime, priorities: Mapping[tuple[str, str], int]
-) -> inputs.OfferCall:
-    """The input for an offered call. `priorities`: of known contacts, by tenant and phone. Raises Invalid for a phone
-    number or channel that does not fit."""
+def offer_of(offer: CallOffer, call_id: str, home: QueueHome, now: datetime, callers: Callers) -> inputs.OfferCall:
+    """The input for an offered call. Raises Invalid for a phone number or channel that does not fit."""
     if offer.channel != home.channel:
         raise Invalid(f"queue {offer.queue_id} is for {home.channel}, not {offer.channel}", field="channel")
-    phone = phone_of(offer.contact_phone)
     return inputs.OfferCall(
         tenant_id=home.tenant_id,
         pool_id=home.pool_id,
         occurred_at=now,
         call_id=call_id,
         queue_id=offer.queue_id,
-        contact_phone=phone,
         channel=offer.channel,
         direction=offer.direction,
         external_id=offer.external_id,
@@ -209,19 +196,21 @@ def offer_of(
         campaign_id=offer.campaign_id,
         lead_id=offer.lead_id,
         attempt_id=offer.attempt_id,
-        preferred_agent_id=offer.preferred_agent_id,
-        contact_priority=priorities.get((home.tenant_id, phone)),
+        **callers.fields_of(home, phone_of(offer.contact_phone), offer.preferred_agent_id, offer.direction),
     )
 
 
 @router.post("/calls", status_code=202, dependencies=[Floor])
 async def offer_call(offer: CallOffer, caller: Caller, here: Here, key: IdempotencyKey = None) -> CallAccepted:
     """Offer a call to a queue. The same Idempotency-Key gives the same call. The priority of a caller who is a contact
-    of the tenant counts beside the queue's."""
+    of the tenant counts beside the queue's. A caller for whose agent the queue may wait (`sticky_seconds`) is preferred
+    for the one who last spoke with them, unless another one is named."""
     home = await here.directory.queue(offer.queue_id, caller)
     made = new_id() if key is None else derived_id("call", caller.tenant_id or "", caller.subject, key)
-    priorities = await here.directory.contact_priorities([(home.tenant_id, phone_of(offer.contact_phone))])
-    given = offer_of(offer, f"{made}.{offer.queue_id}", home, here.sender.clock.now(), priorities)
+    known = [(home.tenant_id, phone_of(offer.contact_phone))]
+    coming_again = known if asks_for_last_agent(home, offer.preferred_agent_id, offer.direction) else []
+    callers = Callers(await here.directory.contact_priorities(known), await here.directory.last_agents(coming_again))
+    given = offer_of(offer, f"{made}.{offer.queue_id}", home, here.sender.clock.now(), callers)
     sent = derived_id("offer", given.call_id)
     await here.sender.send([(sent, given)])
     return CallAccepted(command_id=sent, call_id=given.call_id)

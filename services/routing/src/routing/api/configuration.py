@@ -68,6 +68,9 @@ class PoolBody(Model):
     name: Line
     skills: list[Slug] = Field(default=[], max_length=1000)
     interrupts: Interrupts = Field(default={})
+    break_reasons: list[Slug] = Field(default=[], max_length=100, examples=[["lunch", "training"]])
+    """What its agents may give as the reason of a break, beside nothing; none: whatever they say. A break that they are
+    put on, as after a missed offer, has a reason of its own."""
 
 
 class PoolView(PoolBody):
@@ -141,7 +144,9 @@ class QueueBody(Model):
     overflows: Overflows = Field(default=[])
     """Where calls go that the queue cannot keep. `overflow` counts as one more rule, the last."""
     sticky_seconds: Seconds = 0.0
-    """How long a call waits for its preferred agent alone, while they are logged in but not available."""
+    """How long a call waits for its preferred agent alone, while they are logged in but not available: for the one whom
+    its offer names, otherwise for the one who last spoke with its caller. 0: it does not wait, and nobody is looked up.
+    """
     split: Split = Field(default=[])
     """Where calls from outside that are offered to it go, by percentages that sum to 100, in turns that keep them at
     every moment. Calls that overflow into it or that an agent hands on stay, and so does every call when there is no
@@ -236,9 +241,9 @@ async def list_tenants(session: Db, limit: PageLimit = 100, cursor: PageCursor =
 @router.put("/pools/{pool_id}", dependencies=OPERATOR, responses=creates(PoolView))
 async def put_pool(pool_id: SlugPath, body: PoolBody, session: Db, change: Changing, response: Response) -> PoolView:
     """Create or replace a pool. A skill that is still named cannot be taken away (409)."""
-    skills = sorted(set(body.skills))
+    skills, break_reasons = sorted(set(body.skills)), list(dict.fromkeys(body.break_reasons))
     row, created = await service.put_pool(
-        session, pool_id, body.name, skills, body.interrupts, change.clock, change.check
+        session, pool_id, body.name, skills, body.interrupts, break_reasons, change.clock, change.check
     )
     answer_put(response, row["version"], created=created)
     return await change.noted("pool", _pool(row), PoolBody)

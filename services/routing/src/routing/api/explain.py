@@ -142,6 +142,9 @@ class ExplanationView(Model):
     `draining`, `closed`. Null: it never came to that."""
     consultations: list[PastConsultationView]
     """What its agents asked of others, the newest ones, oldest first; not the one under way."""
+    last_agent_id: str | None
+    """Who last spoke with its caller and is preferred for that. Null: nobody is known, or whoever offered it had said
+    who should take it, or none of its queues waits for one agent alone."""
     transferred_from: str | None
     """The call that this one goes on from."""
     transferred_to: str | None
@@ -190,6 +193,7 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
         conversation=conversation_view(call),
         take_overs=[TakeOverView(**msgspec.structs.asdict(one)) for one in call.take_overs],
         consultations=past_consultations(call),
+        last_agent_id=call.preferred_agent_id if call.spoke_last else None,
         transferred_from=call.transferred_from,
         transferred_to=call.transferred_to,
     )

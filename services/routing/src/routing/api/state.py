@@ -26,10 +26,10 @@ from fastapi import Depends, Header, Path, Request
 from pydantic import Field, StringConstraints
 
 from routing.domain.configuration import ClosedBy
-from routing.domain.flows import Flow
+from routing.domain.flows import Flow, queue_ids_of
 from routing.domain.inputs import TOPIC, ArriveCall, Input, OfferCall
 from routing.store import configuration as store
-from routing.store import contacts, entry_points
+from routing.store import contacts, entry_points, reading
 from routing.store.states import queue_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 CALL_ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.@?" + SLUG.removeprefix("^")
 
 HOME_SECONDS = 30.0
-"""Until then a call for a queue that has moved goes by way of its former pool."""
+"""Until then a call for a queue that has moved goes by way of its former pool, and whether calls may wait for one agent
+alone counts as before."""
 
 SlugPath = Annotated[str, Path(pattern=SLUG)]
 CallId = Annotated[str, StringConstraints(pattern=CALL_ID)]
@@ -63,6 +64,8 @@ class QueueHome:
     tenant_id: str
     pool_id: str
     channel: Channel
+    is_sticky: bool = False
+    """Its calls, or for an entry point those of a queue that its flow names, may wait for one agent alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,9 @@ class Directory:
         if missing:
             async with self._database.transaction() as session:
                 for row in await store.homes_of_queues(session, missing):
-                    known[row["id"]] = QueueHome(row["tenant_id"], row["pool_id"], row["channel"])
+                    known[row["id"]] = QueueHome(
+                        row["tenant_id"], row["pool_id"], row["channel"], is_sticky=row["sticky_seconds"] > 0
+                    )
                 entered = [name.removeprefix("@") for name in missing if name.startswith("@")]
                 for row in await entry_points.homes_of(session, entered) if entered else ():
                     known[f"@{row['id']}"] = QueueHome(row["tenant_id"], row["pool_id"], "voice")
@@ -103,12 +108,16 @@ class Directory:
         """Where those numbers lead to; read anew each time, because flows change."""
         async with self._database.transaction() as session:
             rows = await entry_points.of_numbers(session, list(numbers))
-        return {
-            row["number"]: Entry(
-                row["id"], QueueHome(row["tenant_id"], row["pool_id"], "voice"), entry_points.flow_of(row)
-            )
-            for row in rows
-        }
+        flows = {row["number"]: entry_points.flow_of(row) for row in rows}
+        named = await self.queues({queue_id for flow in flows.values() for queue_id in queue_ids_of(flow)})
+        sticky = {queue_id for queue_id, home in named.items() if home.is_sticky}
+        entries = {}
+        for row in rows:
+            flow = flows[row["number"]]
+            is_sticky = not sticky.isdisjoint(queue_ids_of(flow))
+            home = QueueHome(row["tenant_id"], row["pool_id"], "voice", is_sticky=is_sticky)
+            entries[row["number"]] = Entry(row["id"], home, flow)
+        return entries
 
     async def contact_priorities(self, callers: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Priority by (tenant, phone) of those callers who are contacts, as crm-bridge has told until now. A withheld
@@ -118,6 +127,15 @@ class Directory:
             return {}
         async with self._database.transaction() as session:
             return await contacts.priorities(session, callers)
+
+    async def last_agents(self, callers: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """By (tenant, phone) the agent who last answered a call of that caller, as pools' owners have saved until now.
+        A withheld number is nobody's."""
+        callers = [caller for caller in callers if caller[1]]
+        if not callers:
+            return {}
+        async with self._database.transaction() as session:
+            return await reading.last_agents(session, callers)
 
     async def number(self, tenant_id: str, name: str) -> str | None:
         """A number of the tenant's directory; read anew each time, because it may change."""
@@ -139,6 +157,13 @@ class Directory:
                 for row in await store.homes_of_agents(session, missing):
                     self._agents[row["id"]] = row["pool_id"]
         return {agent_id: self._agents[agent_id] for agent_id in wanted if agent_id in self._agents}
+
+    async def break_reasons(self, agent_ids: Collection[str]) -> dict[str, list[str]]:
+        """By agent, those that their pool declares; read anew each time, because they may change."""
+        if not agent_ids:
+            return {}
+        async with self._database.transaction() as session:
+            return await store.break_reasons_of(session, list(agent_ids))
 
     async def queue(self, queue_id: str, caller: Principal) -> QueueHome:
         """Raises NotFound for a queue that does not exist or is another tenant's."""

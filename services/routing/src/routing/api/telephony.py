@@ -50,7 +50,9 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from routing.api.calls import CallOffer, offer_of, phone_of, view_of
+from routing.api.agents import check_break_reason
+from routing.api.callers import Callers, asks_for_last_agent, phone_of
+from routing.api.calls import CallOffer, offer_of, view_of
 from routing.api.consultations import consultation_commands_of
 from routing.api.state import CallId, Entry, Here, QueueHome, Seconds, entry_queue, may_see
 from routing.api.streams import STREAM, Seen, Sent, Streams, command_of, streamed
@@ -83,6 +85,9 @@ class Arrived(Fact):
     contact_phone: str | None = Field(None, max_length=40, examples=["+33639980001"])
     """International form; null when withheld."""
     external_id: Line | None = None
+    preferred_agent_id: Slug | None = None
+    """Who should take it, once its flow has led it to a queue; as of an offered call, if one of the queues that the
+    flow names has `sticky_seconds`."""
     call_id: CallId | None = None
 
 
@@ -151,6 +156,7 @@ class AgentState(Fact):
     agent_id: Slug
     state: Literal["logged_in", "logged_out", "available", "break"]
     reason: Line | None = None
+    """Of a break; one of those that the agent's pool declares, if it declares any."""
 
 
 AnyFact = Annotated[
@@ -192,13 +198,17 @@ async def post_facts(body: Facts, caller: Caller, here: Here) -> FactsAccepted:
     agents = await here.directory.agents({fact.agent_id for fact in body.facts if isinstance(fact, AgentState)})
     arrived = {fact.number for fact in body.facts if isinstance(fact, Arrived)}
     entries = await here.directory.dialled(arrived) if arrived else {}
-    priorities = await _contact_priorities(body.facts, queues, entries, here)
+    giving = {fact.agent_id for fact in body.facts if isinstance(fact, AgentState) and fact.reason}
+    break_reasons = await here.directory.break_reasons(giving)
+    callers = await _callers(body.facts, queues, entries, here)
     now = here.sender.clock.now()
     commands: list[tuple[UUID, inputs.Input]] = []
     wrong: list[dict[str, Any]] = []
     for number, fact in enumerate(body.facts):
         try:
-            commands.append(_command(fact, caller, queues, agents, entries, priorities, now))
+            commands.append(_command(fact, caller, queues, agents, entries, callers, now))
+            if isinstance(fact, AgentState) and fact.state == "break":
+                check_break_reason(fact.reason, break_reasons.get(fact.agent_id, []))
         except Invalid as problem:
             wrong.append({"field": f"facts.{number}.{problem.field}", "reason": problem.detail})
     if wrong:
@@ -209,18 +219,28 @@ async def post_facts(body: Facts, caller: Caller, here: Here) -> FactsAccepted:
     )
 
 
-async def _contact_priorities(
+async def _callers(
     facts: list[AnyFact], queues: dict[str, QueueHome], entries: dict[str, Entry], here: Here
-) -> dict[tuple[str, str], int]:
-    """Of the callers who are offered to a queue, or come to a flow that asks for known contacts."""
-    callers: list[tuple[str, str]] = []
+) -> Callers:
+    """Priorities of those who are offered to a queue, or come to a flow that asks for known contacts; last agents of
+    those whose calls may wait for one."""
+    contacts: list[tuple[str, str]] = []
+    coming_again: list[tuple[str, str]] = []
     for fact in facts:
         with suppress(Invalid):  # it is told with its place when the fact becomes a command
-            if isinstance(fact, Arrived) and fact.number in entries and asks_for_contacts(entries[fact.number].flow):
-                callers.append((entries[fact.number].home.tenant_id, phone_of(fact.contact_phone)))
+            if isinstance(fact, Arrived) and fact.number in entries:
+                entry = entries[fact.number]
+                caller = (entry.home.tenant_id, phone_of(fact.contact_phone))
+                if asks_for_contacts(entry.flow):
+                    contacts.append(caller)
+                if asks_for_last_agent(entry.home, fact.preferred_agent_id):
+                    coming_again.append(caller)
             elif isinstance(fact, Offered) and fact.queue_id in queues:
-                callers.append((queues[fact.queue_id].tenant_id, phone_of(fact.contact_phone)))
-    return await here.directory.contact_priorities(callers)
+                home = queues[fact.queue_id]
+                contacts.append((home.tenant_id, phone_of(fact.contact_phone)))
+                if asks_for_last_agent(home, fact.preferred_agent_id, fact.direction):
+                    coming_again.append(contacts[-1])
+    return Callers(await here.directory.contact_priorities(contacts), await here.directory.last_agents(coming_again))
 
 
 def _queue_of(fact: AnyFact) -> str:
@@ -243,7 +263,7 @@ def _command(
     queues: dict[str, QueueHome],
     agents: dict[str, str],
     entries: dict[str, Entry],
-    priorities: dict[tuple[str, str], int],
+    callers: Callers,
     now: datetime,
 ) -> tuple[UUID, inputs.Input]:
     """The input for one fact and its id. Raises Invalid with the fact's own field."""
@@ -281,10 +301,9 @@ def _command(
             call_id=call_id,
             entry_point_id=entry.id,
             dialled=fact.number,
-            contact_phone=phone_of(fact.contact_phone),
-            contact_priority=priorities.get((entry.home.tenant_id, phone_of(fact.contact_phone))),
             flow=entry.flow,
             external_id=fact.external_id,
+            **callers.fields_of(entry.home, phone_of(fact.contact_phone), fact.preferred_agent_id),
         )
     queue_id = _queue_of(fact)
     home = queues.get(queue_id)
@@ -296,7 +315,7 @@ def _command(
         call_id = fact.call_id or f"{named('call')}.{queue_id}"
         if entry_queue(call_id) != queue_id:
             raise Invalid("the call's id does not end in its queue's", field="call_id")
-        return derived_id("offer", call_id), offer_of(fact, call_id, home, now, priorities)
+        return derived_id("offer", call_id), offer_of(fact, call_id, home, now, callers)
     place: dict[str, Any] = {"tenant_id": home.tenant_id, "pool_id": home.pool_id, "occurred_at": now}
     match fact:
         case Digits(call_id=call_id, digits=digits):

@@ -416,6 +416,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Another call's id, or a number outside."""
     preferred_agent_id: str | None = None
     """Who should take it if they may and can; once it was offered to anybody it is a call as all others."""
+    spoke_last: bool = False
+    """They are the one who last spoke with the caller, as routing has found: nobody else had said who should."""
     assignments: tuple[Assignment, ...] = ()
     """The newest MOST_ASSIGNMENTS; a call that was saved before they were noted has none."""
     moves: tuple[Move, ...] = ()

@@ -39,11 +39,13 @@ _SUPERVISIONS: Final[dict[Supervision, str]] = {
 
 
 def came_from(call: Call) -> Iterator[str]:
-    """How the call began, if it goes on from another or is about one."""
+    """How the call began, if it goes on from another or is about one, or its caller spoke with somebody before."""
     if call.consults is not None:
         yield f"{call.consults.agent_id} asked for help with call {call.consults.call_id}."
     elif call.transferred_from is not None:
         yield f"Its caller comes from call {call.transferred_from}."
+    elif call.spoke_last:
+        yield f"It is to go to {call.preferred_agent_id}, who last spoke with its caller."
     for one in call.take_overs:
         if one.supervisor_id == call.agent_id:
             yield f"{one.supervisor_id} took the caller over from {one.agent_id} at {_time(one.taken_at)}."

@@ -226,6 +226,7 @@ def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:
         transferred_from=given.transferred_from,
         first_call_id=given.first_call_id or given.transferred_from,
         preferred_agent_id=given.preferred_agent_id,
+        spoke_last=given.spoke_last,
         contact_priority=given.contact_priority,
         priority=given.priority if given.priority is not None else given.contact_priority or 0,
         skills=given.skills,

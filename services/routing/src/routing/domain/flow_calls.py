@@ -74,6 +74,8 @@ def arrive(turn: Turn, given: inputs.ArriveCall) -> str | None:
         dialled=given.dialled,
         arrived_at=now,
         contact_priority=given.contact_priority,
+        preferred_agent_id=given.preferred_agent_id,
+        spoke_last=given.spoke_last,
     )
     call = _tell(turn, CallArrived, call)
     _advance(turn, call, state, Arrived())

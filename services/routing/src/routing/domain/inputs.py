@@ -38,7 +38,8 @@ class Input(Event, frozen=True, kw_only=True):
 
 class OfferCall(Input, frozen=True, kw_only=True):
     """A call for a queue. `max_wait_seconds` (outbound: 2) is the longest that it waits for an agent to be found;
-    `preferred_agent_id` is who should take it if they may and can, such as the one the caller spoke with last;
+    `preferred_agent_id` is who should take it if they may and can, and `spoke_last` that nobody said so: they are the
+    one who last spoke with the caller;
     `contact_priority` is the caller's own as a contact of the tenant (None: nobody known), which counts beside the
     queue's. `priority` (None: that of the contact) and `skills` are what a transferred call has from its flow."""
 
@@ -57,6 +58,7 @@ class OfferCall(Input, frozen=True, kw_only=True):
     transferred_from: str | None = None
     first_call_id: str | None = None
     preferred_agent_id: str | None = None
+    spoke_last: bool = False
     contact_priority: int | None = None
     priority: int | None = None
     skills: tuple[str, ...] = ()
@@ -72,7 +74,8 @@ class TakeOver(Input, frozen=True, kw_only=True):
 
 
 class ArriveCall(Input, frozen=True, kw_only=True):
-    """A call for an entry point, with the flow that it has at this time."""
+    """A call for an entry point, with the flow that it has at this time. `preferred_agent_id` and `spoke_last` as in
+    `OfferCall`."""
 
     TYPE: ClassVar[str] = "routing.arrive_call.v1"
 
@@ -83,6 +86,8 @@ class ArriveCall(Input, frozen=True, kw_only=True):
     flow: Flow
     contact_priority: int | None = None
     external_id: str | None = None
+    preferred_agent_id: str | None = None
+    spoke_last: bool = False
 
 
 class Digits(Input, frozen=True, kw_only=True):

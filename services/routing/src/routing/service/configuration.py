@@ -125,6 +125,7 @@ async def put_pool(
     name: str,
     skills: Sequence[str],
     interrupts: Mapping[Channel, Sequence[Channel]],
+    break_reasons: Sequence[str],
     clock: Clock,
     check: CheckVersion,
 ) -> tuple[asyncpg.Record, bool]:
@@ -134,10 +135,11 @@ async def put_pool(
     await store.lock(session, "pool", pool_id)
     before = await store.pool(session, pool_id)
     check(before["version"] if before else None)
-    if before and (before["name"], before["skills"], before["interrupts"]) == (name, list(skills), interrupts):
+    wanted = {"name": name, "skills": list(skills), "interrupts": interrupts, "break_reasons": list(break_reasons)}
+    if before and all(before[field] == value for field, value in wanted.items()):
         return before, False
     gone = sorted(set(before["skills"]) - set(skills)) if before else []
-    after = saved(await store.save_pool(session, pool_id, name, skills, interrupts))
+    after = saved(await store.save_pool(session, pool_id, name, skills, interrupts, break_reasons))
     if gone and (needed_by := await _who_needs(session, pool_id, set(gone))):
         raise Conflict(f"{needed_by} still names one of the skills {', '.join(gone)}", field="skills")
     if before and before["interrupts"] != interrupts:

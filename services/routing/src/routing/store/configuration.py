@@ -56,14 +56,21 @@ async def pool(session: Session, pool_id: str, *, hold: bool = False) -> asyncpg
 
 
 async def save_pool(
-    session: Session, pool_id: str, name: str, skills: Sequence[str], interrupts: Mapping[Channel, Sequence[Channel]]
+    session: Session,
+    pool_id: str,
+    name: str,
+    skills: Sequence[str],
+    interrupts: Mapping[Channel, Sequence[Channel]],
+    break_reasons: Sequence[str],
 ) -> asyncpg.Record | None:
     """Create or replace; the version grows."""
     return await session.fetchrow(
         """
-        INSERT INTO pools (id, tenant_id, name, skills, interrupts, version) VALUES ($1, $2, $3, $4, $5, 1)
+        INSERT INTO pools (id, tenant_id, name, skills, interrupts, break_reasons, version)
+        VALUES ($1, $2, $3, $4, $5, $6, 1)
         ON CONFLICT (id) DO UPDATE SET name = excluded.name, skills = excluded.skills,
-            interrupts = excluded.interrupts, version = pools.version + 1, updated_at = now()
+            interrupts = excluded.interrupts, break_reasons = excluded.break_reasons, version = pools.version + 1,
+            updated_at = now()
         RETURNING *
         """,
         pool_id,
@@ -71,6 +78,7 @@ async def save_pool(
         name,
         skills,
         interrupts,
+        break_reasons,
     )
 
 
@@ -269,12 +277,23 @@ async def sharing_agents(session: Session, pool_id: str) -> list[AgentProfile]:
 
 
 async def homes_of_queues(session: Session, queue_ids: Sequence[str]) -> list[asyncpg.Record]:
-    """(id, tenant_id, pool_id, channel) of those queues that exist."""
+    """(id, tenant_id, pool_id, channel, sticky_seconds) of those queues that exist."""
     return await session.fetch(
-        "SELECT id, tenant_id, pool_id, channel FROM queues WHERE id = ANY($1::text[])", queue_ids
+        "SELECT id, tenant_id, pool_id, channel, sticky_seconds FROM queues WHERE id = ANY($1::text[])", queue_ids
     )
 
 
 async def homes_of_agents(session: Session, agent_ids: Sequence[str]) -> list[asyncpg.Record]:
     """(id, pool_id) of those agents that exist."""
     return await session.fetch("SELECT id, pool_id FROM agents WHERE id = ANY($1::text[])", agent_ids)
+
+
+async def break_reasons_of(session: Session, agent_ids: Sequence[str]) -> dict[str, list[str]]:
+    """By agent, those that their pool declares."""
+    rows = await session.fetch(
+        """
+        SELECT a.id, p.break_reasons FROM agents a JOIN pools p ON p.id = a.pool_id WHERE a.id = ANY($1::text[])
+        """,
+        agent_ids,
+    )
+    return {row["id"]: row["break_reasons"] for row in rows}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal
 from uuid import UUID
 
@@ -44,6 +45,22 @@ async def calls(
         tenant_id,
     )
     return [(row["pool_id"], msgspec.convert(row["data"], Call)) for row in rows]
+
+
+LAST_AGENTS = """
+    SELECT wanted.tenant_id, wanted.phone, newest.agent_id
+    FROM unnest($1::text[], $2::text[]) AS wanted (tenant_id, phone) CROSS JOIN LATERAL (
+        SELECT agent_id FROM calls
+        WHERE calls.tenant_id = wanted.tenant_id AND spoke_with = wanted.phone AND answered_at IS NOT NULL
+        ORDER BY answered_at DESC LIMIT 1
+    ) AS newest
+"""
+
+
+async def last_agents(session: Session, callers: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """By (tenant, phone) the agent who last answered a call of that caller, as far as anybody has."""
+    rows = await session.fetch(LAST_AGENTS, [tenant_id for tenant_id, _ in callers], [phone for _, phone in callers])
+    return {(row["tenant_id"], row["phone"]): row["agent_id"] for row in rows}
 
 
 async def live_calls(session: Session) -> list[tuple[str, Call]]:

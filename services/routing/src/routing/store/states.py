@@ -15,7 +15,7 @@ from common.errors import StaleWriter
 from common.ids import FLOOR
 
 from routing.domain.agents import Agent
-from routing.domain.calls import Call
+from routing.domain.calls import Call, Talking, WrappedUp, WrappingUp
 from routing.domain.configuration import (
     AgentProfile,
     Announcement,
@@ -77,6 +77,7 @@ async def save(session: Session, changes: Mapping[str, tuple[datetime, Sequence[
     """Save what changed, by pool id: the pool's time, its calls and agents. One statement: a caller waits for it."""
     calls = [(pool_id, call) for pool_id, (_, some, _) in changes.items() for call in some]
     agents = [(pool_id, agent) for pool_id, (_, _, some) in changes.items() for agent in some]
+    spoken = [_spoken(call) for _, call in calls]
     await session.execute(
         """
         WITH saved_clocks AS (
@@ -88,12 +89,17 @@ async def save(session: Session, changes: Mapping[str, tuple[datetime, Sequence[
             FROM unnest($3::text[], $4::text[], $5::text[]) AS changed (agent_id, pool_id, data)
             ON CONFLICT (agent_id) DO UPDATE SET data = excluded.data
         )
-        INSERT INTO calls (id, tenant_id, pool_id, queue_id, state, agent_id, over_at, live, data)
-        SELECT id, tenant_id, pool_id, queue_id, state, agent_id, over_at, over_at IS NULL, data::jsonb FROM unnest(
-            $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[]
-        ) AS changed (id, tenant_id, pool_id, queue_id, state, agent_id, over_at, data)
+        INSERT INTO calls
+            (id, tenant_id, pool_id, queue_id, state, agent_id, over_at, live, data, spoke_with, answered_at)
+        SELECT id, tenant_id, pool_id, queue_id, state, agent_id, over_at, over_at IS NULL, data::jsonb, spoke_with,
+            answered_at
+        FROM unnest(
+            $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[],
+            $15::text[], $16::timestamptz[]
+        ) AS changed (id, tenant_id, pool_id, queue_id, state, agent_id, over_at, data, spoke_with, answered_at)
         ON CONFLICT (id) DO UPDATE SET pool_id = excluded.pool_id, queue_id = excluded.queue_id, state = excluded.state,
-            agent_id = excluded.agent_id, over_at = excluded.over_at, live = excluded.live, data = excluded.data
+            agent_id = excluded.agent_id, over_at = excluded.over_at, live = excluded.live, data = excluded.data,
+            spoke_with = excluded.spoke_with, answered_at = excluded.answered_at
         """,
         list(changes),
         [now for now, _, _ in changes.values()],
@@ -109,7 +115,18 @@ async def save(session: Session, changes: Mapping[str, tuple[datetime, Sequence[
         [call.agent_id for _, call in calls],
         [call.over_at for _, call in calls],
         [_encode(call).decode() for _, call in calls],
+        [phone for phone, _ in spoken],
+        [answered_at for _, answered_at in spoken],
     )
+
+
+def _spoken(call: Call) -> tuple[str | None, datetime | None]:
+    """The number of the caller with whom the call's agent speaks or spoke, and since when."""
+    match call.state:
+        case Talking(answered_at=at) | WrappingUp(answered_at=at) | WrappedUp(answered_at=at):
+            return (call.contact_phone, at) if call.contact_phone and not call.is_consultation else (None, None)
+        case _:
+            return None, None
 
 
 async def remember(session: Session, memories: Sequence[tuple[str, Memory]]) -> None:
