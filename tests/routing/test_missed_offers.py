@@ -8,7 +8,9 @@ import pytest
 from common.events import AgentStateChanged, CallAssigned, Event
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from routing.domain.agents import Available, OnBreak
+from routing.domain.configuration import Capacity
 
 from .floors import Floor, names, only, profile, queue
 
@@ -65,8 +67,10 @@ def test_whoever_missed_comes_behind_all_others_by_any_order(order: str) -> None
     assert asked(floor.call(9, "c4", "help")) == (["ben"] if order == "fastest" else ["ann"])
 
 
-def test_whoever_missed_takes_the_first_call_of_all_that_wait() -> None:
-    floor = Floor(queue("help", missed_offers_before_break=2), queue("vip", priority=9), profile("ann"))
+@pytest.mark.parametrize("capacity", [None, Capacity({"voice": 1, "chat": 2})], ids=["one call", "several"])
+def test_whoever_missed_takes_the_first_call_of_all_that_wait(capacity: Capacity | None) -> None:
+    ann = replace(profile("ann"), capacity=capacity)
+    floor = Floor(queue("help", missed_offers_before_break=2), queue("vip", priority=9), ann)
     floor.log_in(0, "ann")
     floor.call(1, "c1", "help")
     floor.call(2, "c2", "vip")
