@@ -38,6 +38,19 @@ def test_the_last_agent_is_asked_until_their_break() -> None:
     assert floor.agent("ann").missed_offers == 0
 
 
+@pytest.mark.parametrize("order", ["longest_idle", "fastest"])
+def test_those_who_missed_come_in_the_order_of_the_queue_among_themselves(order: str) -> None:
+    """Ann can do more, has been there for longer, and handles calls faster."""
+    rules = queue("help", agent_order=order, missed_offers_before_break=5)
+    floor = Floor(rules, profile("ann", "french", "dutch"), profile("ben"))
+    floor.log_in(0, "ann", "ben")
+    floor.pool.put_agent(replace(floor.agent("ann"), handling_seconds=5.0, missed_offers=1))
+    floor.set_state(2, "ben", "break")
+    floor.set_state(3, "ben", "available")
+    floor.pool.put_agent(replace(floor.agent("ben"), handling_seconds=9.0, missed_offers=1))
+    assert asked(floor.call(4, "c1", "help")) == ["ann"]
+
+
 def test_a_break_has_the_reason_of_the_last_miss() -> None:
     floor = Floor(queue("help", missed_offers_before_break=2), profile("ann"))
     floor.log_in(0, "ann")
