@@ -13,6 +13,8 @@ from routing.domain.pool import Pool
 from routing.domain.shares import Positions, Share
 from routing.domain.turns import Turn
 
+from . import declared_order
+
 
 def share(
     tenant_id: str,
@@ -94,24 +96,49 @@ def is_owed(pool: Pool, tenant_id: str) -> bool:
 
 
 class CheckedTurn(Turn):
-    """A turn in which every assignment is held against the definition."""
+    """A turn in which every assignment is held against the definition: of the shares, of the order of service, of the
+    order of agents."""
 
     def assign(self, call: Call, waiting: Queued | HeldPlace, agent: Agent, *, came_free: bool) -> None:
         assert is_permitted(self.pool, call, agent.id), f"{agent.id} is not for {call.id}"
-        if came_free and not is_owed(self.pool, call.tenant_id):
-            before = [one.id for one in self.pool.calls.values() if self._goes_before(one, agent.id)]
-            assert not before, f"{agent.id} takes {call.id} before {before}, whose tenant has not its guarantee"
+        before = [one.id for one in self._calls(agent) if self._goes_before(one, call, agent.id, came_free=came_free)]
+        assert not before, f"{agent.id} takes {call.id} before {before}"
+        if not came_free:
+            first = self._first_agent(call, waiting, agent)
+            assert first == agent.id, f"{call.id} takes {agent.id} before {first}"
         super().assign(call, waiting, agent, came_free=came_free)
 
-    def _goes_before(self, call: Call, agent_id: str) -> bool:
-        state = call.state
-        if not isinstance(state, Queued) or not is_owed(self.pool, call.tenant_id):
+    def _permits(self, call: Call, agent: Agent) -> bool:
+        return is_permitted(self.pool, call, agent.id)
+
+    def _calls(self, agent: Agent) -> list[Call]:
+        return declared_order.calls_for(self.pool, agent, self._permits)
+
+    def _goes_before(self, one: Call, call: Call, agent_id: str, *, came_free: bool) -> bool:
+        """Whether the agent should have taken the other call, `one`."""
+        if one.id == call.id:
             return False
-        if state.alone_until is not None and call.preferred_agent_id != agent_id:
+        owed, owes = is_owed(self.pool, call.tenant_id), is_owed(self.pool, one.tenant_id)
+        if came_free and owed != owes:
+            return owes
+        if self.pool.is_weighed and (not came_free or one.queue_id != call.queue_id):
             return False
-        able = self.pool.may_serve(agent_id, call, state.ring)
-        able = able and self.pool.can_take(self.pool.agents[agent_id], call)
-        return able and is_permitted(self.pool, call, agent_id)
+        alone, waits_alone = declared_order.is_alone(call), declared_order.is_alone(one)
+        if alone != waits_alone:
+            return waits_alone
+        return declared_order.is_before(self.pool, one, call)
+
+    def _first_agent(self, call: Call, waiting: Queued | HeldPlace, agent: Agent) -> str:
+        pool = self.pool
+        if call.consults is not None and call.preferred_agent_id == agent.id:
+            return agent.id
+        ring = declared_order.ring_reached(pool, call, waiting)
+        able = declared_order.agents_for(pool, call, ring, self._permits)
+        if call.offers == 0 and call.preferred_agent_id in [one.id for one in able]:
+            return call.preferred_agent_id
+        if pool.is_weighed:
+            able = [one for one in able if declared_order.alike(pool, one.id, agent.id)]
+        return min(able, key=lambda one: declared_order.place_of(pool, one, call, ring)).id
 
 
 def _has_skills(pool: Pool, agent_id: str, queue: Queue) -> bool:

@@ -21,7 +21,7 @@ from common.events import (
     Event,
 )
 from common.hours import parse
-from routing.domain import inputs
+from routing.domain import flows, inputs
 from routing.domain.agents import Agent
 from routing.domain.calls import Call, CallingBack, HeldPlace, Queued
 from routing.domain.configuration import CallbackRules, Closed, OverflowRule, ToCallback, ToMessage, Waited
@@ -573,3 +573,46 @@ def test_a_caller_who_comes_to_a_closed_queue_is_called_back_when_it_opens() -> 
     assert only(given.call(80, "c2", "help"), CallAbandoned).message == "tomorrow", "one callback for a number"
     assert isinstance(given.pool.calls["c1"].state, HeldPlace)
     assert only(given.tick(400), CallAssigned).occurred_at == START + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("again", ["waits", "is called back"])
+def test_who_was_busy_with_a_callback_that_is_taken_over_takes_the_first_of_all_that_wait(again: str) -> None:
+    given = Floor(queue("help", callback=AGENT_FIRST), queue("vip", priority=9), profile("ann"))
+    held(given)
+    given.log_in(31, "ann")
+    given.call(32, "v1", "vip", contact_phone=OTHER)
+    if again == "waits":
+        events = given.call(33, "c2", "help")
+    else:
+        call_me = flows.Flow(start="place", steps={"place": flows.ToCallback(queue_id="help", otherwise="place")})
+        events = given.give(
+            inputs.ArriveCall,
+            33,
+            call_id="c2",
+            entry_point_id="line",
+            dialled="+33639980100",
+            contact_phone=PHONE,
+            flow=call_me,
+        )
+    assert only(events, CallAssigned).call_id == "v1"
+    assert given.pool.calls["c2"].state_name == ("queued" if again == "waits" else "held_place")
+
+
+@pytest.mark.parametrize("opens", ["by its hours", "by an operator"])
+def test_when_the_queue_opens_its_places_are_served_in_the_order_of_service(opens: str) -> None:
+    """The floor begins at 10:00 in Paris; the second caller's call has the smaller id."""
+    hours = parse({"week": {"mon": [["10:00", "10:01"], ["10:02", "12:00"]]}})
+    given = Floor(queue("help", callback=AGENT_FIRST, hours=hours), profile("ann"))
+    given.call(1, "z1", "help")
+    given.call(2, "a1", "help", contact_phone=OTHER)
+    given.tick(61)
+    ask(given, 62, "z1")
+    ask(given, 63, "a1")
+    given.log_in(64, "ann")
+    assert given.agent("ann").state_name == "available"
+    if opens == "by its hours":
+        events = given.tick(120)
+    else:
+        opened = queue("help", callback=AGENT_FIRST, hours=hours, override="open", version=2)
+        events = given.give(inputs.ConfigureQueue, 65, queue=opened)
+    assert only(events, CallAssigned).call_id == "z1"

@@ -20,6 +20,7 @@ from common.events import (
     Event,
 )
 from routing.domain import inputs
+from routing.domain.configuration import Relaxation
 
 from .floors import Floor, at, names, only, profile, queue
 
@@ -373,3 +374,11 @@ def test_time_never_runs_backwards() -> None:
     floor.call(10, "c1", "help")
     floor.call(8, "c2", "help")
     assert floor.pool.calls["c2"].offered_at == at(10)
+
+
+def test_calls_that_widen_at_the_same_instant_take_agents_in_the_order_of_service() -> None:
+    floor = Floor(queue("help", "french", relaxations=(Relaxation(20.0, "dutch"),)), profile("ann", "dutch"))
+    floor.log_in(0, "ann")
+    floor.call(1, "c1", "help")
+    floor.call(1, "c2", "help", contact_priority=1)
+    assert only(floor.tick(21), CallAssigned).call_id == "c2"

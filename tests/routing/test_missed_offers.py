@@ -8,7 +8,9 @@ import pytest
 from common.events import AgentStateChanged, CallAssigned, Event
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from routing.domain.agents import Available, OnBreak
+from routing.domain.configuration import Capacity
 
 from .floors import Floor, names, only, profile, queue
 
@@ -34,6 +36,19 @@ def test_the_last_agent_is_asked_until_their_break() -> None:
     assert names(events) == ["call.offer_missed", "agent.state_changed:break"]
     assert only(events, AgentStateChanged).reason == "missed_offer"
     assert floor.agent("ann").missed_offers == 0
+
+
+@pytest.mark.parametrize("order", ["longest_idle", "fastest"])
+def test_those_who_missed_come_in_the_order_of_the_queue_among_themselves(order: str) -> None:
+    """Ann can do more, has been there for longer, and handles calls faster."""
+    rules = queue("help", agent_order=order, missed_offers_before_break=5)
+    floor = Floor(rules, profile("ann", "french", "dutch"), profile("ben"))
+    floor.log_in(0, "ann", "ben")
+    floor.pool.put_agent(replace(floor.agent("ann"), handling_seconds=5.0, missed_offers=1))
+    floor.set_state(2, "ben", "break")
+    floor.set_state(3, "ben", "available")
+    floor.pool.put_agent(replace(floor.agent("ben"), handling_seconds=9.0, missed_offers=1))
+    assert asked(floor.call(4, "c1", "help")) == ["ann"]
 
 
 def test_a_break_has_the_reason_of_the_last_miss() -> None:
@@ -65,8 +80,10 @@ def test_whoever_missed_comes_behind_all_others_by_any_order(order: str) -> None
     assert asked(floor.call(9, "c4", "help")) == (["ben"] if order == "fastest" else ["ann"])
 
 
-def test_whoever_missed_takes_the_first_call_of_all_that_wait() -> None:
-    floor = Floor(queue("help", missed_offers_before_break=2), queue("vip", priority=9), profile("ann"))
+@pytest.mark.parametrize("capacity", [None, Capacity({"voice": 1, "chat": 2})], ids=["one call", "several"])
+def test_whoever_missed_takes_the_first_call_of_all_that_wait(capacity: Capacity | None) -> None:
+    ann = replace(profile("ann"), capacity=capacity)
+    floor = Floor(queue("help", missed_offers_before_break=2), queue("vip", priority=9), ann)
     floor.log_in(0, "ann")
     floor.call(1, "c1", "help")
     floor.call(2, "c2", "vip")

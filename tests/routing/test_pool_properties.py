@@ -172,6 +172,7 @@ ANNOUNCEMENTS = st.builds(
     every_seconds=st.sampled_from([None, 7.0]),
     tell=st.sampled_from([(), ("position",), ("estimated_wait", "position")]),
 )
+CONTACT_PRIORITIES = st.sampled_from([None, 0, 1, 5])
 PHONES = ["+33639980001", "+33639980002", ""]
 
 
@@ -363,8 +364,16 @@ class PoolMachine(RuleBasedStateMachine):
         limit=st.sampled_from([None, None, 2.0]),
         preferred=st.none() | agent_ids,
         phone=st.sampled_from(PHONES),
+        contact_priority=CONTACT_PRIORITIES,
     )
-    def call(self, queue_id: str, limit: float | None, preferred: str | None, phone: str) -> None:
+    def call(
+        self,
+        queue_id: str,
+        limit: float | None,
+        preferred: str | None,
+        phone: str,
+        contact_priority: int | None = None,
+    ) -> None:
         self.count += 1
         call_id = f"c{self.count}"
         pending = self.pool.callbacks.pending(TENANTS[queue_id], phone)
@@ -376,6 +385,7 @@ class PoolMachine(RuleBasedStateMachine):
             preferred_agent_id=preferred,
             channel=self.channels[queue_id],
             contact_phone=phone,
+            contact_priority=contact_priority,
         )
         rules = self.pool.queue(queue_id)
         assert rules is not None
@@ -520,6 +530,36 @@ class PoolMachine(RuleBasedStateMachine):
                 self.floor.hang_up(self.seconds, call_id, agent_id if right and self.count % 2 else None)
             case _:
                 self.floor.wrap_up(self.seconds, call_id, agent_id)
+
+    @rule(
+        callers=st.lists(
+            st.tuples(st.sampled_from(QUEUES), CONTACT_PRIORITIES, st.none() | agent_ids), min_size=2, max_size=5
+        ),
+        apart=st.sampled_from([0.0, 1.0, 11.0]),
+    )
+    def rush(self, callers: list[tuple[str, int | None, str | None]], apart: float) -> None:
+        """Calls of many kinds come at once, or one soon after another."""
+        for queue_id, contact_priority, preferred in callers:
+            self.call(queue_id=queue_id, limit=None, preferred=preferred, phone="", contact_priority=contact_priority)
+            self.seconds += apart
+
+    @rule(several=st.lists(agent_ids, min_size=2, unique=True), apart=st.sampled_from([0.0, 1.0]))
+    def staff(self, several: list[str], apart: float) -> None:
+        """One agent after another is ready for calls."""
+        for agent_id in several:
+            self.make_ready(agent_id)
+            self.seconds += apart
+
+    @precondition(lambda self: any(agent.calls for agent in self.pool.agents.values()))
+    @rule(data=st.data(), talk_seconds=st.sampled_from([1.0, 4.0, 15.0]))
+    def handle_a_call(self, data: st.DataObject, talk_seconds: float) -> None:
+        """Of those at hand, to the end of its wrap-up: its agent can take another one."""
+        at_hand = [(one.call_id, agent.id) for agent in self.pool.agents.values() for one in agent.calls]
+        call_id, agent_id = data.draw(st.sampled_from(sorted(at_hand)))
+        self.floor.accept(self.seconds, call_id, agent_id)
+        self.seconds += talk_seconds
+        self.floor.hang_up(self.seconds, call_id, agent_id)
+        self.floor.wrap_up(self.seconds, call_id, agent_id)
 
     def make_ready(self, agent_id: str) -> None:
         self.floor.log_in(self.seconds, agent_id)

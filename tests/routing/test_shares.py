@@ -285,3 +285,12 @@ def test_a_floor_without_shares_takes_the_first_agent() -> None:
     made = floor()
     assert only(made.call(1, "l1", "lamp"), CallAssigned).agent_id == "a1"
     assert why(made, "l1") is None
+
+
+def test_a_missed_call_is_not_before_the_others_that_its_miss_makes_room_for() -> None:
+    """Given one agent at most for kettle, and two of its calls: one rings, the other waits, and comes before it."""
+    made = floor(share("kettle", most=1), agents=2, missed_offers_before_break=1)
+    made.give(inputs.ConfigureQueue, 0, queue=queue("vip", tenant_id="kettle", priority=9))
+    assert taken(made.call(1, "k1", "kettle")) == ["a1 k1"]
+    assert taken(made.call(2, "v1", "vip")) == []
+    assert taken(made.log_out(3, "a1")) == ["a2 v1"]

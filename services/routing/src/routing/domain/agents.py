@@ -141,7 +141,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     """Mean of talk and wrap-up over their calls, the newest counting most; None before the first."""
     missed_offers: int = 0
     """In a row, in this shift: since the last one that they accepted, or the break that the last ones came to. With
-    any, they come behind all other available agents."""
+    any, they come behind all other available agents, in the queue's order among themselves."""
 
     def learnt(self, seconds: float) -> Agent:
         """The agent with one more call handled: the exponential average with weight HANDLING_WEIGHT."""

@@ -94,8 +94,11 @@ def why_not_from_a_flow(pool: Pool, call: Call) -> str | None:
     return None if refused == "callback_pending" else refused
 
 
-def hold(turn: Turn, call: Call, phone: str | None = None, *, promised_by: str | None = None) -> None:
-    """The caller, who can be called back, hangs up: the place is kept. `promised_by`: a step of the call's flow."""
+def hold(
+    turn: Turn, call: Call, phone: str | None = None, *, promised_by: str | None = None, freed: str | None = None
+) -> None:
+    """The caller, who can be called back, hangs up: the place is kept. `promised_by`: a step of the call's flow;
+    `freed`: the agent of `take_over`."""
     now, rules = turn.pool.now, turn.queue_of(call).callback
     if rules is None:
         raise AssertionError(f"queue {call.queue_id} calls nobody back")
@@ -115,7 +118,19 @@ def hold(turn: Turn, call: Call, phone: str | None = None, *, promised_by: str |
         ringing_at=None if ringing is None else ringing.agent_id,
     )
     if ringing is None:
+        place_after(turn, call, held, freed)
+
+
+def place_after(turn: Turn, call: Call, held: HeldPlace, freed: str | None) -> None:
+    """Place the call, which is in line. Before that the agent of `take_over` takes the first of all that wait, unless
+    the call goes to another pool at once."""
+    if turn.queue_of(call).elsewhere is not None:
         place(turn, call, held)
+    if freed is not None:
+        engagements.take_more(turn, freed)
+    now = turn.pool.calls.get(call.id)
+    if now is not None and isinstance(now.state, HeldPlace):
+        place(turn, now, now.state)
 
 
 def place(turn: Turn, call: Call, held: HeldPlace) -> None:
@@ -260,7 +275,8 @@ def expire(turn: Turn, call: Call) -> None:
 
 def take_over(turn: Turn, call: Call) -> tuple[Call, str | None]:
     """The call, about to enter its first queue, at the place that is kept for its caller, if there is one; and the
-    agent who was busy with that and has nothing to do for now."""
+    agent who was busy with that and has nothing to do for now: they take the first of all that wait, this call among
+    them."""
     if call.direction != "inbound" or call.transferred_from is not None:
         return call, None
     pending = turn.pool.callbacks.pending(call.tenant_id, call.contact_phone)

@@ -113,7 +113,9 @@ def let_off(turn: Turn, agent: Agent, call: Call) -> None:
 def miss(turn: Turn, agent: Agent, call: Call, then: OnBreak | LoggedOut | None) -> None:
     """The agent did not take the call: they go where `then` says, from other calls once these are over; None: they
     stay, and nothing is offered to them before `stay`."""
-    if isinstance(agent.state, Serving):
+    if isinstance(agent.state, Serving) and then is None:
+        turn.pool.put_agent(replace(agent, state=replace(agent.state, then=ThenBreak(None))))
+    elif isinstance(agent.state, Serving):
         wanted = agent.state.then
         if isinstance(then, LoggedOut):
             wanted = ThenLogOut()
@@ -137,10 +139,11 @@ def take_back(turn: Turn, agent: Agent, call_id: str) -> None:
 
 
 def stay(turn: Turn, agent: Agent, call: Call) -> None:
-    """After a miss: the agent, as they were then, takes calls again. Whom a call beside others has rung at does so
-    already, and it may ring there anew."""
+    """After a miss: the agent, as they were then, takes calls again."""
     if isinstance(agent.state, Ringing):
         turn.move(agent, Available(turn.pool.now), call.traceparent)
+    elif isinstance(agent.state, Serving):
+        _carry_on(turn, agent, agent.state.without(call.id), agent.state.then, call)
     take_more(turn, agent.id)
 
 

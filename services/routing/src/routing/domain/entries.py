@@ -81,12 +81,15 @@ def enter(turn: Turn, call: Call, queue: Queue, *, promised_by: str | None = Non
     if turn.pool.callbacks and call.entry == 0:
         call, freed = callbacks.take_over(turn, call)
     call = _queued(turn, call, queue)
-    if promised_by is None:
-        _wait(turn, call, queue)
-    else:
-        callbacks.hold(turn, call, promised_by=promised_by)
+    if promised_by is not None:
+        callbacks.hold(turn, call, promised_by=promised_by, freed=freed)
+        return
     if freed is not None:
+        turn.pool.put_call(call)
         engagements.take_more(turn, freed)
+        call = turn.pool.calls[call.id]
+    if isinstance(call.state, Queued):
+        _wait(turn, call, queue)
 
 
 def _queued(turn: Turn, call: Call, queue: Queue) -> Call:

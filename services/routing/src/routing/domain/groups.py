@@ -8,7 +8,6 @@ later of the two appears; a decision only combines bit sets.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import inf
 from typing import Final, TypeAlias
 
 from common.events.routing import Channel
@@ -19,8 +18,8 @@ from routing.domain.agents import Agent, LoggedOut, Serving
 from routing.domain.configuration import AgentOrder, without_sites
 from routing.domain.matching import Bins, numbers_in
 
-IdleKey: TypeAlias = tuple[float, int, float, str]
-"""What is ordered by (inf: behind all others), number of skills, idle since, id."""
+IdleKey: TypeAlias = tuple[bool, float, int, float, str]
+"""Behind all others, what is ordered by, number of skills, idle since, id."""
 
 
 CALL_AT_HAND: Final = 10 * 365 * 86_400.0
@@ -239,7 +238,7 @@ class Groups:
             return candidates
         found = 0
         for number in numbers_in(candidates):
-            if self._idle.head(number)[0] < inf:
+            if not self._idle.head(number)[0]:
                 found |= 1 << number
         return found or candidates
 
@@ -261,16 +260,14 @@ class Groups:
 
 def _idle_key(agent: Agent, group: Group) -> IdleKey:
     since = agent.state.since.timestamp()
-    return (_behind(agent, since), group.breadth, since, agent.id)
+    return (agent.missed_offers > 0, _place(agent, since), group.breadth, since, agent.id)
 
 
 def _speed_key(agent: Agent, group: Group) -> IdleKey:
     mean = agent.handling_seconds or 0.0
-    return (_behind(agent, mean), group.breadth, agent.state.since.timestamp(), agent.id)
+    return (agent.missed_offers > 0, _place(agent, mean), group.breadth, agent.state.since.timestamp(), agent.id)
 
 
-def _behind(agent: Agent, place: float) -> float:
-    if agent.missed_offers:
-        return inf
+def _place(agent: Agent, place: float) -> float:
     state = agent.state
     return place + CALL_AT_HAND * len(state.calls) if isinstance(state, Serving) else place

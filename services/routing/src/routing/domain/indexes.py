@@ -300,6 +300,11 @@ class Indexes:
         keys += self.callbacks.near.get(queue_id, [])
         return [self.calls[key[-1]] for key in sorted(keys)]
 
+    def in_order(self, call_ids: Iterable[str]) -> list[Call]:
+        """These calls, each of a queue, in the order of service."""
+        calls = [self.calls[call_id] for call_id in call_ids]
+        return sorted(calls, key=lambda call: self._queues[call.queue_id].key(call))
+
     def waiting_for(self, agent_id: str) -> list[Call]:
         """The calls that wait for the agent alone, in the order of service."""
         return [self.calls[key[-1]] for key in self._alone.get(agent_id, [])]
@@ -394,6 +399,13 @@ class Indexes:
         is none."""
         due = self.next_due()
         return self._timers.take() if due is not None and due <= now else None
+
+    def take_alike(self, at: datetime, timer: Timer) -> list[str]:
+        """The ids of all items for which the same is due at the same instant as just now, taken off."""
+        taken = []
+        while self.next_due() == at and self._timers.is_next(timer):
+            taken.append(self._timers.take()[-1])
+        return taken
 
     def _changes_at(self, timer: Timer, item_id: str) -> datetime | None:
         return self.sharing.due(item_id) if timer is Timer.SHARE else self._queues[item_id].changes_at

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from routing.domain import callbacks, consultations, engagements, entries, inputs
+from routing.domain import callbacks, consultations, entries, inputs
 from routing.domain.agents import Available
 from routing.domain.calls import Call, HeldPlace, Phase, Queued, Removal
 
@@ -54,9 +54,8 @@ def take_over(turn: Turn, given: inputs.TakeOver) -> str | None:
             turn.place(call, waiting)
         case "waits" if isinstance(waiting, HeldPlace):
             call, freed = callbacks.take_over(turn, call)
-            turn.place(call, waiting)
-            if freed is not None:
-                engagements.take_more(turn, freed)
+            turn.pool.put_call(call)
+            callbacks.place_after(turn, call, waiting, freed)
         case _:
             raise AssertionError(f"call {call.id} is {call.state_name} and cannot be handed over")
     return None

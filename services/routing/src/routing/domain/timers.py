@@ -13,7 +13,7 @@ from routing.domain.calls import Call, CallingBack, HeldPlace, InFlow, Offered, 
 class Timer(IntEnum):
     """What is due, for a queue, a tenant's share or a call. At one instant the lower comes first: queues have opened or
     closed and shares are switched before anything is decided by them, and agents are freed before callers are given up.
-    """
+    Calls that widen, and places whose rest is over, at one instant are placed in the order of service."""
 
     QUEUE_HOURS = 0
     SHARE = 1
@@ -62,6 +62,10 @@ class Timers:
                 return at
             heapq.heappop(self._heap)
         return None
+
+    def is_next(self, timer: Timer) -> bool:
+        """Whether the first is of this kind."""
+        return bool(self._heap) and self._heap[0][1] is timer
 
     def take(self) -> tuple[datetime, Timer, str]:
         """The first, taken off: time, kind, id of its queue, tenant or call."""

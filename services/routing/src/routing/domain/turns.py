@@ -69,10 +69,8 @@ class Turn(Telling):
                     callbacks.fail(self, call, calling, "timed_out")
                 case Timer.CALLBACK_EXPIRES, HeldPlace():
                     callbacks.expire(self, call)
-                case Timer.REST_OVER, HeldPlace() as held:
-                    callbacks.place(self, call, held)
-                case Timer.WIDEN, (Queued() | HeldPlace()) as waiting:
-                    self.place(call, waiting)
+                case Timer.REST_OVER | Timer.WIDEN, Queued() | HeldPlace():
+                    self._place_anew([item_id, *self.pool.take_alike(at, timer)])
                 case Timer.ALONE_LIMIT, Queued() as waiting:
                     self.place(call, replace(waiting, alone_until=None))
                 case Timer.OVERFLOW, Queued():
@@ -227,8 +225,11 @@ class Turn(Telling):
                 self.abandon(call, "wait_limit")
             case Queued(overflow_at=overflow_at) if overflow_at is not None and overflow_at <= now:
                 entries.overflow(self, call)
-            case Queued() | HeldPlace() as waiting:
-                self.place(call, waiting)
+            case Queued() | HeldPlace():
+                if self.pool.sharing.slots:
+                    # Its tenant may have room for one more again, and others may come before it.
+                    self.release_kept()
+                self._place_anew([call.id])
             case _:
                 raise AssertionError(f"call {call.id} was given back but is {call.state_name}")
 
@@ -357,7 +358,7 @@ class Turn(Telling):
 
     def release(self, agent_id: str) -> None:
         """Calls that wait for the agent alone are placed anew: perhaps there is nothing to wait for any more."""
-        self._place_anew(self.pool.waiting_for(agent_id))
+        self._place_anew(call.id for call in self.pool.waiting_for(agent_id))
 
     def release_kept(self) -> None:
         """Agents who need not be kept any more take the calls that may have them. Only by declared weights and by
@@ -373,15 +374,15 @@ class Turn(Telling):
 
     def serve_queue(self, queue_id: str) -> None:
         """After new rules: as many of the queue's calls as available agents may take, each in its ring."""
-        self._place_anew(self.pool.waiting_in(queue_id))
-        for call_id in self.pool.callbacks.call_ids() if self.pool.callbacks else ():
-            call = self.pool.calls[call_id]
-            if call.queue_id == queue_id and isinstance(call.state, HeldPlace):
-                callbacks.place(self, call, call.state)
+        waiting = [call.id for call in self.pool.waiting_in(queue_id)]
+        resting = self.pool.callbacks.call_ids() if self.pool.callbacks else []
+        self._place_anew({*waiting, *(one for one in resting if self.pool.calls[one].queue_id == queue_id)})
 
-    def _place_anew(self, calls: Iterable[Call]) -> None:
-        for call in calls:
-            if isinstance(call.state, Queued | HeldPlace):
+    def _place_anew(self, call_ids: Iterable[str]) -> None:
+        """Those of the calls that wait are placed in the order of service."""
+        for before in self.pool.in_order(call_ids):
+            call = self.pool.calls.get(before.id)
+            if call is not None and isinstance(call.state, Queued | HeldPlace):
                 self.place(call, call.state)
 
     def leave(self, agent: Agent, traceparent: str | None, reason: str | None = None) -> None:
