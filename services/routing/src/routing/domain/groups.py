@@ -8,6 +8,7 @@ later of the two appears; a decision only combines bit sets.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Final, TypeAlias
 
 from common.events.routing import Channel
@@ -27,7 +28,7 @@ CALL_AT_HAND: Final = 10 * 365 * 86_400.0
 counts as if they had become available so much later, or handled calls so much more slowly."""
 
 
-_BEHIND: Final = (inf, -1, 0.0, "")
+_BEHIND: Final = (True, -inf, -1, 0.0, "")
 """Before every key of an agent who missed their last offer, after every other."""
 
 
