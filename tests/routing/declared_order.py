@@ -2,9 +2,10 @@
 pool's indexes must come to.
 
 A call comes before another if it has more credit: the seconds for which its caller has waited since they came to their
-first queue (or since whoever's place they took over did), and for each step of priority, the queue's and the caller's
-own, as many more as the queue says. Of equal credit the smaller id is first. An agent who comes free takes first the
-calls of tenants with fewer agents than they are guaranteed, then those that wait for this agent alone, then the others.
+first queue (or since whoever's place they took over did), and for each step of priority above 5, the queue's and the
+caller's own, as many more as the queue says, or less for each below. Of equal credit the smaller id is first. An agent
+who comes free takes first the calls of tenants with fewer agents than they are guaranteed, then those that wait for
+this agent alone, then the others.
 
 Of the agents who may take a call the first in the order of its queue does. Those who missed their last offer come
 behind all others, in the same order among themselves.
@@ -91,7 +92,7 @@ def may_serve(pool: Pool, agent_id: str, call: Call, ring: int) -> bool:
 
 def credit(pool: Pool, call: Call) -> timedelta:
     rules = rules_of(pool, call)
-    steps = rules.priority + call.priority
+    steps = rules.priority - 5 + call.priority
     waited = pool.now - (call.place_at or call.first_queued_at)
     return waited + timedelta(seconds=steps * rules.ageing_seconds_per_priority)
 

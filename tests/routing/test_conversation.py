@@ -108,6 +108,12 @@ def test_a_consent_holds_for_the_call_and_pauses_hide_what_is_said() -> None:
         assert (event.recording, event.consent) == (recording, True)
 
 
+def test_a_consent_given_before_anything_is_recorded_holds() -> None:
+    floor = talking(recording="with_consent")
+    assert do(floor, 4, inputs.Record, agent_id="ann", recording="off", consent=True) == []
+    assert names(do(floor, 5, inputs.Record, agent_id="ann", recording="on")) == ["call.recording_changed"]
+
+
 def test_a_queue_that_always_records_begins_with_the_answer() -> None:
     floor = talking(recording="always")
     assert only(floor.events, CallRecordingChanged).sequence == only(floor.events, CallAnswered).sequence + 1

@@ -976,7 +976,7 @@ def test_the_best_call_and_agent_are_those_that_a_full_scan_would_find() -> None
             rules = pool.queue(call.queue_id)
             assert rules is not None
             if isinstance(call.state, Queued) and rules.id in pool.queue_ids_of(agent_id):
-                head_start = rules.priority * rules.ageing_seconds_per_priority
+                head_start = (rules.priority - 5) * rules.ageing_seconds_per_priority
                 able.append((call.first_queued_at.timestamp() - head_start, call.id))
         return min(able)[1] if able else None
 

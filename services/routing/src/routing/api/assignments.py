@@ -61,7 +61,7 @@ class ClaimView(Model):
     priority: int | None = Field(examples=[0])
     """Steps of its own beside its queue's: its caller's, or those that its flow gave it."""
     ageing_seconds_per_priority: float | None = Field(examples=[60.0])
-    """What one step is worth."""
+    """What one step, counted from priority 5, is worth."""
     waited_seconds: float | None
     """Since it entered its first queue, or by the place that it took over."""
     seconds: float | None

@@ -123,7 +123,8 @@ class QueueBody(Model):
     required_skills: list[Slug] = Field(default=[], max_length=50)
     priority: int = Field(5, ge=0, le=9)
     ageing_seconds_per_priority: PositiveSeconds = 60.0
-    """Waiting this long is worth one step of priority."""
+    """Waiting this long is worth one step of priority, counted from 5: between queues of priority 5 waiting time alone
+    decides, whatever their ageing."""
     service_level_seconds: PositiveSeconds = 20.0
     short_abandon_seconds: Seconds = 5.0
     offer_timeout_seconds: PositiveSeconds = 20.0

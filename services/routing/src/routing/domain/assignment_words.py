@@ -10,6 +10,7 @@ from common.events.routing import Channel
 
 from routing.domain.bidding import Bidding, Rival
 from routing.domain.calls import Assignment
+from routing.domain.configuration import USUAL_PRIORITY
 from routing.domain.notes import Claim, Missed, Precedence
 from routing.domain.sharing import Reason
 
@@ -65,7 +66,7 @@ def _went_before(precedence: Precedence, tenant_id: str | None) -> str:
 def _by(own: Claim, other: Claim) -> str:
     """What spoke for the call, the weightiest first."""
     step, other_step = own.ageing_seconds_per_priority, other.ageing_seconds_per_priority
-    queue = own.queue_priority * step - other.queue_priority * other_step
+    queue = own.queue_steps * step - other.queue_steps * other_step
     caller = own.priority * step - other.priority * other_step
     waited = own.waited_seconds - other.waited_seconds
     longer = "the time that it had waited"
@@ -81,10 +82,13 @@ def _by(own: Claim, other: Claim) -> str:
 
 
 def _summed(claim: Claim) -> str:
-    steps = claim.queue_priority + claim.priority
+    waited, steps = f"{claim.waited_seconds:.0f} s waited", claim.queue_steps + claim.priority
+    if not steps:
+        return f"{claim.seconds:.0f} s ({waited})"
     own = f" ({claim.queue_priority} of its queue and {claim.priority} of its own)" if claim.priority else ""
-    worth = f"{claim.ageing_seconds_per_priority:g} s for each of {steps} steps of priority{own}"
-    return f"{claim.seconds:.0f} s ({claim.waited_seconds:.0f} s waited, and {worth})"
+    sign, side = ("and", "above") if steps > 0 else ("less", "below")
+    counted = f"{abs(steps)} step{'s' if abs(steps) > 1 else ''} of priority {side} {USUAL_PRIORITY}{own}"
+    return f"{claim.seconds:.0f} s ({waited}, {sign} {counted} at {claim.ageing_seconds_per_priority:g} s each)"
 
 
 def _missed(one: Assignment, missed: Missed) -> Iterator[str]:

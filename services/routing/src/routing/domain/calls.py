@@ -28,7 +28,17 @@ from common.events.routing import AbandonReason, CallbackFailure, Channel, Consu
 from msgspec.structs import replace
 
 from routing.domain.bidding import Bidding
-from routing.domain.configuration import AgentOrder, CallbackRules, Closed, Queue, Shared, Stay, To, When
+from routing.domain.configuration import (
+    USUAL_PRIORITY,
+    AgentOrder,
+    CallbackRules,
+    Closed,
+    Queue,
+    Shared,
+    Stay,
+    To,
+    When,
+)
 from routing.domain.flows import Collecting, Flow, FlowState
 from routing.domain.flows import Recording as FlowRecording
 from routing.domain.notes import Claim, Conversation, Heard, Missed, Precedence, TakeOver
@@ -523,9 +533,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def order_of_service(call: Call, queue: Queue) -> tuple[float, str]:
-    """The smaller is served first; the id is the tie-break. One step of priority is worth `ageing_seconds_per_priority`
-    of waiting. Both grow at the same pace for all, so that the order never changes with time."""
-    head_start = (queue.priority + call.priority) * queue.ageing_seconds_per_priority
+    """The smaller is served first; the id is the tie-break. One step of priority, counted from USUAL_PRIORITY, is worth
+    `ageing_seconds_per_priority` of waiting. Waiting grows at the same pace for all, so that the order never changes
+    with time."""
+    head_start = (queue.priority - USUAL_PRIORITY + call.priority) * queue.ageing_seconds_per_priority
     return ((call.place_at or call.first_queued_at).timestamp() - head_start, call.id)
 
 

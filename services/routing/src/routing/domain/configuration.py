@@ -39,6 +39,8 @@ class Overflow(msgspec.Struct, frozen=True):
 
 Override = Literal["open", "closed", "draining"]
 """draining: closed to new calls, while those that wait stay until they are answered."""
+USUAL_PRIORITY: Final = 5
+"""Of a queue. Steps of priority count from here, so that a queue's ageing says nothing where it has this one."""
 ClosedBy = Literal["by_hours", "by_operator"]
 
 _MOST_CHANGES: Final = 2000
@@ -239,7 +241,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     priority: int
     """0–9; the larger is served first."""
     ageing_seconds_per_priority: float
-    """Waiting this long is worth one step of priority."""
+    """Waiting this long is worth one step of priority above or below USUAL_PRIORITY."""
     service_level_seconds: float
     short_abandon_seconds: float
     offer_timeout_seconds: float

@@ -40,6 +40,8 @@ def record(turn: Turn, call: Call, talking: Talking, given: inputs.Record) -> st
         return "not_recording"
     if given.recording != talking.recording:
         _set_recording(turn, call, talking, given.recording)
+    elif talking != call.state:
+        turn.pool.put_call(replace(call, state=talking))
     return None
 
 

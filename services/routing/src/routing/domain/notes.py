@@ -9,6 +9,8 @@ import msgspec
 from common.events.routing import MissReason, Recording, Supervision
 from msgspec.structs import replace
 
+from routing.domain.configuration import USUAL_PRIORITY
+
 MOST_NOTES: Final = 20
 """Of each kind, the newest."""
 
@@ -38,9 +40,14 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     """From its first queue on, or by the place that it took over."""
 
     @property
+    def queue_steps(self) -> int:
+        """Steps of the queue's priority from the usual one."""
+        return self.queue_priority - USUAL_PRIORITY
+
+    @property
     def seconds(self) -> float:
         """All of it as waiting time: the higher is served first."""
-        return self.waited_seconds + (self.queue_priority + self.priority) * self.ageing_seconds_per_priority
+        return self.waited_seconds + (self.queue_steps + self.priority) * self.ageing_seconds_per_priority
 
 
 class Precedence(msgspec.Struct, frozen=True, array_like=True):
