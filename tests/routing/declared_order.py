@@ -12,7 +12,10 @@ behind all others, in the same order among themselves.
 
 In a pool with weights another policy says whose queue is served, and from which skills the agent is taken. There the
 orders hold only among the calls of one queue that an agent who comes free may take, and among agents of the same
-skills; which call takes an agent who was kept for another one is left out.
+skills.
+
+Weights and shares may keep an available agent from calls that wait. Where a pool has either, which of the calls takes
+an agent who did not just come free is left out.
 
 At the very instant when a call widens or a queue opens it depends on which timer came first whether that counts
 already: there the pool is asked.

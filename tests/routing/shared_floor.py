@@ -121,7 +121,9 @@ class CheckedTurn(Turn):
         owed, owes = is_owed(self.pool, call.tenant_id), is_owed(self.pool, one.tenant_id)
         if came_free and owed != owes:
             return owes
-        if self.pool.is_weighed and (not came_free or one.queue_id != call.queue_id):
+        if not came_free and (self.pool.is_weighed or self.pool.sharing.slots):
+            return False
+        if self.pool.is_weighed and one.queue_id != call.queue_id:
             return False
         alone, waits_alone = declared_order.is_alone(call), declared_order.is_alone(one)
         if alone != waits_alone:

@@ -616,3 +616,12 @@ def test_when_the_queue_opens_its_places_are_served_in_the_order_of_service(open
         opened = queue("help", callback=AGENT_FIRST, hours=hours, override="open", version=2)
         events = given.give(inputs.ConfigureQueue, 65, queue=opened)
     assert only(events, CallAssigned).call_id == "z1"
+
+
+def test_a_call_that_takes_a_callback_over_is_not_for_a_preferred_agent_who_may_not_serve_it() -> None:
+    given = Floor(queue("help", callback=AGENT_FIRST), queue("lessons", "french", sticky_seconds=10), profile("ann"))
+    held(given)
+    given.log_in(31, "ann")
+    given.call(33, "c2", "lessons", preferred_agent_id="ann")
+    assert given.pool.calls["c2"].state_name == "queued"
+    assert given.agent("ann").state_name == "available"

@@ -172,6 +172,7 @@ ANNOUNCEMENTS = st.builds(
     every_seconds=st.sampled_from([None, 7.0]),
     tell=st.sampled_from([(), ("position",), ("estimated_wait", "position")]),
 )
+AGENT_ORDERS = st.sampled_from(["longest_idle", "best_level", "least_flexible", "fastest"])
 CONTACT_PRIORITIES = st.sampled_from([None, 0, 1, 5])
 PHONES = ["+33639980001", "+33639980002", ""]
 
@@ -242,7 +243,7 @@ def queues(draw: st.DrawFn, queue_id: str, channels: dict[str, Channel], version
         missed_offers_before_break=draw(st.sampled_from([1, 1, 2, 3])),
         sticky_seconds=draw(st.sampled_from([0.0, 10.0, 25.0])),
         weights=draw(st.sampled_from([*[None] * 12, Weights(), Weights(lost_call_cost=9, service_level_target=0.8)])),
-        agent_order=draw(st.sampled_from(["longest_idle", "best_level", "least_flexible", "fastest"])),
+        agent_order=draw(AGENT_ORDERS),
         priority=draw(st.integers(0, 9)),
         ageing_seconds_per_priority=draw(st.sampled_from([1.0, 10.0, 60.0])),
         offer_timeout_seconds=draw(st.sampled_from([5.0, 20.0])),
@@ -339,7 +340,8 @@ class PoolMachine(RuleBasedStateMachine):
         channels = st.sampled_from(["voice", "chat", "chat", "email"] if several else ["voice"])
         self.channels: dict[str, Channel] = {queue_id: data.draw(channels) for queue_id in QUEUES}
         self.channels["q0"] = "voice"
-        self.floor.give(inputs.ConfigureQueue, 0, queue=queue("q0", missed_offers_before_break=2))
+        order = data.draw(AGENT_ORDERS)
+        self.floor.give(inputs.ConfigureQueue, 0, queue=queue("q0", missed_offers_before_break=2, agent_order=order))
         for queue_id in QUEUES[1:]:
             self.floor.give(inputs.ConfigureQueue, 0, queue=data.draw(queues(queue_id, self.channels)))
         for agent_id in AGENTS:

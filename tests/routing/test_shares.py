@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from common.events import CallAssigned
 from common.hours import parse
+from msgspec.structs import replace
 from routing.domain import inputs
 from routing.domain.agents import Agent
 from routing.domain.calls import Call
@@ -294,3 +295,15 @@ def test_a_missed_call_is_not_before_the_others_that_its_miss_makes_room_for() -
     assert taken(made.call(1, "k1", "kettle")) == ["a1 k1"]
     assert taken(made.call(2, "v1", "vip")) == []
     assert taken(made.log_out(3, "a1")) == ["a2 v1"]
+
+
+def test_a_missed_call_whose_queue_has_moved_goes_there_also_where_tenants_have_shares() -> None:
+    made = floor(share("kettle", most=1), agents=2)
+    made.give(inputs.ConfigureQueue, 0, queue=queue("later", tenant_id="kettle", priority=0))
+    made.call(1, "k1", "kettle")
+    assert taken(made.call(1, "k2", "later")) == []
+    moved = replace(queue("kettle", tenant_id="kettle").at_home_in("side"), version=2)
+    made.give(inputs.ConfigureQueue, 2, queue=moved, moved=True)
+    events = made.log_out(3, "a1")
+    assert only(events, inputs.TakeOver).call.id == "k1"
+    assert taken(events) == ["a2 k2"]

@@ -85,6 +85,8 @@ def enter(turn: Turn, call: Call, queue: Queue, *, promised_by: str | None = Non
         callbacks.hold(turn, call, promised_by=promised_by, freed=freed)
         return
     if freed is not None:
+        if isinstance(call.state, Queued) and turn.pool.preferred(call, call.state.ring) is None:
+            call = replace(call, state=replace(call.state, alone_until=None))
         turn.pool.put_call(call)
         engagements.take_more(turn, freed)
         call = turn.pool.calls[call.id]

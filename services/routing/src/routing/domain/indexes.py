@@ -301,8 +301,8 @@ class Indexes:
         return [self.calls[key[-1]] for key in sorted(keys)]
 
     def in_order(self, call_ids: Iterable[str]) -> list[Call]:
-        """These calls, each of a queue, in the order of service."""
-        calls = [self.calls[call_id] for call_id in call_ids]
+        """Of these calls, each of a queue, those that the pool still has, in the order of service."""
+        calls = [self.calls[call_id] for call_id in call_ids if call_id in self.calls]
         return sorted(calls, key=lambda call: self._queues[call.queue_id].key(call))
 
     def waiting_for(self, agent_id: str) -> list[Call]:
