@@ -29,7 +29,8 @@ from typing import Any, TypeAlias
 
 from common.requirements import Requirement, all_of, is_met, parse, skills_of
 from routing.domain.agents import Agent, Available, Serving, ThenAvailable
-from routing.domain.calls import Call, HeldPlace, Queued
+from routing.domain.call_states import HeldPlace, Queued
+from routing.domain.calls import Call
 from routing.domain.configuration import AgentProfile, Queue
 from routing.domain.pool import Pool
 

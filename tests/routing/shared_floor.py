@@ -7,7 +7,8 @@ from typing import Any
 
 from common.requirements import is_met
 from routing.domain.agents import Agent, Available
-from routing.domain.calls import Call, HeldPlace, Queued
+from routing.domain.call_states import HeldPlace, Queued
+from routing.domain.calls import Call
 from routing.domain.configuration import Queue
 from routing.domain.pool import Pool
 from routing.domain.shares import Positions, Share

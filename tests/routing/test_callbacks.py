@@ -23,7 +23,8 @@ from common.events import (
 from common.hours import parse
 from routing.domain import flows, inputs
 from routing.domain.agents import Agent
-from routing.domain.calls import Call, CallingBack, HeldPlace, Queued
+from routing.domain.call_states import CallingBack, HeldPlace, Queued
+from routing.domain.calls import Call
 from routing.domain.configuration import CallbackRules, Closed, OverflowRule, ToCallback, ToMessage, Waited
 from routing.domain.decisions import decide
 from routing.domain.pool import Pool

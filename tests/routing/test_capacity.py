@@ -10,7 +10,8 @@ from common.events.routing import Channel
 from msgspec.structs import replace
 from routing.domain import explanation, inputs
 from routing.domain.agents import Available, Busy, OnBreak, Serving
-from routing.domain.calls import Beside, Queued, WrappingUp
+from routing.domain.call_states import Queued, WrappingUp
+from routing.domain.calls import Beside
 from routing.domain.capacity import wrong_capacity, wrong_interrupts
 from routing.domain.configuration import AgentProfile, Capacity, Weights
 

@@ -22,7 +22,7 @@ from common.events import (
 from common.hours import parse
 from routing.domain import inputs
 from routing.domain.agents import AfterCall, Available, Busy, OnBreak
-from routing.domain.calls import AskedAgent, AskedNumber, AskedQueue, ConsultationOver, Talking
+from routing.domain.call_states import AskedAgent, AskedNumber, AskedQueue, ConsultationOver, Talking
 
 from .floors import Floor, at, names, only, profile, queue
 

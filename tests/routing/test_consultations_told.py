@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from routing.api.streams import Seen, for_agent
 from routing.api.telephony import _only
 from routing.domain import inputs
-from routing.domain.calls import AskedAgent, AskedNumber, AskedQueue
+from routing.domain.call_states import AskedAgent, AskedNumber, AskedQueue
 from routing.domain.configuration import Site, Weights
 
 from .conftest import QUEUE, Routing

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from routing.domain import inputs
-from routing.domain.calls import Talking
+from routing.domain.call_states import Talking
 from routing.domain.decisions import decide
 
 from .conftest import QUEUE, Routing

@@ -6,7 +6,7 @@ from common.events import AgentLoggedOut, CallAbandoned, CallAssigned
 from msgspec.structs import replace
 from routing.domain import inputs
 from routing.domain.agents import AfterCall, Available, Busy, LoggedOut
-from routing.domain.calls import Queued
+from routing.domain.call_states import Queued
 from routing.domain.configuration import Closed, OverflowRule, ToQueue
 
 from .floors import Floor, names, only, profile, queue

@@ -13,7 +13,7 @@ from routing.domain.pool import Pool
 from routing.domain.weighing import Weighing
 
 from .floors import Floor, at, profile, queue
-from .test_pool_properties import reloaded
+from .pool_rules import reloaded
 
 
 def fresh() -> Figures:

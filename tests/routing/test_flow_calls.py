@@ -27,7 +27,8 @@ from hypothesis import strategies as st
 from routing.api.streams import Seen
 from routing.api.telephony import flow_commands_of
 from routing.domain import explanation, flows, inputs
-from routing.domain.calls import Call, InFlow
+from routing.domain.call_states import InFlow
+from routing.domain.calls import Call
 from routing.domain.configuration import Announcement, CallbackRules
 from routing.domain.decisions import decide
 from routing.domain.pool import Pool

@@ -25,7 +25,8 @@ from msgspec.structs import replace
 from plateau.checker.agents import check_agents
 from routing.domain import inputs
 from routing.domain.agents import Agent
-from routing.domain.calls import Call, Queued
+from routing.domain.call_states import Queued
+from routing.domain.calls import Call
 from routing.domain.configuration import AgentProfile, Queue
 from routing.domain.pool import Pool
 from routing.service import pools as service
@@ -33,7 +34,7 @@ from routing.store import reading, states
 
 from .conftest import Routing
 from .floors import START, TENANT, Floor, at, profile, queue
-from .test_pool_properties import check_histories
+from .histories import check_histories
 
 POOLS = ("main", "side")
 AGENTS = {"ann": "main", "ben": "main", "cat": "side", "dan": "side"}

@@ -12,7 +12,7 @@ from common.testing import eventually
 from hypothesis import given
 from hypothesis import strategies as st
 from routing.domain import explanation, inputs
-from routing.domain.calls import Redirected
+from routing.domain.call_states import Redirected
 from routing.domain.configuration import (
     Closed,
     OverflowRule,

@@ -12,14 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from routing.domain import explanation, inputs
 from routing.domain.agents import Available
-from routing.domain.calls import Call, Queued
+from routing.domain.call_states import Queued
+from routing.domain.calls import Call
 from routing.domain.configuration import AgentProfile, CallbackRules, Queue, Weights
 from routing.domain.decisions import decide
 from routing.domain.pool import Pool
 from routing.domain.weighing import rounded
 
 from .floors import START, Floor, names, only, profile, queue
-from .test_pool_properties import check_histories, reloaded
+from .histories import check_histories
+from .pool_rules import reloaded
 
 
 def weights(cost: float, per_minute: float) -> Weights:

@@ -23,7 +23,7 @@ from routing.api.state import (
     entry_queue,
 )
 from routing.domain import inputs
-from routing.domain.calls import Asked, AskedAgent, AskedNumber, AskedQueue
+from routing.domain.call_states import Asked, AskedAgent, AskedNumber, AskedQueue
 
 router = PlainRouter(tags=["calls"])
 

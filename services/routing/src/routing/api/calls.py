@@ -41,9 +41,8 @@ from routing.api.state import (
 )
 from routing.api.waiting import CallbackView, callback_view
 from routing.domain import inputs
-from routing.domain.calls import (
+from routing.domain.call_states import (
     Abandoned,
-    Call,
     CallStateName,
     HeldPlace,
     InFlow,
@@ -52,6 +51,7 @@ from routing.domain.calls import (
     WrappedUp,
     WrappingUp,
 )
+from routing.domain.calls import Call
 from routing.domain.estimates import ahead_of, learn
 from routing.domain.flows import Collect, Record, awaited
 from routing.store import reading as store

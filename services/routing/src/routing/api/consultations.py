@@ -17,7 +17,8 @@ from common.events.routing import ConsultationOutcome
 from common.http import Model
 
 from routing.api.streams import Seen, Sent, command_of
-from routing.domain.calls import Asked, AskedAgent, AskedNumber, AskedQueue, Call, Talking
+from routing.domain.call_states import Asked, AskedAgent, AskedNumber, AskedQueue, Talking
+from routing.domain.calls import Call
 
 
 class ConsultationView(Model):

@@ -18,7 +18,8 @@ from routing.api.calls import ByAgent, about_call, by_agent
 from routing.api.commands import Accepted
 from routing.api.state import CallPath, Here, IdempotencyKey, QueueHome, State, acting_agent, check_floor
 from routing.domain import inputs
-from routing.domain.calls import Call, Talking, WrappedUp, WrappingUp
+from routing.domain.call_states import Talking, WrappedUp, WrappingUp
+from routing.domain.calls import Call
 from routing.domain.notes import Conversation
 
 router = PlainRouter(tags=["calls"])

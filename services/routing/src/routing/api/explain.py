@@ -21,7 +21,8 @@ from routing.api.conversation import ConversationView, TakeOverView, conversatio
 from routing.api.state import CallPath
 from routing.api.waiting import CallbackView, HeardView, callback_view
 from routing.domain import explanation
-from routing.domain.calls import Abandoned, Call, CallStateName, HeldPlace, Move, Pauses, Phase, Queued
+from routing.domain.call_states import Abandoned, CallStateName, HeldPlace, Queued
+from routing.domain.calls import Call, Move, Pauses, Phase
 from routing.domain.pool import Pool
 from routing.store import history
 from routing.store import reading as store

@@ -12,7 +12,8 @@ from common.http import Model
 from pydantic import Field
 
 from routing.api.state import PositiveSeconds, Seconds
-from routing.domain.calls import Call, CallingBack
+from routing.domain.call_states import CallingBack
+from routing.domain.calls import Call
 from routing.domain.configuration import Announcement, CallbackMode, CallbackRules, Tell
 
 

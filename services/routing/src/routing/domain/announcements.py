@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from common.events import CallAnnounced
 from msgspec.structs import replace
 
-from routing.domain.calls import Call, Queued
+from routing.domain.call_states import Queued
+from routing.domain.calls import Call
 from routing.domain.configuration import Announcement, Queue
 from routing.domain.notes import Heard, heard_once_more
 

@@ -23,18 +23,17 @@ from msgspec.structs import replace
 
 from routing.domain import consultations, conversation, engagements, holds, inputs
 from routing.domain.agents import Available, OnBreak, Then, ThenAvailable, ThenBreak
-from routing.domain.calls import (
+from routing.domain.call_states import (
     AskedAgent,
     AskedNumber,
     AskedQueue,
-    Call,
     CallState,
     Consultation,
-    Consults,
     Offered,
     Queued,
     Talking,
 )
+from routing.domain.calls import Call, Consults
 from routing.domain.configuration import without_sites
 from routing.domain.notes import TakeOver
 from routing.domain.turns import Turn

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from routing.domain.calls import Call, CallingBack, Queued
+from routing.domain.call_states import CallingBack, Queued
+from routing.domain.calls import Call
 
 Phone: TypeAlias = tuple[str, str]
 """Tenant, number in E.164."""

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from routing.domain.calls import Call, Callback, CallingBack, Dial, HeldPlace, Offered
+from routing.domain.call_states import CallingBack, HeldPlace, Offered
+from routing.domain.calls import Call, Callback, Dial
 
 _OUTCOMES: Final = {
     "answered": "the customer answered",

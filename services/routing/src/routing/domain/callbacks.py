@@ -30,8 +30,9 @@ from msgspec.structs import replace
 
 from routing.domain import engagements, inputs, moves
 from routing.domain.announcements import next_announcement
+from routing.domain.call_states import CallingBack, HeldPlace, Offered, Queued
 from routing.domain.callback_places import is_near
-from routing.domain.calls import Call, Callback, CallingBack, Dial, HeldPlace, Offered, Queued
+from routing.domain.calls import Call, Callback, Dial
 from routing.domain.configuration import CallbackRules, Queue
 from routing.domain.telling import waited_seconds
 

@@ -9,15 +9,8 @@ from common.events.routing import ConsultationOutcome
 from msgspec.structs import replace
 
 from routing.domain import engagements, holds
-from routing.domain.calls import (
-    MOST_ASSIGNMENTS,
-    Call,
-    Consultation,
-    ConsultationOver,
-    Consulted,
-    Offered,
-    Talking,
-)
+from routing.domain.call_states import Consultation, ConsultationOver, Offered, Talking
+from routing.domain.calls import MOST_ASSIGNMENTS, Call, Consulted
 
 if TYPE_CHECKING:
     from routing.domain.turns import Turn

@@ -12,7 +12,8 @@ from common.events.routing import Recording
 from msgspec.structs import replace
 
 from routing.domain import inputs
-from routing.domain.calls import Call, Talking
+from routing.domain.call_states import Talking
+from routing.domain.calls import Call
 from routing.domain.configuration import without_sites
 from routing.domain.notes import Conversation, RecordingChange, Supervised
 from routing.domain.turns import Turn

@@ -8,18 +8,18 @@ from typing import Final, assert_never
 
 from common.events.routing import ConsultationOutcome, Recording, Supervision
 
-from routing.domain.calls import (
+from routing.domain.call_states import (
     Asked,
     AskedAgent,
     AskedNumber,
     AskedQueue,
-    Call,
     ConsultationOver,
     Redirected,
     Talking,
     WrappedUp,
     WrappingUp,
 )
+from routing.domain.calls import Call
 from routing.domain.notes import Conversation, Heard
 
 _OUTCOMES: Final[dict[ConsultationOutcome, str]] = {

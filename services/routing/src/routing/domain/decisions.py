@@ -52,9 +52,8 @@ from routing.domain import (
     shifts,
     sites,
 )
-from routing.domain.calls import (
+from routing.domain.call_states import (
     Abandoned,
-    Call,
     CallingBack,
     Consultation,
     ConsultationOver,
@@ -68,6 +67,7 @@ from routing.domain.calls import (
     WrappedUp,
     WrappingUp,
 )
+from routing.domain.calls import Call
 from routing.domain.pool import Pool
 from routing.domain.telling import Fact
 from routing.domain.turns import Turn

@@ -26,7 +26,8 @@ from routing.domain.agents import (
     ThenBreak,
     ThenLogOut,
 )
-from routing.domain.calls import Beside, Call, Pauses, WrappingUp
+from routing.domain.call_states import WrappingUp
+from routing.domain.calls import Beside, Call, Pauses
 from routing.domain.capacity import at_hand, interrupted
 from routing.domain.configuration import AgentProfile
 

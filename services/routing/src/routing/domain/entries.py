@@ -9,7 +9,8 @@ from common.events import CallOverflowed, CallQueued, CallRedirected
 from msgspec.structs import replace
 
 from routing.domain import announcements, callbacks, engagements, moves, overflows
-from routing.domain.calls import Call, Move, Queued, Redirected
+from routing.domain.call_states import Queued, Redirected
+from routing.domain.calls import Call, Move
 from routing.domain.configuration import (
     Closed,
     Queue,

@@ -13,7 +13,8 @@ from datetime import datetime
 
 import msgspec
 
-from routing.domain.calls import Abandoned, Call, Offered, Queued, order_of_service
+from routing.domain.call_states import Abandoned, Offered, Queued
+from routing.domain.calls import Call, order_of_service
 from routing.domain.configuration import Queue
 
 MEMORY: float = 100

@@ -12,20 +12,9 @@ from common.requirements import is_met, text_of
 from routing.domain.agents import Agent, LoggedOut
 from routing.domain.assignment_words import money, name_of, told_assignment
 from routing.domain.bidding import Bidding
+from routing.domain.call_states import Abandoned, HeldPlace, InFlow, LeftInFlow, Offered, Queued, Redirected
 from routing.domain.callback_words import told_callback, told_refusal
-from routing.domain.calls import (
-    Abandoned,
-    Assignment,
-    Call,
-    HeldPlace,
-    InFlow,
-    LeftInFlow,
-    Move,
-    Offered,
-    Queued,
-    Redirected,
-    Removal,
-)
+from routing.domain.calls import Assignment, Call, Move, Removal
 from routing.domain.capacity import could_take, serves
 from routing.domain.configuration import AgentProfile, Queue, To, ToQueue, without_sites
 from routing.domain.conversation_words import announced, came_from, spoke, went_on, wrapped_up

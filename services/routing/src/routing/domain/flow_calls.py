@@ -18,7 +18,8 @@ from common.events import (
 from msgspec.structs import replace
 
 from routing.domain import callbacks, entries, inputs
-from routing.domain.calls import Call, InFlow, LeftInFlow, Queued
+from routing.domain.call_states import InFlow, LeftInFlow, Queued
+from routing.domain.calls import Call
 from routing.domain.flows import (
     Arrived,
     Ask,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from common.events import CallHeld, CallResumed
 from msgspec.structs import replace
 
-from routing.domain.calls import Call, Talking
+from routing.domain.call_states import Talking
+from routing.domain.calls import Call
 from routing.domain.notes import Conversation
 from routing.domain.telling import Telling, seconds
 

@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Literal, Self
 
 from routing.domain.agents import Agent, Available, LoggedOut
+from routing.domain.call_states import HeldPlace, Queued
 from routing.domain.callback_places import CallbackPlaces, is_near
-from routing.domain.calls import Call, HeldPlace, Queued
+from routing.domain.calls import Call
 from routing.domain.configuration import AgentProfile, Queue, Site, site_skill
 from routing.domain.groups import Group, Groups
 from routing.domain.matching import Bins

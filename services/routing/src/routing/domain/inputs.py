@@ -13,7 +13,8 @@ from uuid import UUID
 from common.events.base import Event
 from common.events.routing import Channel, Direction, Recording, Supervision
 
-from routing.domain.calls import Asked, Call, Phase
+from routing.domain.call_states import Asked
+from routing.domain.calls import Call, Phase
 from routing.domain.configuration import AgentProfile, ClosedBy, Queue, Site
 from routing.domain.flows import Flow
 from routing.domain.shares import Share

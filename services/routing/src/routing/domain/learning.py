@@ -8,7 +8,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from routing.domain.calls import Abandoned, Call, Offered, Queued, Talking, WrappedUp
+from routing.domain.call_states import Abandoned, Offered, Queued, Talking, WrappedUp
+from routing.domain.calls import Call
 from routing.domain.configuration import Queue
 from routing.domain.figures import Figures, Used
 from routing.domain.memory import Memories

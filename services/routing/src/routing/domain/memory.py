@@ -7,7 +7,8 @@ from datetime import datetime
 
 import msgspec
 
-from routing.domain.calls import Abandoned, Call, HeldPlace, Offered, Queued
+from routing.domain.call_states import Abandoned, HeldPlace, Offered, Queued
+from routing.domain.calls import Call
 from routing.domain.configuration import EstimatedWait, Queue
 from routing.domain.estimates import Estimator
 from routing.domain.figures import Figures

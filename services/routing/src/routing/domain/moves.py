@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from routing.domain import callbacks, consultations, entries, inputs
 from routing.domain.agents import Available
-from routing.domain.calls import Call, HeldPlace, Phase, Queued, Removal
+from routing.domain.call_states import HeldPlace, Queued
+from routing.domain.calls import Call, Phase, Removal
 
 if TYPE_CHECKING:
     from routing.domain.turns import Turn

@@ -28,7 +28,8 @@ from common.events.routing import AgentStateChanged
 from msgspec.structs import replace
 
 from routing.domain import inputs
-from routing.domain.calls import Call, Offered, Pauses, Queued, Talking, WrappingUp
+from routing.domain.call_states import Offered, Queued, Talking, WrappingUp
+from routing.domain.calls import Call, Pauses
 from routing.domain.configuration import AgentProfile, Capacity, Queue
 from routing.domain.decisions import decide
 from routing.domain.pool import Pool

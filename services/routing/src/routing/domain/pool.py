@@ -9,8 +9,9 @@ from common.events.routing import Channel
 
 from routing.domain.agents import Agent, LoggedOut
 from routing.domain.bidding import Bidding
+from routing.domain.call_states import HeldPlace, Queued
 from routing.domain.callback_places import is_near
-from routing.domain.calls import Call, HeldPlace, Queued, claim_of
+from routing.domain.calls import Call, claim_of
 from routing.domain.capacity import could_take
 from routing.domain.groups import Group
 from routing.domain.indexes import Indexes

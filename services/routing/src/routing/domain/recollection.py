@@ -34,7 +34,7 @@ from common.events.routing import AgentLoggedOut, AgentStateChanged, CallbackFai
 from msgspec.structs import replace
 
 from routing.domain import inputs
-from routing.domain.calls import Offered, Queued
+from routing.domain.call_states import Offered, Queued
 from routing.domain.configuration import AgentProfile, Queue, Site
 from routing.domain.decisions import decide
 from routing.domain.patience import Survival, kaplan_meier

@@ -33,7 +33,8 @@ from routing.domain.agents import (
     Serving,
     Then,
 )
-from routing.domain.calls import Call, CallState, Talking
+from routing.domain.call_states import CallState, Talking
+from routing.domain.calls import Call
 from routing.domain.configuration import Queue
 from routing.domain.pool import Pool
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from enum import IntEnum
 
-from routing.domain.calls import Call, CallingBack, HeldPlace, InFlow, Offered, Queued, WrappingUp
+from routing.domain.call_states import CallingBack, HeldPlace, InFlow, Offered, Queued, WrappingUp
+from routing.domain.calls import Call
 
 
 class Timer(IntEnum):

@@ -20,11 +20,8 @@ from msgspec.structs import replace
 
 from routing.domain import announcements, callbacks, consultations, engagements, entries, flow_calls, moves
 from routing.domain.agents import Agent, LoggedOut, OnBreak, Serving
-from routing.domain.calls import (
-    MOST_ASSIGNMENTS,
+from routing.domain.call_states import (
     Abandoned,
-    Assignment,
-    Call,
     CallingBack,
     HeldPlace,
     InFlow,
@@ -34,6 +31,7 @@ from routing.domain.calls import (
     WrappedUp,
     WrappingUp,
 )
+from routing.domain.calls import MOST_ASSIGNMENTS, Assignment, Call
 from routing.domain.notes import Missed
 from routing.domain.telling import Telling, seconds, waited_seconds
 from routing.domain.timers import Timer

@@ -12,7 +12,8 @@ from common.errors import InvalidEvent
 from msgspec.structs import replace
 
 from routing.domain import inputs
-from routing.domain.calls import AskedQueue, Call
+from routing.domain.call_states import AskedQueue
+from routing.domain.calls import Call
 from routing.domain.decisions import decide
 from routing.domain.flows import queue_ids_of
 from routing.domain.pool import Pool

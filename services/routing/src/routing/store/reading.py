@@ -10,7 +10,8 @@ import msgspec
 from common.database import Session
 
 from routing.domain.agents import Agent
-from routing.domain.calls import Call, CallStateName
+from routing.domain.call_states import CallStateName
+from routing.domain.calls import Call
 from routing.domain.configuration import AgentProfile
 from routing.store.states import agent_profile
 

@@ -15,7 +15,8 @@ from common.errors import StaleWriter
 from common.ids import FLOOR
 
 from routing.domain.agents import Agent
-from routing.domain.calls import Call, Talking, WrappedUp, WrappingUp
+from routing.domain.call_states import Talking, WrappedUp, WrappingUp
+from routing.domain.calls import Call
 from routing.domain.configuration import (
     AgentProfile,
     Announcement,
