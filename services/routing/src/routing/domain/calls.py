@@ -211,22 +211,23 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     tenant_id: str
     queue_id: str
-    entry: int
     channel: Channel
     direction: Direction
     contact_phone: str
     offered_at: datetime
     first_queued_at: datetime
     queued_at: datetime
-    max_wait_seconds: float | None
-    campaign_id: str | None
-    lead_id: str | None
-    attempt_id: str | None
-    external_id: str | None
-    traceparent: str | None
-    sequence: int
-    offers: int
     state: CallState
+    entry: int = 0
+    """How many queues it has entered."""
+    sequence: int = 0
+    offers: int = 0
+    max_wait_seconds: float | None = None
+    campaign_id: str | None = None
+    lead_id: str | None = None
+    attempt_id: str | None = None
+    external_id: str | None = None
+    traceparent: str | None = None
     left_queues: tuple[str, ...] = ()
     """Those it has overflowed from: it never comes back to one."""
     transferred_from: str | None = None
