@@ -116,6 +116,7 @@ def line(done: Simulated, tenant_id: str | None = None, queue_id: str | None = N
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10_000))
 @example(1)
+@example(124)  # an offer is withdrawn, and made again to the same agent
 def test_without_a_draw_that_matters_the_day_comes_out_as_it_was(seed: int) -> None:
     """Given any whole day on which no offer was missed; when it is simulated as it was; then every figure of every
     tenant and queue is what happened, but for the rounding of microseconds: patience is only drawn beyond what callers

@@ -142,6 +142,8 @@ class _Player:
         """By call that is paused."""
         self._gives_up: dict[str, datetime] = {}
         """When the patience of each caller on the line is over."""
+        self._reacts: dict[str, datetime] = {}
+        """When each call's newest offer has its reaction, if that is still to come."""
         self._first_queue: dict[str, str] = {}
         for given in day.given:
             self._bring(given)
@@ -205,9 +207,14 @@ class _Player:
                 self._pool.drain()
 
     def _holds(self, given: inputs.AnyInput) -> bool:
-        """Whether a caller whose patience is over still waits, a conversation or wrap-up that would be over was not
-        interrupted meanwhile: then it comes later. Everything else comes whatever has happened."""
-        if given.tenant_id != PLAYED or not isinstance(given, inputs.HangUp | inputs.WrapUp):
+        """Whether a caller whose patience is over still waits, a reaction is to the call's newest offer, a conversation
+        or wrap-up that would be over was not interrupted meanwhile: then it comes later. Everything else comes whatever
+        has happened."""
+        if given.tenant_id != PLAYED:
+            return True
+        if isinstance(given, inputs.Accept | inputs.Decline):
+            return self._reacts.get(given.call_id) == given.occurred_at
+        if not isinstance(given, inputs.HangUp | inputs.WrapUp):
             return True
         call = self._pool.calls.get(given.call_id)
         if isinstance(given, inputs.HangUp) and given.agent_id is None:
@@ -258,7 +265,7 @@ class _Player:
                 self._dial(event)
             case CallAssigned(call_id=call_id, agent_id=agent_id):
                 reaction = self._reaction(call_id)
-                at = event.assigned_at + seconds(reaction.seconds)
+                at = self._reacts[call_id] = event.assigned_at + seconds(reaction.seconds)
                 if reaction.reply == "accept":
                     self._give(at, inputs.Accept, call_id=call_id, agent_id=agent_id)
                 elif reaction.reply == "decline":
