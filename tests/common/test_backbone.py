@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -21,6 +22,7 @@ from common.kafka import Kafka, partition_of
 from common.outbox import unpack_headers
 from common.relay import Relay
 from common.testing import eventually
+from plateau.servers import noida
 from support import Stack, read_all
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -361,3 +363,16 @@ def test_the_envelope_survives_the_round_trip_and_money_stays_exact() -> None:
     assert read.event == event
     assert b'"0.10"' in value
     assert (read.source, read.time, read.traceparent) == ("billing", NOON, "00-a-b-01")
+
+
+async def test_a_producer_whose_broker_is_dead_does_not_keep_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.kafka.STOP_SECONDS", 0.2)
+    async with noida(tmp_path) as broker, asyncio.timeout(60):
+        await Kafka(broker.bootstrap_servers).create_topics()
+        async with Kafka(broker.bootstrap_servers).producer() as producer:
+            await producer.send_and_wait("cases", value=b"1")
+            await broker.kill()
+            unsent = await producer.send("cases", value=b"2")
+        assert not unsent.done() or unsent.exception() is not None

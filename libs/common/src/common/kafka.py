@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -16,6 +16,8 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 
 from common.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION, TOPICS, Topic
+
+STOP_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Kafka:
 
     @asynccontextmanager
     async def producer(self, *, linger_ms: int = 0) -> AsyncIterator[AIOKafkaProducer]:
-        """A started idempotent producer (`acks=all`)."""
+        """A started idempotent producer (`acks=all`). At the end it gives up what its broker has not acknowledged
+        within STOP_SECONDS."""
         producer = AIOKafkaProducer(
             **self._connection(),
             enable_idempotence=True,
@@ -63,7 +66,12 @@ class Kafka:
             await producer.start()
             yield producer
         finally:
-            await producer.stop()
+            try:
+                await asyncio.wait_for(producer.stop(), STOP_SECONDS)
+            except TimeoutError:
+                # Idempotent, it would wait for a dead broker for ever, and the process with it.
+                await producer._sender.close()
+                await producer.client.close()
 
     def consumer(self, group: str | None, **options: Any) -> AIOKafkaConsumer:
         """A consumer, not yet started; offsets are committed by hand only."""
