@@ -33,7 +33,7 @@ async def test_every_service_is_killed_and_every_event_comes_twice(
         floor.moving("information", "east", "west", shortest=1.0, longest=4.0) as moves,
     ):
         await asyncio.sleep(2)
-        await floor.kill_at_random(KILLS, shortest=0.3, longest=5.0)
+        await floor.kill_at_random(KILLS, shortest=0.3, longest=4.0)
         await floor.busy(simulator, answered=60, settled=40, called_back=5)
     outcome = await floor.rest()
     replay = await floor.billing_replay()
