@@ -139,15 +139,15 @@ def test_an_offer_that_was_not_answered_says_why_and_where_the_agent_went() -> N
 
 
 @pytest.mark.parametrize(
-    ("order", "by", "behind"),
+    ("order", "by"),
     [
-        ("longest_idle", "the longest idle", "the fewest skills"),
-        ("best_level", *["the best level in the skills asked for"] * 2),
-        ("least_flexible", *["the fewest skills"] * 2),
-        ("fastest", "the shortest mean handling time", "the fewest skills"),
+        ("longest_idle", "the longest idle"),
+        ("best_level", "the best level in the skills asked for"),
+        ("least_flexible", "the fewest skills"),
+        ("fastest", "the shortest mean handling time"),
     ],
 )
-def test_who_missed_an_offer_is_said_to_come_behind_all_others(order: str, by: str, behind: str) -> None:
+def test_who_missed_an_offer_is_said_to_come_behind_all_others(order: str, by: str) -> None:
     """Ann and ben miss one offer each; cat and dan do not."""
     rules = queue("help", "french", agent_order=order, missed_offers_before_break=5)
     floor = Floor(rules, *(profile(name, french=level) for name, level in zip(("ann", "ben"), (9, 8), strict=True)))
@@ -162,9 +162,7 @@ def test_who_missed_an_offer_is_said_to_come_behind_all_others(order: str, by: s
     floor.decline(7, "c2", "ben")
     floor.hang_up(8, "c2")
     floor.call(9, "c3", "help")
-    assert (
-        f"all 2 available agents had missed their last offer, and they were first by {behind}." in words(floor, "c3")[0]
-    )
+    assert f"all 2 available agents had missed their last offer, and they were first by {by}." in words(floor, "c3")[0]
     floor.hang_up(10, "c3")
     for agent_id in ("cat", "dan"):
         floor.give(inputs.ConfigureAgent, 11, agent=profile(agent_id, "billing", french=2))

@@ -152,13 +152,12 @@ def _chosen(one: Assignment) -> str:
 
 
 def _chosen_behind(one: Assignment, in_front: int) -> str:
-    """Behind all others the order is by the skills, unless the queue's goes by skills or levels itself."""
+    """Those behind all others come in the queue's order among themselves."""
     if in_front:
         return "who had missed their last offer, but was the first of the agents that it might take"
     if one.agents == 1:
         return "the only available agent who may serve it, though they had missed their last offer"
-    order = "least_flexible" if one.order in ("longest_idle", "fastest") else one.order
-    return f"all {one.agents} available agents had missed their last offer, and they were first by {_ORDERS[order]}"
+    return f"all {one.agents} available agents had missed their last offer, and they were first by {_ORDERS[one.order]}"
 
 
 def _by_weights(one: Assignment, bidding: Bidding, tenant_id: str | None) -> str:
