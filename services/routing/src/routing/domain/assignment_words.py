@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Final, assert_never
 
 from common.events.routing import Channel
@@ -12,6 +11,7 @@ from routing.domain.bidding import Bidding, Rival
 from routing.domain.calls import Assignment
 from routing.domain.configuration import USUAL_PRIORITY
 from routing.domain.notes import Claim, Missed, Precedence
+from routing.domain.saying import time_of
 from routing.domain.sharing import Reason
 
 _ORDERS: Final = {
@@ -94,7 +94,7 @@ def _summed(claim: Claim) -> str:
 def _missed(one: Assignment, missed: Missed) -> Iterator[str]:
     """Why the call did not stay with the agent, and what became of them by it."""
     after = f"{(missed.missed_at - one.assigned_at).total_seconds():.0f} s"
-    gone = f"At {_time(missed.missed_at)}, after {after}, the call went back to its place"
+    gone = f"At {time_of(missed.missed_at)}, after {after}, the call went back to its place"
     who = one.agent_id
     match missed.reason, missed.agent_then:
         case "timeout", _:
@@ -207,7 +207,3 @@ def _beside(one: Assignment, channel: Channel, tenant_id: str | None) -> Iterato
     for other in beside.interrupts:
         named = f"call {other}" if tenant_id is None else "another call"
         yield f"Its answer interrupts {named} of {one.agent_id}."
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")

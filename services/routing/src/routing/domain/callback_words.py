@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Final
 
 from routing.domain.call_states import CallingBack, HeldPlace, Offered
 from routing.domain.calls import Call, Callback, Dial
+from routing.domain.saying import time_of
 
 _OUTCOMES: Final = {
     "answered": "the customer answered",
@@ -38,13 +38,13 @@ def told_callback(call: Call) -> Iterator[str]:
     """What was promised, every attempt, and how the callback stands."""
     callback = call.callback
     if call.place_at is not None:
-        yield f"It took over the place of a callback to its caller, who had waited since {_time(call.place_at)}."
+        yield f"It took over the place of a callback to its caller, who had waited since {time_of(call.place_at)}."
     if callback is None:
         return
     mode = callback.rules.mode.replace("_", " ")
     by_flow = f" as step {callback.promised_by} of the flow says" if callback.promised_by else ""
-    asked = f"At {_time(callback.requested_at)} the caller hung up to be called back{by_flow}, {mode}"
-    yield f"{asked}: the place since {_time(call.place_at or call.first_queued_at)} is kept."
+    asked = f"At {time_of(callback.requested_at)} the caller hung up to be called back{by_flow}, {mode}"
+    yield f"{asked}: the place since {time_of(call.place_at or call.first_queued_at)} is kept."
     for number, dial in enumerate(callback.dials, 1):
         yield _dialled(number, dial, callback)
     if callback.ended_by is not None:
@@ -53,7 +53,7 @@ def told_callback(call: Call) -> Iterator[str]:
         case HeldPlace() as held:
             yield _stands(held, callback)
         case CallingBack(limit_at=limit_at):
-            yield f"The customer is being dialled, until {_time(limit_at)} at the latest."
+            yield f"The customer is being dialled, until {time_of(limit_at)} at the latest."
         case Offered(waiting=HeldPlace()):
             yield "The customer is dialled once the agent accepts."
         case _:
@@ -62,7 +62,7 @@ def told_callback(call: Call) -> Iterator[str]:
 
 def _dialled(number: int, dial: Dial, callback: Callback) -> str:
     waits = f" for {dial.agent_id}" if dial.agent_id else ""
-    made = f"Attempt {number} of {callback.rules.attempts} at {_time(dial.dialled_at)}{waits}"
+    made = f"Attempt {number} of {callback.rules.attempts} at {time_of(dial.dialled_at)}{waits}"
     if dial.outcome is not None:
         return f"{made}: {_OUTCOMES[dial.outcome]}."
     return f"{made} was called off." if dial.over_at else f"{made} is under way."
@@ -71,13 +71,9 @@ def _dialled(number: int, dial: Dial, callback: Callback) -> str:
 def _stands(held: HeldPlace, callback: Callback) -> str:
     left = callback.rules.attempts - len(callback.dials)
     if held.rests_until is not None and held.rests_until == held.not_before:
-        when = f"The next attempt is made from {_time(held.rests_until)} on"
+        when = f"The next attempt is made from {time_of(held.rests_until)} on"
     elif held.rests_until is not None:
-        when = f"The queue is closed: the place rests until {_time(held.rests_until)}"
+        when = f"The queue is closed: the place rests until {time_of(held.rests_until)}"
     else:
         when = "The place is in line"
-    return f"{when}; attempts left: {left}. The callback is valid until {_time(held.expires_at)}."
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
+    return f"{when}; attempts left: {left}. The callback is valid until {time_of(held.expires_at)}."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Final, assert_never
 
 from common.events.routing import ConsultationOutcome, Recording, Supervision
@@ -21,6 +20,7 @@ from routing.domain.call_states import (
 )
 from routing.domain.calls import Call
 from routing.domain.notes import Conversation, Heard
+from routing.domain.saying import time_of
 
 _OUTCOMES: Final[dict[ConsultationOutcome, str]] = {
     "completed": "the caller went on with them",
@@ -48,14 +48,14 @@ def came_from(call: Call) -> Iterator[str]:
         yield f"It is to go to {call.preferred_agent_id}, who last spoke with its caller."
     for one in call.take_overs:
         if one.supervisor_id == call.agent_id:
-            yield f"{one.supervisor_id} took the caller over from {one.agent_id} at {_time(one.taken_at)}."
+            yield f"{one.supervisor_id} took the caller over from {one.agent_id} at {time_of(one.taken_at)}."
 
 
 def announced(call: Call) -> Iterator[str]:
     """What the caller heard while it waited."""
     for one in call.heard:
         often = "once, at" if one.times == 1 else f"{one.times} times, the last time at"
-        yield f"The caller heard announcement {one.message} {often} {_time(one.last_at)}{_figures(one)}."
+        yield f"The caller heard announcement {one.message} {often} {time_of(one.last_at)}{_figures(one)}."
 
 
 def _figures(one: Heard) -> str:
@@ -77,9 +77,9 @@ def spoke(call: Call) -> Iterator[str]:
     for change in happened.recordings:
         consent = "with the caller's consent" if change.consent else "without a consent on record"
         said = f", {consent}" if change.recording == "on" else ""
-        yield f"At {_time(change.changed_at)} the recording {_RECORDINGS[change.recording]}{said}."
+        yield f"At {time_of(change.changed_at)} the recording {_RECORDINGS[change.recording]}{said}."
     for one in happened.supervisions:
-        yield f"At {_time(one.happened_at)} supervisor {one.supervisor_id} {_SUPERVISIONS[one.mode]}."
+        yield f"At {time_of(one.happened_at)} supervisor {one.supervisor_id} {_SUPERVISIONS[one.mode]}."
 
 
 def _answered(call: Call, state: Talking | WrappingUp | WrappedUp) -> str:
@@ -87,9 +87,9 @@ def _answered(call: Call, state: Talking | WrappingUp | WrappedUp) -> str:
     last = call.assignments[-1] if call.assignments else None
     handed_on = call.consults is not None and not call.is_consultation
     if last is None or last.missed is not None or call.callback is not None or handed_on:
-        return f"{state.agent_id} spoke with the caller from {_time(state.answered_at)} on."
+        return f"{state.agent_id} spoke with the caller from {time_of(state.answered_at)} on."
     after = (state.answered_at - last.assigned_at).total_seconds()
-    return f"{state.agent_id} answered at {_time(state.answered_at)}, {after:.0f} s after the offer."
+    return f"{state.agent_id} answered at {time_of(state.answered_at)}, {after:.0f} s after the offer."
 
 
 def _held(state: Talking | WrappingUp | WrappedUp, holds: int) -> Iterator[str]:
@@ -97,7 +97,7 @@ def _held(state: Talking | WrappingUp | WrappedUp, holds: int) -> Iterator[str]:
     often = {0: "", 1: " once"}.get(holds, f" {holds} times")
     if isinstance(state, Talking) and state.held_since is not None:
         before = f"; before that {state.held_seconds:.0f} s in all" if state.held_seconds else ""
-        yield f"The caller was put on hold{often}, and is since {_time(state.held_since)}{before}."
+        yield f"The caller was put on hold{often}, and is since {time_of(state.held_since)}{before}."
     elif holds or state.held_seconds:
         yield f"The caller was on hold{often}, {state.held_seconds:.0f} s in all."
 
@@ -105,21 +105,21 @@ def _held(state: Talking | WrappingUp | WrappedUp, holds: int) -> Iterator[str]:
 def went_on(call: Call) -> Iterator[str]:
     """What happened while agent and caller spoke, and where the caller went."""
     if call.consults is not None and call.transferred_from is not None:
-        yield f"Since {_time(call.offered_at)} it is the caller's, who comes from call {call.transferred_from}."
+        yield f"Since {time_of(call.offered_at)} it is the caller's, who comes from call {call.transferred_from}."
     for one in call.consulted:
         who = _asked(one.asked)
         answered = f", where {one.answered_by} answered" if one.answered_by and one.answered_by != who else ""
         joined = ", the caller took part" if one.joined else ""
         outcome = _OUTCOMES[one.outcome].format(agent=one.agent_id)
-        times = f"From {_time(one.began_at)} to {_time(one.ended_at)}"
+        times = f"From {time_of(one.began_at)} to {time_of(one.ended_at)}"
         yield f"{times} {one.agent_id} consulted {who}{answered}{joined}; {outcome}."
     match call.state:
         case Talking(agent_id=agent_id, consultation=consultation) if consultation is not None:
             caller = "the caller takes part" if consultation.joined else "the caller does not hear it"
-            since = _time(consultation.began_at)
+            since = time_of(consultation.began_at)
             yield f"Since {since} {agent_id} consults {_asked(consultation.asked)}; {caller}."
         case ConsultationOver(over_at=at, outcome=outcome) if call.consults is not None:
-            yield f"It was over at {_time(at)}: {_OUTCOMES[outcome].format(agent=call.consults.agent_id)}."
+            yield f"It was over at {time_of(at)}: {_OUTCOMES[outcome].format(agent=call.consults.agent_id)}."
         case _:
             pass
     if call.transferred_to is not None and not isinstance(call.state, Redirected):
@@ -133,11 +133,11 @@ def wrapped_up(call: Call) -> Iterator[str]:
     """When the conversation was over, and how the agent's work for it ended."""
     match call.state:
         case WrappingUp(agent_id=agent_id, ended_at=ended_at, limit_at=limit_at):
-            yield f"They spoke until {_time(ended_at)}; {agent_id} wraps up, until {_time(limit_at)} at the latest."
+            yield f"They spoke until {time_of(ended_at)}; {agent_id} wraps up, until {time_of(limit_at)} at the latest."
         case WrappedUp(agent_id=agent_id, ended_at=ended_at, wrapped_up_at=at, disposition=disposition):
             took = f"{(at - ended_at).total_seconds():.0f} s"
             noted = "without a disposition" if disposition is None else f"as {disposition!r}"
-            yield f"They spoke until {_time(ended_at)}; {agent_id} wrapped up {noted}, {took} later."
+            yield f"They spoke until {time_of(ended_at)}; {agent_id} wrapped up {noted}, {took} later."
         case _:
             pass
 
@@ -152,7 +152,3 @@ def _asked(asked: Asked) -> str:
             return number
         case _:
             assert_never(asked)
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")

@@ -21,6 +21,7 @@ from routing.domain.conversation_words import announced, came_from, spoke, went_
 from routing.domain.estimates import ahead_of
 from routing.domain.overflow_words import place_of, said_of
 from routing.domain.overflows import rules_due
+from routing.domain.saying import time_of
 
 _ENDINGS: Final = {
     "hung_up": "The caller hung up",
@@ -134,11 +135,11 @@ class OperatorsWord(msgspec.Struct, frozen=True, kw_only=True):
 def _told(word: OperatorsWord) -> str:
     why = f": {word.reason}" if word.reason else ""
     did = "was draining the queue" if word.said == "draining" else "had closed the queue"
-    return f"Since {_time(word.at)} operator {word.by} {did}{why}."
+    return f"Since {time_of(word.at)} operator {word.by} {did}{why}."
 
 
 def _removed(one: Removal) -> str:
-    at, way = _time(one.removed_at), f"from pool {one.from_pool_id} to pool {one.to_pool_id}"
+    at, way = time_of(one.removed_at), f"from pool {one.from_pool_id} to pool {one.to_pool_id}"
     match one.phase:
         case "waits":
             return f"At {at} its queue, {one.queue_id}, had moved {way}, and the call with it, at its place."
@@ -162,13 +163,13 @@ def words(
     last = call.assignments[-1] if call.assignments else None
     state = call.state
     if isinstance(state, Offered):
-        said.append(f"It rings at {state.agent_id} until {_time(state.expires_at)}.")
+        said.append(f"It rings at {state.agent_id} until {time_of(state.expires_at)}.")
     elif isinstance(state, Redirected):
-        said.append(f"The caller went on to {state.to_number} at {_time(state.redirected_at)}, unanswered here.")
+        said.append(f"The caller went on to {state.to_number} at {time_of(state.redirected_at)}, unanswered here.")
     elif isinstance(state, Abandoned):
         told = _ENDINGS.get(state.reason, state.reason)
         offered = "while it rang or waited" if last else "before it was offered to an agent"
-        said.append(f"{told} at {_time(state.abandoned_at)}, {offered}.")
+        said.append(f"{told} at {time_of(state.abandoned_at)}, {offered}.")
         if word is not None:
             said.append(_told(word))
     elif standing is not None:
@@ -194,11 +195,11 @@ def _flow(call: Call) -> Iterator[str]:
         case InFlow(step=str(step)):
             yield f"It is in its flow, at step {step}."
         case LeftInFlow(left_at=at, reason="voicemail"):
-            yield f"The caller left a message at {_time(at)}."
+            yield f"The caller left a message at {time_of(at)}."
         case LeftInFlow(left_at=at, reason="hung_up"):
-            yield f"The caller hung up in its flow at {_time(at)}."
+            yield f"The caller hung up in its flow at {time_of(at)}."
         case LeftInFlow(left_at=at):
-            yield f"Its flow ended the call at {_time(at)}."
+            yield f"Its flow ended the call at {time_of(at)}."
         case _:
             pass
 
@@ -217,7 +218,7 @@ def _paused(call: Call, tenant_id: str | None) -> Iterator[str]:
         by = f"call {pauses.by}" if tenant_id is None else "another call"
     stood = pauses.talk_seconds + pauses.wrap_up_seconds
     if pauses.since is not None:
-        yield f"It stands still since {_time(pauses.since)}: interrupted by {by}."
+        yield f"It stands still since {time_of(pauses.since)}: interrupted by {by}."
     else:
         often = "once" if pauses.times == 1 else f"{pauses.times} times, the last time"
         yield f"It was interrupted {often} by {by}: it stood still for {stood:.0f} s in all."
@@ -241,15 +242,11 @@ def _stands(standing: Waiting, tenant_id: str | None) -> Iterator[str]:
             bid = f"this queue bids {money(standing.keeping.bid)}"
             yield f"Those available are kept for {name_of(rival, tenant_id)}: {cost}, and {bid}."
     if standing.alone_until is not None:
-        yield f"Until {_time(standing.alone_until)} it waits for {standing.preferred_agent_id} alone."
+        yield f"Until {time_of(standing.alone_until)} it waits for {standing.preferred_agent_id} alone."
     if standing.widens_at is not None and standing.next_requirement is not None:
-        yield f"From {_time(standing.widens_at)} on it may be served by agents with {standing.next_requirement!r}."
+        yield f"From {time_of(standing.widens_at)} on it may be served by agents with {standing.next_requirement!r}."
     if standing.overflow_at is not None:
         to = f" to {place_of(standing.overflow_to)}" if standing.overflow_to else ""
-        yield f"At {_time(standing.overflow_at)} it overflows{to}."
+        yield f"At {time_of(standing.overflow_at)} it overflows{to}."
     if standing.limit_at is not None:
-        yield f"It is given up at {_time(standing.limit_at)}."
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
+        yield f"It is given up at {time_of(standing.limit_at)}."

@@ -20,12 +20,12 @@ from routing.domain.configuration import (
     ToSite,
     Waited,
 )
+from routing.domain.saying import time_of
 
 
 def said_of(move: Move) -> str:
     """One sentence on a rule that moved a call."""
-    moved_at = move.moved_at.isoformat(timespec="seconds")
-    return f"At {moved_at} a rule of queue {move.queue_id} sent it to {place_of(move.to)}: {_held(move)}."
+    return f"At {time_of(move.moved_at)} a rule of queue {move.queue_id} sent it to {place_of(move.to)}: {_held(move)}."
 
 
 def place_of(to: To | Stay) -> str:
