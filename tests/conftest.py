@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import pytest
@@ -57,46 +57,43 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
     return Issuer(tmp_path_factory.mktemp("issuer"))
 
 
-@pytest.fixture
-async def stack(
+@pytest.fixture(scope="session")
+def new_stack(
     postgres_server: PostgresServer | ExternalServer,
     kafka_server: KafkaServer | ExternalServer,
     issuer: Issuer,
     tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[Stack]:
-    """Everything a service needs, with a broker that holds nothing but the catalogue's empty topics."""
-    async with _new_stack(postgres_server, kafka_server, issuer, tmp_path_factory) as made:
+) -> Callable[[], AbstractAsyncContextManager[Stack]]:
+    """Everything a service needs, with a broker that holds nothing but the catalogue's empty topics; new each time."""
+
+    @asynccontextmanager
+    async def made() -> AsyncIterator[Stack]:
+        async with AsyncExitStack() as exits:
+            if os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or os.environ.get("PLATEAU_TEST_KAFKA") == "apache":
+                await _empty(Kafka(kafka_server.bootstrap_servers))
+                servers = kafka_server.bootstrap_servers
+            else:
+                broker = await exits.enter_async_context(noida(tmp_path_factory.mktemp("kafka")))
+                servers = broker.bootstrap_servers
+            stack = Stack(servers, issuer, postgres_server.url)
+            await stack.kafka.create_topics()
+            exits.callback(stack.drop_databases)
+            yield stack
+
+    return made
+
+
+@pytest.fixture
+async def stack(new_stack: Callable[[], AbstractAsyncContextManager[Stack]]) -> AsyncIterator[Stack]:
+    """One for the test alone."""
+    async with new_stack() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-async def shared_stack(
-    postgres_server: PostgresServer | ExternalServer,
-    kafka_server: KafkaServer | ExternalServer,
-    issuer: Issuer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[Stack]:
-    """The same for all tests of a module that uses no `stack` beside it."""
-    async with _new_stack(postgres_server, kafka_server, issuer, tmp_path_factory) as made:
-        yield made
-
-
-@asynccontextmanager
-async def _new_stack(
-    postgres_server: PostgresServer | ExternalServer,
-    kafka_server: KafkaServer | ExternalServer,
-    issuer: Issuer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[Stack]:
-    async with AsyncExitStack() as exits:
-        if os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or os.environ.get("PLATEAU_TEST_KAFKA") == "apache":
-            await _empty(Kafka(kafka_server.bootstrap_servers))
-            servers = kafka_server.bootstrap_servers
-        else:
-            servers = (await exits.enter_async_context(noida(tmp_path_factory.mktemp("kafka")))).bootstrap_servers
-        made = Stack(servers, issuer, postgres_server.url)
-        await made.kafka.create_topics()
-        exits.callback(made.drop_databases)
+async def shared_stack(new_stack: Callable[[], AbstractAsyncContextManager[Stack]]) -> AsyncIterator[Stack]:
+    """One for all tests of a module that uses no `stack` beside it."""
+    async with new_stack() as made:
         yield made
 
 
