@@ -80,9 +80,7 @@ async def _asked(body: ConsultationBody, home: QueueHome, here: State) -> Asked:
     if [body.queue_id, body.colleague_id, body.directory].count(None) != 2:
         raise Invalid("say one of a queue, a colleague and a name of the directory", field="queue_id")
     if body.queue_id is not None:
-        target = await known_queue(body.queue_id, home, here)
-        if target.channel != home.channel:
-            raise Invalid(f"queue {body.queue_id} is for {target.channel}, not {home.channel}", field="queue_id")
+        await known_queue(body.queue_id, home, here)
         return AskedQueue(body.queue_id)
     if body.colleague_id is not None:
         await _check_agent(body.colleague_id, here, "colleague_id")

@@ -103,10 +103,12 @@ def made_for(what: str, call_id: str, caller: Principal, key: str | None) -> str
 
 
 async def known_queue(queue_id: str, home: QueueHome, here: State) -> QueueHome:
-    """The queue of the call's tenant. Raises Invalid."""
+    """The queue of the call's tenant, for calls of its channel. Raises Invalid."""
     target = (await here.directory.queues([queue_id])).get(queue_id)
     if target is None or target.tenant_id != home.tenant_id:
         raise Invalid(f"tenant {home.tenant_id} has no queue {queue_id}", field="queue_id")
+    if target.channel != home.channel:
+        raise Invalid(f"queue {queue_id} is for {target.channel}, not {home.channel}", field="queue_id")
     return target
 
 
@@ -201,8 +203,6 @@ async def transfer(
         sent = await about_call(inputs.Transfer, call_id, caller, here, key, agent_id=agent_id, to_number=number)
         return Transferred(command_id=sent.command_id, to_call_id=None)
     target = await known_queue(body.queue_id or "", home, here)
-    if target.channel != home.channel:
-        raise Invalid(f"queue {body.queue_id} is for {target.channel}, not {home.channel}", field="queue_id")
     to_call_id = f"{made_for('transfer', call_id, caller, key)}.{body.queue_id}"
     sent = await about_call(
         inputs.Transfer,

@@ -121,15 +121,18 @@ class Pool(Indexes):
 
     def _best_shared(self, agent: Agent) -> Call | None:
         """The same within the shares of the tenants."""
-        if (seated := self.seated.get(agent.id)) is not None:
-            groups = [seated[channel] for channel in self.seats.takes(agent)]
-        else:
-            groups = [self._group_of[agent.id]]
+        groups = self._groups_taking(agent)
         alone = [(call, self._group_for(agent.id, call)) for call in self.waiting_for(agent.id)]
         weighing = self._weighing if self._weighed else None
         takeable = [(call, group) for call, group in alone if group in groups]
         found = self.sharing.next_call(groups, takeable, weighing, self.now)
         return None if found is None else self.calls[found]
+
+    def _groups_taking(self, agent: Agent) -> list[Group]:
+        """The groups in which the agent could take one more call."""
+        if (seated := self.seated.get(agent.id)) is not None:
+            return [seated[channel] for channel in self.seats.takes(agent)]
+        return [self._group_of[agent.id]]
 
     def _group_for(self, agent_id: str, call: Call) -> Group:
         """The group in which the agent takes this call."""
@@ -168,11 +171,8 @@ class Pool(Indexes):
             return None
         slot = self._queues[call.queue_id]
         fitting = 0
-        if agent.id in self.seated:
-            for channel in self.seats.takes(agent):
-                fitting |= self.seated[agent.id][channel].fitting
-        else:
-            fitting = self._group_of[agent.id].fitting
+        for group in self._groups_taking(agent):
+            fitting |= group.fitting
         for number in slot.bins:
             fitting &= ~(1 << number)
         key = self._waiting.best(fitting)
