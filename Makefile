@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := libs/common services/routing services/dialer services/crm-bridge services/billing services/kpi deploy/local
 SOURCES := libs services deploy tests
+PARALLEL := $(BIN)/pytest --numprocesses 2 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-kafka contracts bench bench-routing bench-scale replay migrate fmt lock dlq clean
+.PHONY: help run test test-deep check test-kafka contracts bench bench-routing bench-scale replay migrate fmt lock dlq clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,15 +23,24 @@ $(VENV)/installed: requirements.lock Makefile $(addsuffix /pyproject.toml,$(PACK
 run: $(VENV)/installed ## the local stack with a day of traffic (SECONDS=60: that long, then a summary)
 	@$(BIN)/plateau run $(if $(SECONDS),--seconds $(SECONDS))
 
-test: $(VENV)/installed ## every test that needs nothing but Python
-	$(BIN)/pytest -m "not kafka"
+test: $(VENV)/installed ## the tests that need nothing but Python (T=routing: those of one service or folder)
+	$(PARALLEL) -m "not kafka and not deep" $(if $(T),tests/$(T))
 
-check: $(VENV)/installed ## format, lint, types, layers, manifests
+test-deep: $(VENV)/installed ## the long ones: whole stacks, processes killed, large property runs
+	$(PARALLEL) -m "deep and not kafka"
+
+check: $(VENV)/installed ## format, lint, types, layers, contracts, manifests
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types
+
+.PHONY: lint types
+lint:
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/mypy $(wildcard libs/*/src services/*/src) deploy tests
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/deploy tests/house tests/contracts
+
+types:
+	$(BIN)/mypy $(wildcard libs/*/src services/*/src) deploy tests
 
 test-kafka: $(VENV)/installed ## integration and fault tests on real Apache Kafka (or on KAFKA_BOOTSTRAP_SERVERS)
 	PLATEAU_TEST_KAFKA=apache $(BIN)/pytest tests/common tests/routing/test_replicas.py tests/e2e/test_trace.py tests/faults tests/local/test_servers.py

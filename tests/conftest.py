@@ -107,7 +107,7 @@ async def _empty(kafka: Kafka) -> None:
         async def deleted() -> bool:
             return not ours.intersection(await admin.list_topics())
 
-        await eventually(deleted, timeout=30)
+        await eventually(deleted)
 
 
 @pytest.fixture

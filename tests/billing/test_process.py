@@ -48,7 +48,7 @@ async def test_the_process_serves_measures_and_stops(stack: Stack) -> None:
                 except httpx.TransportError:
                     return False
 
-            await eventually(ready, timeout=30)
+            await eventually(ready)
             body = {"name": "Kettle", "time_zone": "Europe/Paris", "currency": "EUR"}
             assert (await operator.put("/v1/tenants/kettle", json=body)).status_code == 201
             tariff = {"price_per_closed_case": "4.20", "valid_from": "2026-01-01"}

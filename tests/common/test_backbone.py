@@ -226,7 +226,7 @@ async def test_a_stale_writer_commits_nothing_and_the_consumer_joins_anew(stack:
 
     await produce(stack.kafka, [(contact(1), new_id())])
     async with running(consumer(stack, toy, handle=handle)):
-        await eventually(lambda: _is(tallied(toy), 1), timeout=20)
+        await eventually(lambda: _is(tallied(toy), 1))
     assert not stale
     assert await count(toy, "SELECT count(*) FROM outbox") == 1
 
@@ -241,7 +241,7 @@ async def test_two_replicas_share_the_partitions_and_count_once_while_one_leaves
             await produce(stack.kafka, events[200:400])
             await eventually(lambda: _at_least(tallied(toy), 250))
         await produce(stack.kafka, events[400:] + events[:50])
-        await eventually(lambda: _is(tallied(toy), 600), timeout=30)
+        await eventually(lambda: _is(tallied(toy), 600))
         await eventually(lambda: _is(count(toy, "SELECT count(*) FROM outbox"), 0))
     published = await read_all(stack.kafka, "cases")
     assert {record.key for record in published} == {f"c{n}".encode() for n in range(600)}
@@ -269,7 +269,7 @@ async def test_a_named_replica_is_back_at_once_after_a_kill_and_leaves_at_once_w
     await killed._client.close()  # gone without a word, as after SIGKILL
     await produce(stack.kafka, [(contact(0), new_id())])
     async with running(named[1]) as first:
-        await eventually(lambda: tallied(toy), timeout=20)
+        await eventually(lambda: tallied(toy))
         async with running(named[2]):
             first[0].cancel()
             await asyncio.gather(*first, return_exceptions=True)
@@ -278,7 +278,7 @@ async def test_a_named_replica_is_back_at_once_after_a_kill_and_leaves_at_once_w
             async def all_of_them() -> bool:
                 return await tallied(toy) == 20
 
-            await eventually(all_of_them, timeout=20)
+            await eventually(all_of_them)
     # Whatever it says of its lost connection, cancelled fetches included.
     await asyncio.gather(killed.stop(), return_exceptions=True)
 

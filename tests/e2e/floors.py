@@ -187,7 +187,7 @@ class StackFloor:
             found = await self._client.find("routing", f"/v1/calls/{call_id}")
             return found if found is not None and found["state"] == state else None
 
-        found = await eventually(reached, timeout=20)
+        found = await eventually(reached)
         assert found is not None
         return found
 
@@ -196,7 +196,7 @@ class StackFloor:
             found: dict[str, Any] = await self._client.get("routing", f"/v1/agents/{agent_id}")
             return found if found["state"] == state else None
 
-        found = await eventually(reached, timeout=20)
+        found = await eventually(reached)
         assert found is not None
         return found
 
@@ -205,7 +205,7 @@ class StackFloor:
             found: dict[str, Any] = await self._client.get("routing", f"/v1/commands/{accepted['command_id']}")
             return found if found["status"] != "pending" else None
 
-        found = await eventually(decided, timeout=20)
+        found = await eventually(decided)
         assert found is not None
         return str(found["reason"]) if found["status"] == "refused" else None
 

@@ -81,7 +81,7 @@ async def test_help_for_an_agent_keeps_the_callers_history_and_case(tmp_path: Pa
         async def charges() -> bool:
             return len((await client.get("billing", "/v1/charges", tenant_id="kettle"))["items"]) == 3
 
-        await eventually(charges, timeout=20)
+        await eventually(charges)
         cases = (await client.get("crm-bridge", "/v1/cases", tenant_id="kettle"))["items"]
         assert sorted((case["status"], case["calls"]) for case in cases) == [
             ("closed", 1),
@@ -101,7 +101,7 @@ async def test_help_for_an_agent_keeps_the_callers_history_and_case(tmp_path: Pa
         async def counted() -> bool:
             return await figures() == {"level-1": (5, 4, 1), "level-2": (1, 1, 0), "all": (6, 5, 1)}
 
-        await eventually(counted, timeout=20)
+        await eventually(counted)
         events = await history(stack.bootstrap_servers)
     assert violations(events, complete=True) == []
     assert sum(isinstance(event, CaseOpened) for event in events) == 3
@@ -164,7 +164,7 @@ async def _conference(floor: Floor) -> None:
         view = await floor.is_in(call_id, "talking")
         return view["consultation"]["joined"] and not view["on_hold"]
 
-    await eventually(joined, timeout=20)
+    await eventually(joined)
     await floor.do(f"calls/{between}/hang-up", agent_id="eve")
     await floor.agent_is("eve", "available")
     assert (await floor.is_in(call_id, "talking"))["consultation"] is None
@@ -216,7 +216,7 @@ async def _missed_offers(floor: Floor) -> None:
             view = await floor.is_in(call_id, "offered")
             return (view["agent_id"], view["offers"]) == (who, count)
 
-        await eventually(rings, timeout=20)
+        await eventually(rings)
         await floor.do(f"calls/{call_id}/decline", agent_id=agent_id)
     for agent_id in ("ann", "eve"):
         assert (await floor.agent_is(agent_id, "break"))["reason"] == "declined"

@@ -61,7 +61,7 @@ async def test_an_agent_has_chats_and_emails_at_once_and_a_voice_call_interrupts
                 as_wanted = found is not None and all(found[name] == value for name, value in wanted.items())
                 return found if found is not None and as_wanted and found["state"] == state else None
 
-            found = await eventually(reached, timeout=20)
+            found = await eventually(reached)
             assert found is not None
             return found
 

@@ -73,7 +73,7 @@ async def test_a_dialled_number_leads_to_a_message_a_queue_or_a_callback_and_is_
                 found = await client.find("routing", f"/v1/calls/{call_id}")
                 return found is not None and found["state"] == state
 
-            await eventually(reached, timeout=20)
+            await eventually(reached)
 
         async def cases() -> list[dict[str, Any]]:
             found: list[dict[str, Any]] = (await client.get("crm-bridge", "/v1/cases", tenant_id="kettle"))["items"]
@@ -83,7 +83,7 @@ async def test_a_dialled_number_leads_to_a_message_a_queue_or_a_callback_and_is_
         await tell(type="digits", call_id=first, digits="2")
         await tell(type="recording_done", call_id=first, recording="m-1.wav", seconds=12)
         await is_in(first, "left_in_flow")
-        await eventually(cases, timeout=20)
+        await eventually(cases)
         assert [case["status"] for case in await cases()] == ["open"]
         explained = await client.get("routing", f"/v1/calls/{first}/explain")
         assert explained["words"][0] == "It came by +33199001000, entry point kettle-line."
@@ -111,7 +111,7 @@ async def test_a_dialled_number_leads_to_a_message_a_queue_or_a_callback_and_is_
             found: list[dict[str, Any]] = (await client.get("billing", "/v1/charges", tenant_id="kettle"))["items"]
             return found
 
-        await eventually(charges, timeout=20)
+        await eventually(charges)
         (case,) = [case for case in await cases() if case["status"] == "closed"]
         assert case["calls"] == 2
         assert len(await charges()) == 1
@@ -134,7 +134,7 @@ async def test_a_dialled_number_leads_to_a_message_a_queue_or_a_callback_and_is_
         async def charged_again() -> bool:
             return len(await charges()) == 2
 
-        await eventually(charged_again, timeout=20)
+        await eventually(charged_again)
         explained = await client.get("routing", f"/v1/calls/{second}/explain")
         assert "ada" in explained["words"][-1]
 

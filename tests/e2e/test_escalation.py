@@ -81,7 +81,7 @@ async def test_an_anonymous_caller_keeps_the_case_from_level_1_to_level_3(tmp_pa
         async def three_calls() -> bool:
             return [case["calls"] for case in await cases()] == [3]
 
-        await eventually(three_calls, timeout=20)
+        await eventually(three_calls)
         assert [case["status"] for case in await cases()] == ["open"]
         await floor.do(f"calls/{third}/hang-up")
         await floor.is_in(third, "wrapping_up")
@@ -91,7 +91,7 @@ async def test_an_anonymous_caller_keeps_the_case_from_level_1_to_level_3(tmp_pa
             found: list[dict[str, Any]] = (await client.get("billing", "/v1/charges", tenant_id="kettle"))["items"]
             return found
 
-        await eventually(charges, timeout=20)
+        await eventually(charges)
         assert [(case["status"], case["calls"]) for case in await cases()] == [("closed", 3)]
         assert len(await charges()) == 1
 

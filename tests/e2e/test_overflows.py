@@ -89,7 +89,7 @@ async def test_calls_go_where_the_rules_say(tmp_path: Path) -> None:
                 found = await client.find("routing", f"/v1/calls/{call_id}")
                 return found is not None and found["state"] == state and found["agent_id"] == agent_id
 
-            await eventually(reached, timeout=20)
+            await eventually(reached)
 
         async def ones_at(calls: set[str], agent_id: str) -> set[str]:
             """Those that ring there, once the others wait in a queue of the same pool."""
@@ -100,7 +100,7 @@ async def test_calls_go_where_the_rules_say(tmp_path: Path) -> None:
                 at = {str(view["call_id"]) for view in right if view["agent_id"] == agent_id}
                 return at if len(right) == len(calls) and at else None
 
-            return await eventually(settled_down, timeout=20) or set()
+            return await eventually(settled_down) or set()
 
         async def explained(call_id: str) -> dict[str, Any]:
             found: dict[str, Any] = await client.get("routing", f"/v1/calls/{call_id}/explain")
@@ -157,7 +157,7 @@ async def test_calls_go_where_the_rules_say(tmp_path: Path) -> None:
             views = [await client.find("routing", f"/v1/calls/{call_id}") for call_id in calls]
             return None if None in views else [str(view["state"]) for view in views if view is not None]
 
-        states = await eventually(shared, timeout=20)
+        states = await eventually(shared)
         assert states is not None
         assert states.count("redirected") == 3
         partners = calls[states.index("redirected")]

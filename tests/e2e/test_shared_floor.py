@@ -64,7 +64,7 @@ async def test_a_client_in_a_crisis_is_answered_by_its_reserved_positions(tmp_pa
                 seen.append(found or {})
                 return found is not None and wanted.items() <= {**found, **(found.get("live") or {})}.items()
 
-            await eventually(so, timeout=20)
+            await eventually(so)
             return seen[-1]
 
         async def offered(queue_id: str) -> str:

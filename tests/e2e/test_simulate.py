@@ -80,7 +80,7 @@ async def test_an_agent_more_would_have_answered_the_call_that_was_lost(stack: S
                     view: dict[str, Any] = (await operator.get(f"/v1/simulations/{asked.json()['id']}")).json()
                     return view if view["status"] in ("done", "failed") else None
 
-                found = await eventually(over, timeout=60) or {}
+                found = await eventually(over) or {}
                 assert (found["status"], found["progress"]) == ("done", 1), found
                 result: dict[str, Any] = found["result"]
                 return result

@@ -101,7 +101,7 @@ async def test_one_trace_from_the_ring_to_the_charge(collector: Seen, tmp_path: 
             page = await client.get("billing", "/v1/charges", tenant_id="kettle")
             return bool(page["items"])
 
-        await eventually(charged, timeout=20)
+        await eventually(charged)
 
         async def exported() -> bool:
             return {service for seen, service, _ in collector if seen == trace} >= {
@@ -110,7 +110,7 @@ async def test_one_trace_from_the_ring_to_the_charge(collector: Seen, tmp_path: 
                 "billing",
             }
 
-        await eventually(exported, timeout=20)
+        await eventually(exported)
         spans = {(service, name) for seen, service, name in collector if seen == trace}
         assert any(service == "routing" and "/v1/calls" in name for service, name in spans), spans
         assert ("billing", "rate charge") in spans, spans

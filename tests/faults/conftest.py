@@ -52,7 +52,7 @@ async def _empty(bootstrap_servers: str) -> None:
             async def deleted() -> bool:
                 return not set(ours).intersection(await admin.list_topics())
 
-            await eventually(deleted, timeout=30)
+            await eventually(deleted)
 
 
 @pytest.fixture(scope="module")

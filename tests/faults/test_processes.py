@@ -126,7 +126,7 @@ async def _handled(floor: Floor, keeper: Keeper) -> int:
 async def _wake_after_claim(floor: Floor, replica: Keeper, others: set[str]) -> None:
     """Stop it within a transaction wake it when its successor has claimed its partitions; until it is refused."""
     first, address = floor.keepers["routing"], floor.stack.bootstrap_servers
-    await eventually(partial(_own_pools, {first: 1, replica: 1}), timeout=60)
+    await eventually(partial(_own_pools, {first: 1, replica: 1}))
     its_own = await members(address, "routing") - others
     owner = f"{socket.gethostname()}:{replica.process.pid}"
     connection = await asyncpg.connect(floor.stack.database_urls["routing"])
@@ -141,7 +141,7 @@ async def _wake_after_claim(floor: Floor, replica: Keeper, others: set[str]) -> 
                 await asyncio.sleep(0.002)
         first.signal(signal.SIGSTOP)
         replica.signal(signal.SIGCONT)
-        await eventually(partial(_refused, replica), timeout=30)
+        await eventually(partial(_refused, replica))
     finally:
         replica.signal(signal.SIGCONT)
         first.signal(signal.SIGCONT)

@@ -67,7 +67,7 @@ class Kpi:
             async with self.running.runtime.database.transaction() as session:
                 return bool(await session.fetchval("SELECT count(*) FROM inbox") == count)
 
-        await eventually(enough, timeout=30)
+        await eventually(enough)
 
     async def count(self, events: Sequence[Event], *, known: int = 0) -> None:
         """Publish the events, and wait until they are counted beside the `known` ones."""

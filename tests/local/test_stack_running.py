@@ -170,7 +170,7 @@ async def test_a_killed_run_takes_its_processes_along(directory: Path) -> None:
         await eventually(lambda: _some(directory, 4))
         run.process.kill()
         await run.process.wait()
-    await eventually(lambda: _gone(directory), timeout=30)
+    await eventually(lambda: _gone(directory))
 
 
 async def _gone(directory: Path) -> bool:

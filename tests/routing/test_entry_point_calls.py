@@ -197,7 +197,7 @@ async def test_a_known_contact_is_raised_by_their_own_priority_too(routing: Rout
     async def raised() -> bool:
         return await priority_of("+33639980001") == 6
 
-    await eventually(raised, timeout=20)
+    await eventually(raised)
     assert await priority_of("+33639980002") == 0
 
 
@@ -216,7 +216,7 @@ async def test_a_call_offered_to_its_queue_is_raised_by_its_callers_own_priority
     async def raised() -> bool:
         return bool((await offered("+33639980001"))["priority"] == 4)
 
-    await eventually(raised, timeout=20)
+    await eventually(raised)
     (fact,) = await facts(routing, {"type": "offered", "queue_id": "help", "contact_phone": "+33639980001"})
     assert (await routing.call_is(fact, "queued"))["priority"] == 4
     assert [call["priority"] for call in others] == [0, 0]

@@ -23,8 +23,11 @@ from cryptography.hazmat.primitives.serialization import (
 T = TypeVar("T")
 
 
-async def eventually(check: Callable[[], Awaitable[T]], *, timeout: float = 10.0) -> T:
-    """Ask until `check` gives something true, and return that. Raises AssertionError after `timeout` seconds."""
+async def eventually(check: Callable[[], Awaitable[T]], *, timeout: float = 60.0) -> T:
+    """Ask until `check` gives something true, and return that. Raises AssertionError after `timeout` seconds.
+
+    The default is far longer than anything takes, so that a busy machine fails no test.
+    """
     deadline = time.monotonic() + timeout
     while True:
         found = await check()
