@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 PACKAGES := libs/common services/routing services/dialer services/crm-bridge services/billing services/kpi deploy/local
 SOURCES := libs services deploy tests
 PARALLEL := $(BIN)/pytest --numprocesses 2 --dist loadfile
+# Set in many containers: each of the processes that are started by the dozen would compile all its modules.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help run test test-deep check test-kafka contracts bench bench-routing bench-scale replay migrate fmt lock dlq clean
 

@@ -24,6 +24,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from support import Stack
 
+pytestmark = pytest.mark.deep
+
 SERVICES = ("routing", "dialer", "crm_bridge", "billing", "kpi")
 STREAMS = ("/stream",)
 EXAMPLES = 15

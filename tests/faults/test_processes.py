@@ -24,6 +24,7 @@ KILLS = 10
 FLOOD = 400
 
 
+@pytest.mark.deep
 async def test_every_service_is_killed_and_every_event_comes_twice(
     floor: Floor, capsys: pytest.CaptureFixture[str]
 ) -> None:

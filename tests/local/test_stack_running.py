@@ -21,6 +21,8 @@ from plateau.floor.apply import NotApplied, apply, plan
 from plateau.floor.export import export
 from plateau.state import State
 
+pytestmark = pytest.mark.deep
+
 FLOORS = Path(__file__).parents[2] / "deploy" / "local" / "floors"
 STARTED = 120.0
 """Real seconds until a stack is up, on a machine that does other things too."""

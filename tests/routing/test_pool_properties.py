@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import invariant
 from msgspec.structs import replace
@@ -273,11 +274,17 @@ def test_the_best_call_and_agent_are_those_that_a_full_scan_would_find() -> None
             floor.log_out(step, agent_id)
 
 
-PoolMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
-
-
 class TestPool(PoolMachine.TestCase):  # type: ignore[misc, valid-type]
+    settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
+    steps = 1_000
+
     def runTest(self) -> None:
         PoolMachine.steps = 0
         super().runTest()
-        assert PoolMachine.steps >= 10_000
+        assert PoolMachine.steps >= self.steps
+
+
+@pytest.mark.deep
+class TestPoolAtLength(TestPool):
+    settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+    steps = 10_000
