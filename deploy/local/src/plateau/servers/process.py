@@ -121,16 +121,8 @@ class Server(abc.ABC):
 
     async def kill(self) -> None:
         """SIGKILL to the server and its descendants; returns when all are gone. Harmless when ended."""
-        if self._process is None or not self.running:
-            return
-        pid = self._process.pid
-        _signal(pid, signal.SIGSTOP)  # it must not fork between the listing and the killing
-        victims = [pid, *_descendants(pid)]
-        for victim in victims:
-            _signal(victim, signal.SIGKILL)
-        await self._process.wait()
-        while any(_alive(victim) for victim in victims):  # noqa: ASYNC110 - orphans announce their end to init alone
-            await asyncio.sleep(POLL_SECONDS)
+        if self._process is not None:
+            await kill_tree(self._process)
 
     async def restart(self) -> None:
         """Starts the server again on the same port and data, after stopping it if it still runs."""
@@ -186,6 +178,19 @@ async def running(server: ServerT) -> AsyncIterator[ServerT]:
         yield server
     finally:
         await server.stop()
+
+
+async def kill_tree(process: Process) -> None:
+    """SIGKILL to a child process and its descendants; returns when all are gone. Harmless when it has ended."""
+    if process.returncode is not None:
+        return
+    _signal(process.pid, signal.SIGSTOP)  # it must not fork between the listing and the killing
+    victims = [process.pid, *_descendants(process.pid)]
+    for victim in victims:
+        _signal(victim, signal.SIGKILL)
+    await process.wait()
+    while any(_alive(victim) for victim in victims):  # noqa: ASYNC110 - orphans announce their end to init alone
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def run(name: str, command: list[str], *, environment: Mapping[str, str] | None = None) -> None:
