@@ -1,7 +1,9 @@
 """How many decisions a second one pool makes: `python tests/bench/bench_decide.py [agents] [queues]`.
 
 Calls arrive, are accepted, end and are wrapped up at random, on a floor kept about half busy and then overloaded. Every
-input counts as one decision; creating the events is part of it, saving them is not. Last line: one line of JSON.
+input counts as one decision; creating the events is part of it, saving them is not. Now and then in between a sample of
+the floor `loop` is taken. Last line: one line of JSON: `decisions_per_second` and `decisions_vs_loop` (half busy), and
+the same with `_overloaded`.
 """
 
 from __future__ import annotations
@@ -17,12 +19,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common.events import CallAssigned, CallEnded
+from floors import Loop, ratio
 from routing.domain import inputs
 from routing.domain.configuration import AgentProfile, Queue
 from routing.domain.decisions import decide
 from routing.domain.pool import Pool
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+CALLS = 15_000
+BETWEEN_SAMPLES = 10_000
+"""Decisions between two samples of the floor."""
 
 
 def floor(agents: int, queues: int, chance: random.Random) -> Pool:
@@ -54,9 +60,10 @@ def floor(agents: int, queues: int, chance: random.Random) -> Pool:
     return pool
 
 
-def measure(agents: int, queues: int, calls: int, busy: float, waiting: int = 0) -> dict[str, float]:
-    """Decisions a second and percentiles in microseconds with about `busy` of the agents' time asked for. With
-    `waiting`, every agent has a call and about so many more wait from the start of the measurement to its end."""
+def measure(agents: int, queues: int, calls: int, busy: float, loop: Loop, waiting: int = 0) -> dict[str, float]:
+    """Decisions a second, also over the turns a second of `loop` (sampled in between), and percentiles in microseconds
+    with about `busy` of the agents' time asked for. With `waiting`, every agent has a call and about as many more as it
+    says wait from the start of the measurement to its end."""
     chance = random.Random(1)
     pool = floor(agents, queues, chance)
     seconds = 0.0
@@ -68,6 +75,8 @@ def measure(agents: int, queues: int, calls: int, busy: float, waiting: int = 0)
         began = time.perf_counter()
         facts = decide(pool, given).facts
         took.append(time.perf_counter() - began)
+        if len(took) % BETWEEN_SAMPLES == 0:
+            loop.sample()
         for fact in facts:
             event = fact.event
             if isinstance(event, CallAssigned):
@@ -104,8 +113,10 @@ def measure(agents: int, queues: int, calls: int, busy: float, waiting: int = 0)
             heapq.heappush(agenda, (at, next(count), next_kind, next_fields))
         later.clear()
     took.sort()
+    rate = len(took) / sum(took)
     return {
-        "decisions_per_second": round(len(took) / sum(took)),
+        "decisions_per_second": round(rate),
+        "decisions_vs_loop": ratio(rate, loop.per_second),
         "mean_us": round(sum(took) / len(took) * 1e6, 1),
         "p50_us": round(took[len(took) // 2] * 1e6, 1),
         "p99_us": round(took[int(len(took) * 0.99)] * 1e6, 1),
@@ -115,11 +126,14 @@ def measure(agents: int, queues: int, calls: int, busy: float, waiting: int = 0)
 def main() -> None:
     agents = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     queues = int(sys.argv[2]) if len(sys.argv) > 2 else 200
-    result = {}
-    for name, busy in (("half_busy", 0.5), ("overloaded", 1.3)):
-        result[name] = measure(agents, queues, 30_000, busy)
-        print(f"{agents} agents, {queues} queues, {name}: {result[name]}")
-    print(json.dumps({"agents": agents, "queues": queues, **result}))
+    figures: dict[str, float] = {}
+    for name, busy in (("", 0.5), ("_overloaded", 1.3)):
+        loop = Loop()
+        result = measure(agents, queues, CALLS, busy, loop)
+        print(f"{agents} agents, {queues} queues, {busy:.0%} of their time asked for: {result}", flush=True)
+        figures |= {f"{figure}{name}": result[figure] for figure in ("decisions_per_second", "decisions_vs_loop")}
+        figures |= {f"decision_{figure}{name}": result[figure] for figure in ("p50_us", "p99_us")}
+    print(json.dumps(figures | loop.figures()))
 
 
 if __name__ == "__main__":

@@ -14,16 +14,20 @@ import heapq
 import json
 import random
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from floors import Loop, ratio
 from routing.domain.estimates import Estimator
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 WARM_UP = 200
 """Callers who wait before the first comparison."""
+WAITS = 20_000
+"""Callers who wait in each case."""
 CASES = ((6.0, 240.0, 120.0, 24), (200 / 60, 180.0, 180.0, 12), (48.0, 60.0, 120.0, 50), (1.0, 300.0, 600.0, 5))
 """Calls a minute, mean handling and patience in seconds, agents."""
 
@@ -149,14 +153,21 @@ def cases(waits: int) -> Iterator[tuple[str, Errors]]:
 
 
 def main() -> None:
-    whole = Errors()
-    for title, errors in cases(20_000):
-        print(f"{title}: {errors.figures()}")
+    whole, loop, took = Errors(), Loop(), 0.0
+    each = cases(WAITS)
+    for _ in CASES:
+        loop.sample()
+        began = time.perf_counter()
+        title, errors = next(each)
+        took += time.perf_counter() - began
+        print(f"{title}: {errors.figures()}", flush=True)
         whole.estimated += errors.estimated
         whole.naive += errors.naive
     for path in sys.argv[1:2]:
         print(f"{path}, calls that reached an agent: {recorded(path).figures()}")
-    print(json.dumps(whole.figures()))
+    rate = WAITS * len(CASES) / took
+    speed = {"estimates_per_second": round(rate), "estimates_vs_loop": ratio(rate, loop.per_second)}
+    print(json.dumps(whole.figures() | speed | loop.figures()))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
     python tests/bench/bench_memory.py [calls]
 
 The whole local stack, fed as fast as it takes calls: at most 400 are under way at once, each is offered, accepted, hung
-up and wrapped up with a disposition that closes its case, so that billing charges it. The last line is JSON:
-`memory_rest_mib_<service>`, `memory_after_mib_<service>`, `calls_per_second_all_services`.
+up and wrapped up with a disposition that closes its case, so that billing charges it. Figures (JSON):
+`memory_rest_mib_<service>`, `memory_after_mib_<service>`, `calls_per_second_all_services` and, over the records a
+second of the floor `hop` before and after it, `calls_vs_hop_all_services`.
 """
 
 from __future__ import annotations
@@ -20,16 +21,22 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import uvloop
 from aiokafka import TopicPartition
 from brokers import broker
 from common.envelope import event_type
 from common.kafka import Kafka
+from floors import hop, ratio
 from plateau.client import Client
+from plateau.servers import PostgresServer
 from plateau.stack import Stack, running_stack
 from plateau.state import State
 
 AGENTS, UNDER_WAY, TICK_SECONDS = 200, 400, 0.01
+HOPS = 20_000
+ANSWER_SECONDS = 300
+"""How long an answer is waited for: recounting every charge takes long on a slow machine, and is asked for once."""
 
 
 def resident(pid: int) -> float:
@@ -131,19 +138,35 @@ async def main(calls: int) -> None:
             os.environ["KAFKA_IDLE_PAUSE_MS"] = str(kafka.idle_pause_ms)
             stack = await running.enter_async_context(running_stack(state, speed=1.0))
             client = await running.enter_async_context(Client(stack.urls, stack.token(), patience=120))
+            client.http.timeout = httpx.Timeout(ANSWER_SECONDS)
             await configure(client)
             await asyncio.sleep(3)
             rest = measure(stack)
-            rate = await drive(client, kafka, calls)
+            tell({f"memory_rest_mib_{service.replace('-', '_')}": mib for service, mib in rest.items()})
+            ours = [server.url for server in stack.servers if isinstance(server, PostgresServer)]
+            admin_url = ours[0] if ours else os.environ["DATABASE_URL"]
+            async with hop(kafka.bootstrap_servers, admin_url, kafka.idle_pause_ms) as floor:
+                floors = [await floor.per_second(HOPS)]
+                rate = await drive(client, kafka, calls)
+                floors.append(await floor.per_second(HOPS))
+            hops = sum(floors) / len(floors)
+            tell(
+                {
+                    "calls_per_second_all_services": round(rate, 1),
+                    "calls_vs_hop_all_services": ratio(rate, hops),
+                    "floor_hop_per_second": round(hops),
+                }
+            )
             await caught_up(client)
             after = measure(stack)
     print(f"all five services: {rate:.0f} calls/s from ring to charge, {calls:,} calls")
     for service, before in rest.items():
         print(f"{service:12} {before:7.1f} MiB at rest  {after[service]:7.1f} MiB after")
-    figures = {"calls_per_second_all_services": round(rate, 1)}
-    figures |= {f"memory_rest_mib_{service.replace('-', '_')}": mib for service, mib in rest.items()}
-    figures |= {f"memory_after_mib_{service.replace('-', '_')}": mib for service, mib in after.items()}
-    print(json.dumps(figures))
+    tell({f"memory_after_mib_{service.replace('-', '_')}": mib for service, mib in after.items()})
+
+
+def tell(figures: dict[str, float]) -> None:
+    print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ The commands of all calls (offer, accept, hang-up, wrap-up; 100 queues with one 
 `routing-inputs` before the processes start, so that nothing but the owners' work is measured: reading, deciding, saving
 to PostgreSQL, publishing to Kafka. Calls a second come from the topic's own times of `call.wrapped_up`, between the
 first and the last tenth of the calls. PostgreSQL, broker and processes share the machine, whose number of processors is
-printed: with two of them a second process can bring little. The last line is one line of JSON.
+printed: with two of them a second process can bring little. The last line is one line of JSON; the calls a second are
+also over the records a second of the floor `hop` (one process, before and after): `pools_calls_vs_hop_1` and `_2`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from common.envelope import event_type
 from common.ids import new_id
 from common.kafka import Kafka
 from common.migrations import provision, upgrade
+from floors import hop, ratio
 from plateau.servers import postgres
 from plateau.servers.process import free_port
 from plateau.stack import ServiceProcess
@@ -37,6 +39,7 @@ from plateau.state import State
 from routing.domain import inputs
 
 POOLS, QUEUES, CALLS_PER_QUEUE = 8, 100, 40
+HOPS = 20_000
 HOUR = 3600
 
 
@@ -164,10 +167,22 @@ async def main(directory: Path, calls_per_queue: int) -> None:
             await configure(http, pools)
         await process.stop()
         await measure(state, kafka, url, pools, 1, max(1, calls_per_queue // 4))  # to warm up
+        async with hop(kafka.bootstrap_servers, server.url, kafka.idle_pause_ms) as floor:
+            before = await floor.per_second(HOPS)
         one = await measure(state, kafka, url, pools, 1, calls_per_queue)
         two = await measure(state, kafka, url, pools, 2, calls_per_queue)
-    figures = {"pools_calls_per_second_1": round(one), "pools_calls_per_second_2": round(two)}
-    print(json.dumps(figures | {"pools_two_to_one": round(two / one, 2)}))
+        async with hop(kafka.bootstrap_servers, server.url, kafka.idle_pause_ms) as floor:
+            after = await floor.per_second(HOPS)
+    hops = (before + after) / 2
+    figures = {
+        "pools_calls_per_second_1": round(one),
+        "pools_calls_per_second_2": round(two),
+        "pools_calls_vs_hop_1": ratio(one, hops),
+        "pools_calls_vs_hop_2": ratio(two, hops),
+        "pools_two_to_one": round(two / one, 2),
+        "floor_hop_per_second": round(hops),
+    }
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ each kill, the longest time that any pool had no assignment after it. Twice: wit
 group waits for the killed member's session to time out (10 s here, Kafka's own default is 45 s), and with a lasting
 name per replica (KAFKA_INSTANCE_ID). Fails if any call is not assigned in the end. The last line is JSON:
 `recovery_p50_seconds` and `recovery_p95_seconds` with names, `recovery_unnamed_p50_seconds` and
-`recovery_unnamed_p95_seconds` without.
+`recovery_unnamed_p95_seconds` without; each also over the median of the floor `hop`'s recoveries, whose second process
+is killed in the same way in turns with ours (`recovery_p50_vs_hop` and so on).
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from typing import Any
 
 import httpx
 import uvloop
-from bench_routing import Load, environment, listen, quantile
+from bench_routing import Load, environment, listen
 from brokers import broker
 from common.kafka import Kafka
 from common.migrations import provision, upgrade
+from floors import Hop, hop, median, quantile, ratio
 from plateau.servers import postgres
 from plateau.stack import ServiceProcess
 from plateau.state import State
@@ -66,8 +68,10 @@ async def configure(http: httpx.AsyncClient) -> None:
         answer.raise_for_status()
 
 
-async def measure(directory: Path, kafka: Kafka, url: str, kills: int, *, named: bool) -> list[float]:
-    """Seconds of each kill."""
+async def measure(
+    directory: Path, kafka: Kafka, url: str, floor: Hop, kills: int, *, named: bool
+) -> tuple[list[float], list[float]]:
+    """Seconds of each kill, sorted; ours and the floor's."""
     state = State(directory)
     stays, dies = (
         ServiceProcess(
@@ -82,12 +86,13 @@ async def measure(directory: Path, kafka: Kafka, url: str, kills: int, *, named:
     current: list[Load] = []
     ready = asyncio.Event()
     listening = asyncio.create_task(listen(kafka, current, ready))
-    found = []
+    found, floors = [], []
     try:
         async with httpx.AsyncClient(base_url=stays.url, headers=headers, timeout=60, trust_env=False) as http:
             await configure(http)
             await ready.wait()
             for _ in range(kills):
+                floors.append(await floor.rejoin())
                 load = Watched(http, talk_seconds=2.0)
                 load.watch()
                 current[:] = [load]
@@ -104,7 +109,7 @@ async def measure(directory: Path, kafka: Kafka, url: str, kills: int, *, named:
         listening.cancel()
         await dies.stop()
         await stays.stop()
-    return sorted(found)
+    return sorted(found), sorted(floors)
 
 
 async def main(directory: Path, kills: int) -> None:
@@ -115,10 +120,14 @@ async def main(directory: Path, kills: int) -> None:
             await kafka.create_topics()
             url = await asyncio.to_thread(provision, server.url, "routing", "secret")
             await asyncio.to_thread(upgrade, "routing", url)
-            found = await measure(place, kafka, url, kills, named=named)
+            names = ("hop-0", "hop-1") if named else ("", "")
+            async with hop(kafka.bootstrap_servers, server.url, kafka.idle_pause_ms, names) as floor:
+                found, floors = await measure(place, kafka, url, floor, kills, named=named)
             middle = "recovery" if named else "recovery_unnamed"
-            figures[f"{middle}_p50_seconds"] = round(quantile(found, 0.5), 2)
-            figures[f"{middle}_p95_seconds"] = round(quantile(found, 0.95), 2)
+            for name, part in (("p50", 0.5), ("p95", 0.95)):
+                figures[f"{middle}_{name}_seconds"] = round(quantile(found, part), 2)
+                figures[f"{middle}_{name}_vs_hop"] = ratio(quantile(found, part), median(floors))
+            figures[f"floor_{middle}_seconds"] = round(median(floors), 2)
     print(json.dumps(figures))
 
 

@@ -9,8 +9,9 @@ facts that have come up since the one before. The broker is Apache Kafka where i
 the first 20 s, in which a Java program is slow, are not counted.
 
 The time is the one that a PBX sees: from the moment at which it has a call to offer (its own batching included) to the
-moment at which it reads `call.assigned` from the topic. The last line is JSON: `assign_p50_ms_200`, `assign_p99_ms_200`
-and so on.
+moment at which it reads `call.assigned` from the topic. Beside it the floor `hop` at the same rate, on the same broker
+and PostgreSQL, in turns: half of the floor's seconds, half of ours, and so once more. For each rate one line of JSON:
+`assign_p50_ms_200`, `assign_p99_ms_200`, `assign_p99_vs_floor_200` (goal: at most 4) and so on.
 """
 
 from __future__ import annotations
@@ -35,11 +36,14 @@ from brokers import broker
 from common.envelope import event_type
 from common.kafka import Kafka
 from common.migrations import provision, upgrade
+from floors import Hop, hop, milliseconds, quantile, ratio
 from plateau.servers import postgres
 from plateau.stack import ServiceProcess
 from plateau.state import State
 
 RATES = (50, 200, 500)
+TURNS, FLOOR_PART = 2, 0.5
+"""How often floor and measurement take turns, and the floor's part of the seconds of a rate."""
 WARM_UP_SECONDS = 20
 QUEUES, AGENTS, SKILLS = 200, 2000, 20
 RING_SECONDS = 0.1
@@ -158,20 +162,32 @@ async def configure(http: httpx.AsyncClient) -> None:
         await asyncio.sleep(0.2)
 
 
-def quantile(values: list[float], part: float) -> float:
-    """Of a sorted list."""
-    return values[min(len(values) - 1, int(part * len(values)))]
-
-
-async def measure(http: httpx.AsyncClient, current: list[Load], rate: int, seconds: float) -> tuple[float, float]:
-    """p50 and p99 from a call offered to an agent assigned, in milliseconds."""
+async def measure(http: httpx.AsyncClient, current: list[Load], rate: int, seconds: float) -> list[float]:
+    """Seconds from each call offered to an agent assigned."""
     talk = min(0.5 * AGENTS / rate - RING_SECONDS, 4.0)
     current[:] = [load := Load(http, talk_seconds=talk)]
     await load.offer(rate, seconds)
-    waits = sorted(load.waits)
-    p50, p99 = (quantile(waits, part) * 1000 for part in (0.50, 0.99))
-    print(f"{rate:4} calls/s  {len(waits):6,} calls  p50 {p50:7.1f} ms  p99 {p99:7.1f} ms", flush=True)
-    return p50, p99
+    return load.waits
+
+
+async def compare(
+    http: httpx.AsyncClient, current: list[Load], floor: Hop, rate: int, seconds: float
+) -> dict[str, float]:
+    """The figures of one rate."""
+    ours, floors = [], []
+    for _ in range(TURNS):
+        floors += await floor.latencies(rate, seconds * FLOOR_PART / TURNS)
+        ours += await measure(http, current, rate, seconds / TURNS)
+    ours.sort()
+    floors.sort()
+    figures: dict[str, float] = {}
+    for name, part in (("p50", 0.5), ("p99", 0.99)):
+        mine, least = quantile(ours, part), quantile(floors, part)
+        figures[f"assign_{name}_ms_{rate}"] = round(mine * 1000, 1)
+        figures[f"assign_{name}_vs_floor_{rate}"] = ratio(mine, least)
+        figures[f"floor_hop_{name}_ms_{rate}"] = milliseconds(least)
+    print(f"{rate:4} calls/s, {len(ours):,} calls:", flush=True)
+    return figures
 
 
 def environment(state: State, kafka: Kafka, url: str) -> dict[str, str]:
@@ -188,7 +204,6 @@ def environment(state: State, kafka: Kafka, url: str) -> dict[str, str]:
 
 async def main(directory: Path, seconds: float, rates: Sequence[int]) -> None:
     state = State(directory)
-    figures: dict[str, float] = {}
     async with postgres(state.directory / "postgres") as server, broker(state.directory / "kafka") as kafka:
         await kafka.create_topics()
         url = await asyncio.to_thread(provision, server.url, "routing", "secret")
@@ -200,22 +215,22 @@ async def main(directory: Path, seconds: float, rates: Sequence[int]) -> None:
         listening = asyncio.create_task(listen(kafka, current, ready))
         headers = {"authorization": f"Bearer {state.issuer.mint('operator,service')}"}
         try:
-            async with httpx.AsyncClient(base_url=process.url, headers=headers, timeout=30, trust_env=False) as http:
+            async with (
+                httpx.AsyncClient(base_url=process.url, headers=headers, timeout=120, trust_env=False) as http,
+                hop(kafka.bootstrap_servers, server.url, kafka.idle_pause_ms) as floor,
+            ):
                 await configure(http)
                 await ready.wait()
-                print(f"{AGENTS:,} agents, {QUEUES} queues, one routing process; first to warm up:", flush=True)
+                print(f"{AGENTS:,} agents, {QUEUES} queues, one routing process; first to warm up", flush=True)
                 await measure(http, current, 200, WARM_UP_SECONDS)
                 for rate in rates:
-                    p50, p99 = await measure(http, current, rate, seconds)
-                    figures[f"assign_p50_ms_{rate}"] = round(p50, 1)
-                    figures[f"assign_p99_ms_{rate}"] = round(p99, 1)
+                    print(json.dumps(await compare(http, current, floor, rate, seconds)), flush=True)
         finally:
             listening.cancel()
             await process.stop()
-    print(json.dumps(figures))
 
 
 if __name__ == "__main__":
     given = [float(argument) for argument in sys.argv[1:]]
     with tempfile.TemporaryDirectory() as name:
-        uvloop.run(main(Path(name), given[0] if given else 20.0, [int(rate) for rate in given[1:]] or RATES))
+        uvloop.run(main(Path(name), given[0] if given else 16.0, [int(rate) for rate in given[1:]] or RATES))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import itertools
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from routing.domain.estimates import Estimator, ahead_of, learn
 from .conftest import Routing
 from .floors import Floor, at, profile, queue
 
-BENCH = Path(__file__).parents[1] / "bench" / "bench_estimates.py"
+BENCH = Path(__file__).parents[1] / "bench"
 
 
 def test_without_abandonment_it_is_the_service_rate_times_the_place() -> None:
@@ -109,13 +108,9 @@ def test_who_is_ahead() -> None:
     assert [ahead_of(call, calls, rules) for call in calls] == [0, 1, 2]
 
 
-def test_on_simulated_queues_it_has_no_bias_and_beats_the_last_callers_wait() -> None:
-    spec = importlib.util.spec_from_file_location("bench_estimates", BENCH)
-    assert spec is not None
-    assert spec.loader is not None
-    bench = importlib.util.module_from_spec(spec)
-    sys.modules["bench_estimates"] = bench
-    spec.loader.exec_module(bench)
+def test_on_simulated_queues_it_has_no_bias_and_beats_the_last_callers_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    bench = importlib.import_module("bench_estimates")
     for title, errors in bench.cases(4000):
         figures = errors.figures()
         assert figures["estimate_mae_seconds"] < 0.8 * figures["naive_mae_seconds"], title
