@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import os
 import sys
 import time
 from asyncio.subprocess import Process
@@ -135,7 +136,7 @@ def _turn_the_loop() -> None:
 
 # hop
 
-_IN, _OUT, _PARTITIONS = "hop-in", "hop-out", 12
+_PARTITIONS = 12
 
 
 class Hop:
@@ -148,7 +149,9 @@ class Hop:
     """
 
     def __init__(self, servers: str, url: str, idle_pause_ms: int, names: Sequence[str]) -> None:
-        self._arguments = (servers, url, str(idle_pause_ms))
+        run = uuid4().hex
+        self.topics = self._in, self._out = f"hop-in-{run}", f"hop-out-{run}"
+        self._arguments = (servers, url, str(idle_pause_ms), *self.topics)
         self._servers = servers
         self._idle_pause_ms = idle_pause_ms
         self._names = names
@@ -170,7 +173,7 @@ class Hop:
                 while made < (now - began) * rate:
                     number = self._next()
                     due[number] = began + made / rate
-                    await producer.send(_IN, number, key=b"main")
+                    await producer.send(self._in, number, key=b"main")
                     made += 1
                 await asyncio.sleep(0.001)
             await producer.flush()
@@ -183,7 +186,7 @@ class Hop:
             began = time.perf_counter()
             numbers = {self._next() for _ in range(number)}
             for name in numbers:
-                await producer.send(_IN, name, key=name)
+                await producer.send(self._in, name, key=name)
             await producer.flush()
             await self._until(lambda: numbers <= self._arrived.keys())
         return number / (time.perf_counter() - began)
@@ -196,7 +199,7 @@ class Hop:
             async with self._producer() as producer:
                 while True:
                     number = self._next()
-                    await producer.send(_IN, number, partition=self._sent % _PARTITIONS)
+                    await producer.send(self._in, number, partition=self._sent % _PARTITIONS)
                     await asyncio.sleep(0.005)
 
         sending = asyncio.ensure_future(send())
@@ -227,7 +230,11 @@ class Hop:
                 await self._came.wait()
 
     async def _start(self, name: str) -> None:
-        self._processes.append(await asyncio.create_subprocess_exec(sys.executable, __file__, *self._arguments, name))
+        self._processes.append(
+            await asyncio.create_subprocess_exec(
+                sys.executable, __file__, *self._arguments, name, stdin=asyncio.subprocess.PIPE
+            )
+        )
 
     async def _stop(self) -> None:
         for process in self._processes:
@@ -256,7 +263,7 @@ class Hop:
         )
         await consumer.start()
         try:
-            consumer.assign([TopicPartition(_OUT, number) for number in range(_PARTITIONS)])
+            consumer.assign([TopicPartition(self._out, number) for number in range(_PARTITIONS)])
             while True:
                 for records in (await _poll(consumer, self._idle_pause_ms)).values():
                     now = time.perf_counter()
@@ -274,16 +281,16 @@ async def hop(servers: str, url: str, idle_pause_ms: int, names: Sequence[str] =
     """One process for each name, sharing the partitions; warmed up. A name is the member's lasting one (Kafka's static
     membership, session timeout 10 s), an empty one none. `idle_pause_ms`: as for our consumers, for a broker that
     answers an empty fetch at once."""
+    made = Hop(servers, url, idle_pause_ms, names)
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(name, _PARTITIONS, 1) for name in (_IN, _OUT)])
+        await admin.create_topics([NewTopic(name, _PARTITIONS, 1) for name in made.topics])
     finally:
         await admin.close()
     connection = await asyncpg.connect(url)
     await connection.execute("CREATE TABLE IF NOT EXISTS hops (id bigserial PRIMARY KEY, value bytea NOT NULL)")
     await connection.close()
-    made = Hop(servers, url, idle_pause_ms, names)
     listening = asyncio.ensure_future(made._listen())
     try:
         for name in names:
@@ -314,12 +321,13 @@ async def _poll(
     return found
 
 
-async def _hop(servers: str, url: str, idle_pause_ms: int, name: str) -> None:
-    """One process of the hop."""
+async def _hop(servers: str, url: str, idle_pause_ms: int, topic: str, to: str, name: str) -> None:
+    """One process of the hop. It ends when the one that started it is gone, with whom its input closes."""
+    asyncio.get_running_loop().add_reader(sys.stdin, os._exit, 0)
     consumer = AIOKafkaConsumer(
-        _IN,
+        topic,
         bootstrap_servers=servers,
-        group_id="hop",
+        group_id=topic,
         group_instance_id=name or None,
         auto_commit_interval_ms=200,
         auto_offset_reset="earliest",
@@ -335,7 +343,7 @@ async def _hop(servers: str, url: str, idle_pause_ms: int, name: str) -> None:
         values = [record.value for records in polled.values() for record in records]
         if values:
             await connection.execute("INSERT INTO hops (value) SELECT * FROM unnest($1::bytea[])", values)
-            await asyncio.gather(*[await producer.send(_OUT, value, key=value) for value in values])
+            await asyncio.gather(*[await producer.send(to, value, key=value) for value in values])
 
 
 # insert, round_trip, copy
@@ -435,11 +443,9 @@ class Copy:
         return median(self.samples)
 
     def figures(self, rows: int) -> dict[str, float]:
-        print(
-            f"floor: {rows / self.seconds:,.0f} rows/s by COPY, {1e6 * self.processor / rows:.1f} µs a row of processor"
-        )
+        print(f"floor: {rows / self.seconds:,.0f} rows/s by COPY")
         return {"floor_copy_rows_per_second": round(rows / self.seconds)}
 
 
 if __name__ == "__main__":
-    uvloop.run(_hop(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))
+    uvloop.run(_hop(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:7]))
