@@ -31,13 +31,18 @@ from kpi.api.models import (
 from kpi.domain.agents import ALL_AGENTS, OCCUPANCY, UTILISATION
 from kpi.domain.counts import WHOLE_TENANT, C
 from kpi.domain.figures import DEFAULT_SERVICE_LEVEL
+from kpi.domain.steps import Step
 from kpi.store import series, tenants
-from kpi.store.series import Place, Series, Step, SteppedRow, Window
+from kpi.store.series import Place, Series, SteppedRow, Window
 
 router = Router(tags=["figures"], dependencies=[Reader])
 
 StepParam = Annotated[
-    Step, Query(description="Quarters of an hour and hours as on the UTC clock; days of the tenant's time zone")
+    Step,
+    Query(
+        description="Quarters of an hour, hours and days as the tenant's clock shows them: an hour that it shows twice "
+        "is two steps, a day lasts from its first midnight to that of the next"
+    ),
 ]
 QueueId = Annotated[str | None, Query(pattern=SLUG, description="Only this queue")]
 CampaignId = Annotated[str | None, Query(pattern=SLUG, description="Only this campaign")]

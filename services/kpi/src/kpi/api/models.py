@@ -16,8 +16,9 @@ from pydantic import AwareDatetime, Field
 
 from kpi.domain.counts import CallCounts, CaseCounts, ChargeCounts, DialingCounts
 from kpi.domain.figures import ServiceLevelFormula, evaluate
+from kpi.domain.steps import Step
 from kpi.store import tenants
-from kpi.store.series import Step, Window
+from kpi.store.series import Window
 
 EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """Rows of counts per tenant, key and interval: all series are written and read in one way.
 
 Written by adding to what is there, keys in order, so that replicas that write at once neither lose anything nor
-deadlock. Read in steps of 15 minutes, an hour, or a day of the tenant's time zone.
+deadlock. Read in the steps of `kpi.domain.steps`: PostgreSQL only looks up between which of their bounds a row lies.
 """
 
 from __future__ import annotations
@@ -9,29 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Generic, Literal
+from itertools import accumulate
+from typing import Generic
+from zoneinfo import ZoneInfo
 
 import asyncpg
 from common.database import Session
 
 from kpi.domain.counts import MAXIMA, AgentTime, C, CallCounts, CaseCounts, ChargeCounts, DialingCounts
+from kpi.domain.steps import USUAL_LENGTH, Step, cuts, start_of
+from kpi.domain.time import INTERVAL
+from kpi.store import tenants
+from kpi.store.tenants import UNDECLARED_TIME_ZONE
 
 Key = tuple[str, str, datetime]
-Step = Literal["15m", "1h", "1d"]
-
 NUMERIC = frozenset({"amount"})
 
-STEP_START: dict[Step, str] = {
-    "15m": "s.interval_start",
-    "1h": "date_bin('1 hour', s.interval_start, '2000-01-01T00:00:00Z')",
-    "1d": "date_trunc('day', s.interval_start, coalesce(z.time_zone, 'UTC'))",
-}
-STEP_END: dict[Step, str] = {
-    "15m": "step_start + interval '15 minutes'",
-    "1h": "step_start + interval '1 hour'",
-    "1d": "(date_trunc('day', step_start AT TIME ZONE time_zone) + interval '1 day') AT TIME ZONE time_zone",
-}
-LONGEST_STEP: dict[Step, timedelta] = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "1d": timedelta(days=2)}
+MICROSECOND = timedelta(microseconds=1)
+MOST_CUTS = 2000
+"""Bounds of steps that one statement gets, over all zones: about a page's, and no more for a longer window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,35 +155,100 @@ Place = tuple[datetime, str, str]
 async def read(
     session: Session, series: Series[C], window: Window, *, after: Place | None, limit: int
 ) -> list[SteppedRow[C]]:
-    """The next rows of the window by start, tenant and key."""
-    margin = LONGEST_STEP[window.step]
-    rows = await session.fetch(
+    """The next rows of the window by start, tenant and key.
+
+    Steps begin at other times in other zones. They are read in stretches of time, in their order, each from the first
+    interval on that has something; so what one page costs depends on its rows, not on the length of the window.
+    """
+    step = window.step
+    zones = [ZoneInfo(name) for name in await tenants.time_zones(session, window.tenant_id)]
+    since = min(start_of(step, zone, window.start) for zone in zones)
+    last = max(cuts(step, zone, window.end - MICROSECOND, window.end)[-1] for zone in zones)
+    if after is not None:
+        since = max(since, after[0])
+    steps = max(1, min(limit, MOST_CUTS // len(zones)))
+    rows: list[SteppedRow[C]] = []
+    while since < window.end and len(rows) < limit:
+        first = await _next_interval(session, series, window, since, last)
+        if first is None:
+            break
+        until = min(window.end, first + steps * USUAL_LENGTH[step])
+        bounds = {zone.key: cuts(step, zone, first, until) for zone in zones}
+        rows += await _read_steps(session, series, window, bounds, (since, until), after, limit - len(rows))
+        since = until
+    return rows
+
+
+async def _next_interval(
+    session: Session, series: Series[C], window: Window, since: datetime, before: datetime
+) -> datetime | None:
+    """The first interval from `since` on that has a row of the window."""
+    found: datetime | None = await session.fetchval(
         f"""
-        WITH stepped AS (
-            SELECT s.*, s.{series.key} AS key, coalesce(z.time_zone, 'UTC') AS time_zone,
-                   {STEP_START[window.step]} AS step_start
-            FROM {series.table} s LEFT JOIN tenants z ON z.tenant_id = s.tenant_id
-            WHERE s.interval_start >= $1 AND s.interval_start < $2
-              AND ($5::text IS NULL OR s.tenant_id = $5) AND ($6::text IS NULL OR s.{series.key} = $6)
-              AND ($11::boolean IS NULL OR (s.{series.key} = '') = $11)
-        ), ended AS (
-            SELECT *, {STEP_END[window.step]} AS step_end FROM stepped
-        )
-        SELECT tenant_id, key, step_start, step_end, time_zone, {_sums(series)} FROM ended
-        WHERE step_end > $3 AND step_start < $4
-          AND ($7::timestamptz IS NULL OR (step_start, tenant_id, key) > ($7, $8, $9))
-        GROUP BY step_start, tenant_id, key, step_end, time_zone
-        ORDER BY step_start, tenant_id, key LIMIT $10
+        SELECT min(interval_start) FROM {series.table}
+        WHERE interval_start >= $1 AND interval_start < $2 AND {_wanted(series, 3)}
         """,  # noqa: S608 - names of our own tables
-        window.start - margin,
-        window.end + margin,
-        window.start,
-        window.end,
+        since,
+        before,
         window.tenant_id,
         window.key,
-        *(after or (None, None, None)),
-        limit,
         window.totals,
+    )
+    return found
+
+
+def _wanted(series: Series[C], first: int) -> str:
+    """The condition that a row is of the window: its tenant, key and totals are the parameters from `first` on."""
+    key = f"{series.table}.{series.key}"
+    return f"""(${first}::text IS NULL OR {series.table}.tenant_id = ${first})
+          AND (${first + 1}::text IS NULL OR {key} = ${first + 1})
+          AND (${first + 2}::boolean IS NULL OR ({key} = '') = ${first + 2})"""
+
+
+async def _read_steps(
+    session: Session,
+    series: Series[C],
+    window: Window,
+    bounds: Mapping[str, Sequence[datetime]],
+    starts: tuple[datetime, datetime],
+    after: Place | None,
+    limit: int,
+) -> list[SteppedRow[C]]:
+    """The rows of the steps that begin within `starts`. `bounds` are those of each zone's steps, in order."""
+    every = [bound for zone in bounds.values() for bound in zone]
+    ends = list(accumulate(len(zone) for zone in bounds.values()))
+    rows = await session.fetch(
+        f"""
+        WITH zones AS MATERIALIZED (
+            SELECT time_zone, ($8::timestamptz[])[past + 1:last] AS bounds
+            FROM unnest($9::text[], $10::int[], $11::int[]) AS given (time_zone, past, last)
+        ), stepped AS (
+            SELECT {series.table}.*, {series.table}.{series.key} AS key, zones.time_zone,
+                   bounds[step] AS step_start, bounds[step + 1] AS step_end
+            FROM {series.table} LEFT JOIN tenants ON tenants.tenant_id = {series.table}.tenant_id
+            JOIN zones ON zones.time_zone = coalesce(tenants.time_zone, '{UNDECLARED_TIME_ZONE}')
+            CROSS JOIN LATERAL width_bucket(interval_start, bounds) AS step
+            WHERE interval_start >= $12 AND interval_start < $13 AND {_wanted(series, 1)}
+        )
+        SELECT tenant_id, key, step_start, step_end, time_zone, {_sums(series)} FROM stepped
+        WHERE step_start >= $4 AND step_start < $5 AND step_end > $6
+          AND ($14::timestamptz IS NULL OR (step_start, tenant_id, key) > ($14, $15, $16))
+        GROUP BY step_start, tenant_id, key, step_end, time_zone
+        ORDER BY step_start, tenant_id, key LIMIT $7
+        """,  # noqa: S608 - names of our own tables
+        window.tenant_id,
+        window.key,
+        window.totals,
+        *starts,
+        window.start,
+        limit,
+        every,
+        list(bounds),
+        [0, *ends[:-1]],
+        ends,
+        min(zone[0] for zone in bounds.values()),
+        max(zone[-1] for zone in bounds.values()),
+        *(after or (None, None, None)),
     )
     return [
         SteppedRow(
@@ -210,7 +271,7 @@ async def read_totals(session: Session, series: Series[C], window: Window) -> di
         WHERE interval_start > $1 AND interval_start < $2 AND ($3::boolean IS NULL OR ({series.key} = '') = $3)
         GROUP BY tenant_id, {series.key} ORDER BY tenant_id, {series.key}
         """,  # noqa: S608 - names of our own tables
-        window.start - LONGEST_STEP["15m"],
+        window.start - INTERVAL,
         window.end,
         window.totals,
     )
@@ -246,7 +307,7 @@ async def read_total_waits(session: Session, window: Window) -> dict[str, dict[i
         SELECT tenant_id, bucket, sum(calls)::bigint AS calls FROM wait_buckets
         WHERE queue_id = '' AND interval_start > $1 AND interval_start < $2 GROUP BY tenant_id, bucket
         """,
-        window.start - LONGEST_STEP["15m"],
+        window.start - INTERVAL,
         window.end,
     )
     sketches: dict[str, dict[int, int]] = {}

@@ -10,6 +10,10 @@ from common.database import Session
 from kpi.domain.figures import ServiceLevelFormula
 
 
+UNDECLARED_TIME_ZONE = "UTC"
+"""Of a tenant of which only calls are known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """A client company: its days are those of its time zone, its service level is by its formula."""
@@ -77,7 +81,9 @@ async def is_known(session: Session, tenant_id: str) -> bool:
     return bool(found)
 
 
-async def knows_time_zone(session: Session, name: str) -> bool:
-    """Whether the database, which cuts the days, has the zone."""
-    found = await session.fetchval("SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = $1)", name)
-    return bool(found)
+async def time_zones(session: Session, tenant_id: str | None = None) -> list[str]:
+    """Every time zone of a tenant that the caller may see (or of this one), and that of undeclared ones."""
+    rows = await session.fetch(
+        "SELECT DISTINCT time_zone FROM tenants WHERE $1::text IS NULL OR tenant_id = $1", tenant_id
+    )
+    return sorted({UNDECLARED_TIME_ZONE, *(row["time_zone"] for row in rows)})
