@@ -55,6 +55,8 @@ class Story:
     ended_at: datetime | None = None
     held_at: datetime | None = None
     dials: int = 0
+    first: Story | None = None
+    """The first of the calls through which agents have handed the caller on to here."""
 
     def __post_init__(self) -> None:
         self.offered_at = self.at
@@ -80,6 +82,8 @@ class Story:
                 occurred_at=self.at,
                 offered_at=self.offered_at,
                 queued_at=self.queued_at,
+                first_call_id=None if self.first is None else self.first.call_id,
+                first_offered_at=None if self.first is None else self.first.offered_at,
                 **more,
             )
         )
@@ -232,6 +236,12 @@ class Story:
         return self
 
 
+def handed_on(by: Story, call_id: str, queue: str) -> Story:
+    """The call as which the caller of a call that has ended goes on, in another queue."""
+    assert by.ended_at is not None
+    return Story(call_id, at=by.ended_at, tenant=by.tenant, queue=queue, first=by.first or by)
+
+
 def whole(call_id: str, *, wait: float, talk: float = 100.0, wrap_up: float = 20.0, **more: Any) -> Story:
     """A call that was answered, ended and wrapped up."""
     return Story(call_id, **more).answered(wait).ended(talk).wrapped_up(wrap_up)
@@ -308,15 +318,27 @@ WAITS = st.sampled_from([0.0, 0.0004, 0.5, 4.999999, 5.0, 19.9, 20.0, 20.000001,
 
 @st.composite
 def stories(draw: st.DrawFn, call_id: str = "c") -> list[Event]:
-    """The events of one random call: any outcome, at any moment of two hours around nine."""
+    """The events of one random caller: any outcome, at any moment of two hours around nine, perhaps handed on."""
     tenant = draw(st.sampled_from(sorted(QUEUES)))
     first, second = QUEUES[tenant]
     at = NINE + timedelta(microseconds=draw(st.integers(-3_600_000_000, 3_600_000_000)))
     story = Story(call_id, at=at, tenant=tenant, queue=first)
+    draw(outcomes(story, second))
+    parts = [story]
+    while story.ended_at is not None and draw(st.booleans()):
+        story = handed_on(story, f"{call_id}-{len(parts)}", second)
+        draw(outcomes(story, first))
+        parts.append(story)
+    return [event for part in parts for event in part.events]
+
+
+@st.composite
+def outcomes(draw: st.DrawFn, story: Story, other_queue: str) -> None:
+    """Lets the call go on at random."""
     if draw(st.booleans()):
         story.missed(draw(WAITS))
     if draw(st.integers(0, 3)) == 0:
-        story.overflowed(draw(WAITS), second)
+        story.overflowed(draw(WAITS), other_queue)
     match draw(
         st.sampled_from(["waiting", "abandoned", "talking", "ended", "done", "done", "held", "called_back", "given_up"])
     ):
@@ -334,7 +356,6 @@ def stories(draw: st.DrawFn, call_id: str = "c") -> list[Event]:
             story.answered(draw(WAITS)).ended(draw(WAITS))
         case "done":
             story.answered(draw(WAITS)).ended(draw(WAITS)).wrapped_up(draw(WAITS))
-    return story.events
 
 
 @st.composite

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from common.errors import InvalidEvent
 from common.events import (
@@ -31,7 +32,7 @@ from kpi.domain.increments import Increments
 from kpi.domain.sketch import RELATIVE_ACCURACY, bucket_of, quantile
 from kpi.domain.time import interval_of, milliseconds, split
 
-from .stories import NINE, Day, Story, whole
+from .stories import NINE, Day, Story, handed_on, whole
 
 
 def added(*events: Event) -> Increments:
@@ -205,6 +206,43 @@ def test_a_tenant_has_the_handling_time_of_its_calls() -> None:
     assert first.busy_ms + second.busy_ms == 1_000_000
     assert first.busy_ms == 890_000
     assert second.wrap_up_ms == 30_000
+
+
+def test_a_caller_whom_agents_hand_on_counts_once_for_the_tenant() -> None:
+    """Level 1 answers at 9:14 and hands the caller on; level 2 answers at 9:18; level 3 nobody."""
+    one = Story("c-1", at=NINE + timedelta(minutes=14)).answered(10).ended(200).wrapped_up(30)
+    two = handed_on(one, "c-2", "kettle-level-2").answered(40).ended(300).wrapped_up(20)
+    three = handed_on(two, "c-3", "kettle-level-3").abandoned(70)
+    intervals = added(*one.events, *two.events, *three.events).intervals()
+    quarter = NINE + timedelta(minutes=15)
+    tenant = {key: counts for key, counts in intervals.items() if key[1] == ""}
+    assert tenant == {
+        ("kettle", "", NINE): CallCounts(
+            offered=1,
+            answered=1,
+            answered_within=1,
+            wait_answered_ms=10_000,
+            handled=1,
+            talk_ms=500_000,
+            wrap_up_ms=50_000,
+            max_wait_ms=10_000,
+        )
+    }
+    first = intervals["kettle", "kettle-help", NINE]
+    assert (first.offered, first.answered, first.handled, first.talk_ms) == (1, 1, 1, 200_000)
+    second = intervals["kettle", "kettle-level-2", quarter]
+    assert (second.offered, second.answered, second.wait_answered_ms, second.talk_ms) == (1, 1, 40_000, 300_000)
+    third = intervals["kettle", "kettle-level-3", quarter]
+    assert (third.offered, third.answered, third.abandoned, third.max_wait_ms) == (1, 0, 1, 70_000)
+
+
+def test_a_call_handed_on_by_an_older_release_adds_its_time_where_it_was_offered() -> None:
+    one = Story("c-1").answered(10).ended(2000)
+    two = handed_on(one, "c-2", "kettle-level-2").answered(40).ended(300).wrapped_up(20)
+    old = [msgspec.structs.replace(event, first_offered_at=None) for event in two.events]
+    tenant = {key[2]: counts for key, counts in added(*one.events, *old).intervals().items() if key[1] == ""}
+    assert tenant[NINE + timedelta(minutes=30)] == CallCounts(talk_ms=300_000, wrap_up_ms=20_000)
+    assert (tenant[NINE].offered, tenant[NINE].answered) == (1, 1)
 
 
 def attempt(number: int, outcome: AttemptOutcome | None = None) -> Event:

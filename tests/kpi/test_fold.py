@@ -16,7 +16,7 @@ from kpi.domain.figures import DEFAULT_SERVICE_LEVEL, evaluate
 from kpi.domain.increments import Increments
 from kpi.domain.recount import Recount, compare, recount
 
-from .stories import NINE, Story, logs, named, whole
+from .stories import NINE, Story, handed_on, logs, named, whole
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -89,6 +89,21 @@ def test_every_offered_call_is_in_exactly_one_place(events: list[Event]) -> None
 
 @QUICK
 @given(logs())
+def test_a_tenant_counts_every_caller_once_and_all_the_time_that_agents_spent(events: list[Event]) -> None:
+    intervals = fold(events).intervals()
+    queues, tenants = CallCounts(), CallCounts()
+    total(queues, (counts for (_, queue, _), counts in intervals.items() if queue != WHOLE_TENANT))
+    total(tenants, (counts for (_, queue, _), counts in intervals.items() if queue == WHOLE_TENANT))
+    first = {event.call_id for event in events if isinstance(event, CallEvent) and event.first_call_id is None}
+    answered = {event.call_id for event in events if isinstance(event, CallAnswered)}
+    assert tenants.offered == len(first)
+    assert tenants.answered == len(answered & first)
+    assert queues.answered == len(answered)
+    assert (tenants.talk_ms, tenants.wrap_up_ms) == (queues.talk_ms, queues.wrap_up_ms)
+
+
+@QUICK
+@given(logs())
 def test_the_newest_state_stays(events: list[Event]) -> None:
     increments = fold(list(reversed(events)))
     newest: dict[str, int] = {}
@@ -114,6 +129,9 @@ def some_log() -> list[Event]:
         whole("c-2", wait=25, at=NINE + timedelta(minutes=20)),
         Story("c-3").abandoned(2),
         Story("c-4").overflowed(30, "kettle-late").answered(4).ended(60).wrapped_up(10),
+        first := Story("c-5", at=NINE + timedelta(minutes=14)).answered(3).ended(200).wrapped_up(5),
+        second := handed_on(first, "c-6", "kettle-late").answered(40).ended(300).wrapped_up(7),
+        handed_on(second, "c-7", "kettle-help").abandoned(70),
     ]
     return [event for story in stories for event in story.events]
 
@@ -179,6 +197,9 @@ def test_histories_that_cannot_be_are_differences() -> None:
     )
     wrong_wait = Story("e").answered(3).events
     wrong_wait[-1] = msgspec.structs.replace(wrong_wait[-1], wait_seconds=9.0)
-    for events in (twice_answered.events, both.events, wrong_wait):
+    first = whole("f", wait=3)
+    wrong_first = handed_on(first, "g", "kettle-late").events
+    wrong_first = [msgspec.structs.replace(event, first_offered_at=NINE - timedelta(hours=1)) for event in wrong_first]
+    for events in (twice_answered.events, both.events, wrong_wait, [*first.events, *wrong_first]):
         assert isinstance(recount(named(events)), Recount)
         assert recount(named(events)).contradictions

@@ -15,7 +15,7 @@ import pytest
 from common.clock import ManualClock
 from common.database import Database
 from common.errors import InvalidEvent
-from common.events import Event
+from common.events import CallEvent, Event
 from common.migrations import check
 from kpi import recount
 from kpi.consumer import handle
@@ -28,7 +28,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from support import Stack
 
 from .conftest import NOW, Kpi
-from .stories import NINE, QUEUES, Day, Story, deliveries, produce, whole
+from .stories import NINE, QUEUES, Day, Story, deliveries, handed_on, produce, whole
 
 Opened = Callable[[str], Awaitable[Database]]
 CLOCK = ManualClock(NOW)
@@ -50,6 +50,9 @@ def busy_hours(calls: int, seed: int = 1) -> list[Event]:
         else:
             story.answered(generator.expovariate(1 / 15))
             story.ended(generator.expovariate(1 / 300)).wrapped_up(generator.expovariate(1 / 40))
+            if generator.random() < 0.2:
+                onward = handed_on(story, f"c-{number}-on", second).answered(generator.expovariate(1 / 60))
+                events += onward.ended(generator.expovariate(1 / 300)).wrapped_up(5).events
         events += story.events
     for number in range(5):
         day = Day(f"a-{number}", at=NINE - timedelta(hours=1))
@@ -155,6 +158,21 @@ async def test_live_figures(service_database: Opened) -> None:
     assert tenant.service_level == pytest.approx(1 / 4)
 
 
+async def test_a_caller_who_waits_after_being_handed_on_is_still_one_answered_call_of_the_tenant(
+    service_database: Opened,
+) -> None:
+    database = await service_database("kpi")
+    first = Story("c-1", at=NOW - timedelta(minutes=5)).answered(5).ended(285)
+    onward = handed_on(first, "c-2", "kettle-late")
+    async with database.transaction() as session:
+        await counting.count(session, [*first.events, *onward.events], NOW)
+        found = {row.queue_id: row for row in await live.look(session, NOW)}
+    late, tenant = found["kettle-late"], found[""]
+    assert (late.waiting, late.longest_wait_seconds, late.recent.offered, late.service_level) == (1, 10, 1, None)
+    assert (tenant.waiting, tenant.wrap_up, tenant.longest_wait_seconds) == (1, 1, 10)
+    assert (tenant.recent.offered, tenant.recent.answered, tenant.service_level) == (1, 1, 1)
+
+
 async def test_gauges_show_the_database(service_database: Opened) -> None:
     database = await service_database("kpi")
     events = [*Story("c", at=NOW - timedelta(seconds=30)).events, *Day().becomes("break", 5).events]
@@ -209,7 +227,9 @@ async def test_delivered_twice_the_served_figures_equal_the_recount(kpi: Kpi) ->
     rows = await recount.fetch_rows(kpi.running.base_url, token, counted)
     report = recount.report(counted, recount.compare(counted, rows))
     assert report["equal"], report
-    assert (report["calls"], report["intervals"]) == (151, len(rows))
+    calls = {event.call_id for event in [*events, *last] if isinstance(event, CallEvent)}
+    assert len(calls) > 151, "some were handed on"
+    assert (report["calls"], report["intervals"]) == (len(calls), len(rows))
     assert await command_line(kpi) == (0, report)
 
     async with kpi.running.runtime.database.transaction() as session:

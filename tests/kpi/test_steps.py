@@ -12,7 +12,7 @@ from common.time_zones import is_time_zone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kpi.domain.steps import Step, cuts, end_of, start_of
-from kpi.domain.time import INTERVAL
+from kpi.domain.time import INTERVAL, interval_of
 
 from .zones import ZONES, distinct_transitions
 
@@ -86,7 +86,7 @@ def test_every_zone_is_partitioned_around_every_kind_of_change() -> None:
     changes = distinct_transitions()
     assert len(changes) > 200
     for zone, change in changes:
-        since, until = change - timedelta(hours=52), change + timedelta(hours=52)
+        since, until = interval_of(change) - timedelta(hours=52), interval_of(change) + timedelta(hours=52)
         for step in STEPS:
             bounds = cuts(step, zone, since, until)
             assert bounds[0] <= since < bounds[1], (zone, change)
@@ -99,10 +99,10 @@ def test_every_zone_is_partitioned_around_every_kind_of_change() -> None:
 @given(
     st.sampled_from(sorted(ZONES)),
     st.sampled_from(STEPS),
-    st.datetimes(datetime(1971, 2, 1), datetime(2199, 12, 1), timezones=st.just(UTC)),
+    st.timedeltas(timedelta(0), timedelta(days=83_000)),
 )
-def test_every_instant_is_in_exactly_one_step(name: str, step: Step, when: datetime) -> None:
-    zone = ZoneInfo(name)
+def test_every_instant_is_in_exactly_one_step(name: str, step: Step, since_then: timedelta) -> None:
+    zone, when = ZoneInfo(name), datetime(1971, 2, 1, tzinfo=UTC) + since_then
     start = start_of(step, zone, when)
     end = end_of(step, zone, start)
     assert start <= when < end

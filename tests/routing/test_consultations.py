@@ -117,6 +117,7 @@ def test_the_call_that_goes_on_may_be_handed_on_again() -> None:
     events = do(floor, 80, inputs.CompleteConsultation, "x1", "eve")
     ended = only(events, CallEnded)
     assert (ended.transferred_to_number, ended.first_call_id) == ("+33639980002", "c1")
+    assert ended.first_offered_at == at(1)
 
 
 def test_the_call_that_goes_on_is_recorded_by_the_rule_of_its_queue() -> None:

@@ -148,6 +148,7 @@ def test_a_transfer_ends_the_conversation_and_offers_the_caller_again() -> None:
     offered = only(events, inputs.OfferCall)
     assert (offered.pool_id, offered.queue_id, offered.call_id) == ("experts", "level-2", "c2")
     assert (offered.transferred_from, offered.contact_phone, offered.external_id) == ("c1", "+33639980001", "pbx-1")
+    assert (offered.first_call_id, offered.first_offered_at) == ("c1", floor.pool.calls["c1"].offered_at)
     do(floor, 10, inputs.Transfer, agent_id="ann", **where)
     assert floor.decision.refused == "not_the_agents_call"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.events import CallAnswered, CallOverflowed
+from common.events import CallAnswered, CallOffered, CallOverflowed
 from routing.domain import explanation, inputs
 from routing.domain.configuration import OverflowRule, ToQueue, Waited
 
@@ -49,5 +49,15 @@ def test_an_escalation_by_agents_is_a_chain_of_calls_that_name_each_other() -> N
     onward = only(events, inputs.OfferCall)
     assert (onward.call_id, onward.transferred_from, onward.contact_phone) == ("c2", "c1", "+33639980001")
     assert floor.pool.calls["c1"].transferred_to == "c2"
-    floor.call(60, "c2", "level-3", transferred_from="c1")
+    assert (onward.first_call_id, onward.first_offered_at) == ("c1", at(0))
+    offered, *_ = floor.call(
+        60,
+        "c2",
+        "level-3",
+        transferred_from="c1",
+        first_call_id=onward.first_call_id,
+        first_offered_at=onward.first_offered_at,
+    )
+    assert isinstance(offered, CallOffered)
+    assert (offered.first_call_id, offered.first_offered_at) == ("c1", at(0))
     assert floor.pool.calls["c2"].transferred_from == "c1"

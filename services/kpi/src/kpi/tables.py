@@ -208,6 +208,7 @@ class LiveCallRow(Base, table=True):
     queued_at: datetime | None = Field(sa_column=_moment("queued_at", nullable=True))
     service_level_ms: int = Field(sa_type=BigInteger)
     occurred_at: datetime = Field(sa_column=_moment("occurred_at"))
+    handed_on: bool = Field(sa_column_kwargs={"server_default": text("false")})
 
 
 class LiveAgentRow(Base, table=True):

@@ -58,6 +58,8 @@ class CallEvent(Event, frozen=True, kw_only=True):
     """The PBX's own id of the call."""
     first_call_id: str | None = None
     """The first of the calls through which agents have handed this caller on to here; None: this one is the first."""
+    first_offered_at: Moment | None = None
+    """When that first call was offered; None: this one is the first, or it was handed on by an older release."""
 
     @property
     def subject(self) -> str:

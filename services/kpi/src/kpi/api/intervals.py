@@ -64,7 +64,9 @@ class Stepped(Model):
 class CallInterval(Stepped, CallFigures):
     """Calls that were offered in the step, whenever they were answered."""
 
-    queue_id: str | None = Field(description="Null: the whole tenant, where each call counts once")
+    queue_id: str | None = Field(
+        description="Null: the whole tenant, where each caller counts once, also one whom agents handed on"
+    )
 
 
 class AgentInterval(Stepped):

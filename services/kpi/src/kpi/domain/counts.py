@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import TypeVar
 
 WHOLE_TENANT = ""
-"""The queue id of the rows that count a tenant's calls once, whatever queues they went through."""
+"""The queue id of the rows that count a tenant's calls once, through whatever queues they went and agents handed them
+on."""
 
 
 @dataclass(slots=True)
@@ -40,9 +41,9 @@ class CallCounts:
     handled: int = 0
     """Answered calls whose wrap-up is done: their handling time is known."""
     talk_ms: int = 0
-    """Of the handled calls."""
+    """Of the handled calls; of a tenant also of the agents to whom their callers were handed on."""
     wrap_up_ms: int = 0
-    """Of the handled calls."""
+    """As `talk_ms`."""
     max_wait_ms: int = 0
     """Longest wait that is over: of an answered, abandoned or overflowed call."""
 

@@ -110,7 +110,8 @@ OFFERED = Figure(
     title="Calls offered",
     unit="calls",
     numerator=("offered",),
-    exclusions="calls that never entered a queue; a tenant counts a call once, in its first queue",
+    exclusions="calls that never entered a queue; a tenant counts a call once, in its first queue, and not again where "
+    "agents hand its caller on",
     source="calls that entered the queue",
 )
 OFFERED_LESS_SHORT = Figure(
@@ -196,7 +197,8 @@ AHT = Figure(
     denominator=("handled",),
     exclusions="answered calls whose wrap-up is not done yet; once all are, handled = answered",
     source="sum of talk (with holds) and wrap-up, without interruptions by other calls of the agent, / answered; "
-    "of calls that an agent has at once each counts its own time",
+    "of calls that an agent has at once each counts its own time; of a caller whom agents hand on, each queue counts "
+    "its agent's part and the tenant all parts, with the first call",
 )
 LONGEST_WAIT = LongestFigure()
 WAIT_P50 = QuantileFigure(name="wait_p50_seconds", title="Median wait", q=0.50)

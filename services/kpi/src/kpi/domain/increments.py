@@ -1,15 +1,17 @@
 """What each event adds to the rows: the incremental fold of a batch.
 
 A call counts in the interval in which it was offered: to the queue (`queued_at`) for the queue's row, to its first
-queue (`offered_at`) for the tenant's. Every event says both times, so an event adds to the right row whenever it comes
-and in whatever order: a late one corrects the interval it belongs to. Each event must be added exactly once (the inbox
-sees to that). Agents' time counts in the interval in which it was spent, a case's event and a charge in that in which
-it occurred, an attempt in that in which it started.
+queue (`offered_at`) for the tenant's. A caller whom agents hand on comes to each queue as a call of its own, and counts
+for the tenant once: with the first of these calls, to which the later ones only add the time that agents spent. Every
+event says all these times, so an event adds to the right row whenever it comes and in whatever order: a late one
+corrects the interval it belongs to. Each event must be added exactly once (the inbox sees to that). Agents' time counts
+in the interval in which it was spent, a case's event and a charge in that in which it occurred, an attempt in that in
+which it started.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -102,8 +104,18 @@ class Increments:
         return self.calls.setdefault((event.tenant_id, event.queue_id, minute_of(when)), CallCounts())
 
     def tenant(self, event: CallEvent) -> CallCounts:
-        """The counts of the event's tenant."""
-        return self.calls.setdefault((event.tenant_id, WHOLE_TENANT, minute_of(event.offered_at)), CallCounts())
+        """The counts of the event's tenant: where the caller's first call belongs."""
+        offered_at = event.first_offered_at or event.offered_at
+        return self.calls.setdefault((event.tenant_id, WHOLE_TENANT, minute_of(offered_at)), CallCounts())
+
+    def places(
+        self, event: CallAnswered | CallAbandoned | CallRedirected, entered: datetime
+    ) -> Iterator[tuple[CallCounts, str, datetime, float]]:
+        """Where it counts how a call went on that entered its queue at `entered`: the counts, their queue, when it came
+        there, and the seconds that it waited."""
+        yield self.queue(event, entered), event.queue_id, entered, event.wait_seconds
+        if is_first(event):
+            yield self.tenant(event), WHOLE_TENANT, event.offered_at, event.total_wait_seconds
 
     def wait(self, tenant_id: str, queue_id: str, when: datetime, counts: CallCounts, wait_ms: int) -> None:
         """Counts the wait of a call that left its queue."""
@@ -125,7 +137,13 @@ class Increments:
                 queued_at=event.queued_at,
                 service_level_ms=milliseconds(event.service_level_seconds),
                 occurred_at=event.occurred_at,
+                handed_on=not is_first(event),
             )
+
+
+def is_first(event: CallEvent) -> bool:
+    """Whether the caller came by this call; else agents have handed them on to it."""
+    return event.first_call_id is None
 
 
 def queued_at(event: CallEvent) -> datetime:
@@ -141,7 +159,7 @@ def _entering(increments: Increments, event: CallOffered) -> None:
 
 def _queued(increments: Increments, event: CallQueued) -> None:
     increments.queue(event, queued_at(event)).offered += 1
-    if event.entry == 1:
+    if event.entry == 1 and is_first(event):
         increments.tenant(event).offered += 1
     increments.live(event, "waiting")
 
@@ -175,12 +193,8 @@ def _reached(increments: Increments, event: CallbackReached) -> None:
 
 
 def _answered(increments: Increments, event: CallAnswered) -> None:
-    entered = queued_at(event)
-    waits = milliseconds(event.wait_seconds), milliseconds(event.total_wait_seconds)
-    for counts, queue_id, when, wait_ms, wait in (
-        (increments.queue(event, entered), event.queue_id, entered, waits[0], event.wait_seconds),
-        (increments.tenant(event), WHOLE_TENANT, event.offered_at, waits[1], event.total_wait_seconds),
-    ):
+    for counts, queue_id, when, wait in increments.places(event, queued_at(event)):
+        wait_ms = milliseconds(wait)
         counts.answered += 1
         counts.answered_within += wait + event.away_seconds <= event.service_level_seconds
         counts.wait_answered_ms += wait_ms
@@ -188,39 +202,33 @@ def _answered(increments: Increments, event: CallAnswered) -> None:
     increments.live(event, "talking")
 
 
+def _entered(event: CallAbandoned | CallRedirected) -> datetime:
+    """When the call came to its queue: entered it, or was offered to it if it never did."""
+    return queued_at(event) if event.entry > 0 else event.offered_at
+
+
 def _redirected(increments: Increments, event: CallRedirected) -> None:
-    entered = event.queued_at if event.entry > 0 and event.queued_at is not None else event.offered_at
-    waits = milliseconds(event.wait_seconds), milliseconds(event.total_wait_seconds)
-    for counts, queue_id, when, wait_ms in (
-        (increments.queue(event, entered), event.queue_id, entered, waits[0]),
-        (increments.tenant(event), WHOLE_TENANT, event.offered_at, waits[1]),
-    ):
+    for counts, queue_id, when, wait in increments.places(event, _entered(event)):
         counts.redirected += 1
         if event.entry > 0:
             counts.overflowed_out += 1
-            increments.wait(event.tenant_id, queue_id, when, counts, wait_ms)
+            increments.wait(event.tenant_id, queue_id, when, counts, milliseconds(wait))
     increments.live(event, "done")
 
 
 def _abandoned(increments: Increments, event: CallAbandoned) -> None:
-    if event.reason in ("closed", "overflow"):
-        entered = event.queued_at if event.entry > 0 and event.queued_at is not None else event.offered_at
-        increments.queue(event, entered).turned_away += 1
-        increments.tenant(event).turned_away += 1
-    if event.entry > 0:
-        entered = queued_at(event)
-        waits = milliseconds(event.wait_seconds), milliseconds(event.total_wait_seconds)
-        for counts, queue_id, when, wait_ms, wait in (
-            (increments.queue(event, entered), event.queue_id, entered, waits[0], event.wait_seconds),
-            (increments.tenant(event), WHOLE_TENANT, event.offered_at, waits[1], event.total_wait_seconds),
-        ):
-            if event.reason in CALLBACK_ENDS:
-                counts.not_called_back += 1
-            else:
-                counts.abandoned += 1
-                counts.short_abandoned += event.short
-                counts.abandoned_within += wait + event.away_seconds <= event.service_level_seconds
-            increments.wait(event.tenant_id, queue_id, when, counts, wait_ms)
+    turned_away = event.reason in ("closed", "overflow")
+    if turned_away or event.entry > 0:
+        for counts, queue_id, when, wait in increments.places(event, _entered(event)):
+            counts.turned_away += turned_away
+            if event.entry > 0:
+                if event.reason in CALLBACK_ENDS:
+                    counts.not_called_back += 1
+                else:
+                    counts.abandoned += 1
+                    counts.short_abandoned += event.short
+                    counts.abandoned_within += wait + event.away_seconds <= event.service_level_seconds
+                increments.wait(event.tenant_id, queue_id, when, counts, milliseconds(wait))
     increments.live(event, "done")
 
 
@@ -232,8 +240,8 @@ def _ended(increments: Increments, event: CallEnded) -> None:
 def _wrapped_up(increments: Increments, event: CallWrappedUp) -> None:
     entered = queued_at(event)
     talk_ms, wrap_up_ms = milliseconds(event.talk_seconds), milliseconds(event.wrap_up_seconds)
-    for counts in (increments.queue(event, entered), increments.tenant(event)):
-        counts.handled += 1
+    for counts, handled in ((increments.queue(event, entered), True), (increments.tenant(event), is_first(event))):
+        counts.handled += handled
         counts.talk_ms += talk_ms
         counts.wrap_up_ms += wrap_up_ms
     _spent(increments, event.tenant_id, ALL_AGENTS, "wrap_up", event.ended_at, event.wrap_up_seconds)

@@ -38,6 +38,8 @@ class LiveCall:
     queued_at: datetime | None
     service_level_ms: int
     occurred_at: datetime
+    handed_on: bool
+    """By an agent: not the call by which its caller came."""
 
 
 @dataclass(frozen=True, slots=True)

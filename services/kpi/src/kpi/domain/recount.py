@@ -56,6 +56,10 @@ class History:
 
     tenant_id: str
     offered_at: datetime
+    first_call_id: str | None
+    """The call by which the caller came; None: this one."""
+    first_offered_at: datetime | None
+    """When that was offered; None: this one is the first, or nobody said."""
     stays: list[Stay] = field(default_factory=list)
     talk: timedelta | None = None
     wrap_up: timedelta | None = None
@@ -126,18 +130,26 @@ def recount(events: Iterable[tuple[object, Event]]) -> Recount:
                 per_call[event.call_id].append(event)
     contradictions: list[Difference] = []
     intervals: dict[Key, Expected] = {}
-    for call_id, of_call in per_call.items():
-        history = _history(call_id, sorted(of_call, key=lambda event: event.sequence), contradictions)
+    histories = {
+        call_id: _history(call_id, sorted(of_call, key=lambda event: event.sequence), contradictions)
+        for call_id, of_call in per_call.items()
+    }
+    for call_id, history in histories.items():
         if history.stays:
             _count_queues(history, intervals)
             _count_tenant(history, intervals)
+        first = histories.get(history.first_call_id or "")
+        if first is not None and history.first_offered_at not in (None, first.offered_at):
+            wrong = Difference(f"call {call_id}", "first_offered_at", first.offered_at, history.first_offered_at)
+            contradictions.append(wrong)
         if history.elsewhere:
             _count_elsewhere(history, intervals)
     return Recount(len(per_call), total, total - len(seen), intervals, contradictions)
 
 
 def _history(call_id: str, events: Sequence[CallEvent], contradictions: list[Difference]) -> History:
-    history = History(events[0].tenant_id, events[0].offered_at)
+    begin = events[0]
+    history = History(begin.tenant_id, begin.offered_at, begin.first_call_id, begin.first_offered_at)
 
     def contradiction(name: str, expected: object, found: object) -> None:
         contradictions.append(Difference(f"call {call_id}", name, expected, found))
@@ -229,9 +241,9 @@ def _count(expected: Expected, outcome: Outcome, wait: timedelta, stay: Stay) ->
     expected.waits.append(_ms(wait) / 1000)
 
 
-def _count_handling(expected: Expected, history: History) -> None:
+def _count_handling(expected: Expected, history: History, *, handled: int) -> None:
     if history.talk is not None and history.wrap_up is not None:
-        expected.handled += 1
+        expected.handled += handled
         expected.talk_ms += _ms(history.talk)
         expected.wrap_up_ms += _ms(history.wrap_up)
 
@@ -241,22 +253,30 @@ def _count_queues(history: History, intervals: dict[Key, Expected]) -> None:
         expected = intervals.setdefault((history.tenant_id, stay.queue_id, _start(stay.since)), Expected())
         _count(expected, stay.outcome, stay.wait, stay)
         if stay is history.stays[-1]:
-            _count_handling(expected, history)
+            _count_handling(expected, history, handled=1)
 
 
 def _count_tenant(history: History, intervals: dict[Key, Expected]) -> None:
-    expected = intervals.setdefault((history.tenant_id, None, _start(history.offered_at)), Expected())
+    """A caller who was handed on counts with the first call, and the agents' time there too."""
+    expected = intervals.setdefault(
+        (history.tenant_id, None, _start(history.first_offered_at or history.offered_at)), Expected()
+    )
+    _count_handling(expected, history, handled=int(history.first_call_id is None))
+    if history.first_call_id is not None:
+        return
     last = history.stays[-1]
     outcome = "waiting" if last.outcome == "overflowed" and not history.redirected else last.outcome
     wait = last.since + last.wait - history.stays[0].since
     _count(expected, outcome, wait, last)
-    _count_handling(expected, history)
 
 
 def _count_elsewhere(history: History, intervals: dict[Key, Expected]) -> None:
     """Under the last queue: when it entered that, or was offered if it never did."""
     entered = history.stays[-1].since if history.stays else history.offered_at
-    for queue_id, when in ((history.queue_id, entered), (None, history.offered_at)):
+    places: list[tuple[str | None, datetime]] = [(history.queue_id, entered)]
+    if history.first_call_id is None:
+        places.append((None, history.offered_at))
+    for queue_id, when in places:
         expected = intervals.setdefault((history.tenant_id, queue_id, _start(when)), Expected())
         expected.turned_away += history.turned_away
         expected.redirected += history.redirected

@@ -19,13 +19,14 @@ async def put_calls(session: Session, calls: Sequence[LiveCall]) -> None:
     await session.execute(
         """
         INSERT INTO live_calls AS t (call_id, sequence, tenant_id, queue_id, state, offered_at, queued_at,
-                                     service_level_ms, occurred_at)
+                                     service_level_ms, occurred_at, handed_on)
         SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
-                             $7::timestamptz[], $8::bigint[], $9::timestamptz[])
+                             $7::timestamptz[], $8::bigint[], $9::timestamptz[], $10::boolean[])
         ON CONFLICT (call_id) DO UPDATE SET
             sequence = excluded.sequence, tenant_id = excluded.tenant_id, queue_id = excluded.queue_id,
             state = excluded.state, offered_at = excluded.offered_at, queued_at = excluded.queued_at,
-            service_level_ms = excluded.service_level_ms, occurred_at = excluded.occurred_at
+            service_level_ms = excluded.service_level_ms, occurred_at = excluded.occurred_at,
+            handed_on = excluded.handed_on
         WHERE t.sequence < excluded.sequence
         """,
         [call.call_id for call in rows],
@@ -37,6 +38,7 @@ async def put_calls(session: Session, calls: Sequence[LiveCall]) -> None:
         [call.queued_at for call in rows],
         [call.service_level_ms for call in rows],
         [call.occurred_at for call in rows],
+        [call.handed_on for call in rows],
     )
 
 
@@ -88,7 +90,8 @@ async def prune_calls(session: Session, before: datetime) -> None:
 @dataclass(frozen=True, slots=True)
 class QueueNow:
     """Calls of one queue that are not over. `undecided`: waiting, and not longer than the queue's threshold yet, since
-    the start of the sliding window; `undecided_since_offer` the same, measured from the first queue."""
+    the start of the sliding window; `undecided_since_offer` the same, measured from the first queue, of callers whom no
+    agent has handed on: those count for the tenant as answered."""
 
     tenant_id: str
     queue_id: str
@@ -117,7 +120,7 @@ async def read_queues(session: Session, *, now: datetime, window: timedelta, ten
                min(offered_at) FILTER (WHERE waits) AS waiting_since_offer,
                count(*) FILTER (WHERE waits AND queued_at > $2
                    AND queued_at + service_level_ms * interval '1 millisecond' >= $1) AS undecided,
-               count(*) FILTER (WHERE waits AND offered_at > $2
+               count(*) FILTER (WHERE waits AND NOT handed_on AND offered_at > $2
                    AND offered_at + service_level_ms * interval '1 millisecond' >= $1) AS undecided_since_offer
         FROM queues q LEFT JOIN open o ON o.queue_id = q.queue_id AND o.tenant_id = q.tenant_id
         WHERE $3::text IS NULL OR q.tenant_id = $3

@@ -9,7 +9,6 @@ from common.database import Session
 
 from kpi.domain.figures import ServiceLevelFormula
 
-
 UNDECLARED_TIME_ZONE = "UTC"
 """Of a tenant of which only calls are known."""
 

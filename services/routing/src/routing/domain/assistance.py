@@ -251,6 +251,7 @@ def _go_on(turn: Turn, before: Call, call: Call, agent_id: str) -> None:
         queued_at=now,
         transferred_from=before.id,
         first_call_id=before.first_call_id or before.id,
+        first_offered_at=before.first_offered_at or before.offered_at,
     )
     call = turn.put(call, talking)
     turn.tell(CallOffered, call, transferred_from=before.id)

@@ -233,6 +233,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     transferred_from: str | None = None
     first_call_id: str | None = None
     """The first of the calls through which its caller was handed on; None: this one is the first."""
+    first_offered_at: datetime | None = None
+    """When that first call was offered; None with it, and of a call that was handed on before this was noted."""
     transferred_to: str | None = None
     """Another call's id, or a number outside."""
     preferred_agent_id: str | None = None

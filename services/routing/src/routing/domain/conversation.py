@@ -86,6 +86,7 @@ def transfer(turn: Turn, call: Call, talking: Talking, given: inputs.Transfer) -
             external_id=call.external_id,
             transferred_from=call.id,
             first_call_id=call.first_call_id or call.id,
+            first_offered_at=call.first_offered_at or call.offered_at,
             contact_priority=call.contact_priority,
             priority=call.priority,
             skills=without_sites(call.skills),

@@ -223,6 +223,7 @@ def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:
         state=Queued(None, None),
         transferred_from=given.transferred_from,
         first_call_id=given.first_call_id or given.transferred_from,
+        first_offered_at=given.first_offered_at,
         preferred_agent_id=given.preferred_agent_id,
         spoke_last=given.spoke_last,
         contact_priority=given.contact_priority,

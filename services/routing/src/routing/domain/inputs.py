@@ -58,6 +58,7 @@ class OfferCall(Input, frozen=True, kw_only=True):
     attempt_id: str | None = None
     transferred_from: str | None = None
     first_call_id: str | None = None
+    first_offered_at: datetime | None = None
     preferred_agent_id: str | None = None
     spoke_last: bool = False
     contact_priority: int | None = None

@@ -151,6 +151,7 @@ class Telling:
             "attempt_id": call.attempt_id,
             "external_id": call.external_id,
             "first_call_id": call.first_call_id,
+            "first_offered_at": call.first_offered_at,
         }
         fields.update(more)
         self.publish(kind(**fields), call.traceparent)
