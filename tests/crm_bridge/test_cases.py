@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import permutations
 from uuid import UUID
 
 import pytest
@@ -19,6 +20,7 @@ from crm_bridge.domain.contacts import ContactKey, of_call
 from crm_bridge.domain.settings import TenantSettings
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from .calls import PHONE, Told, answered, at, handled, interleaved, wrapped_up
 
@@ -33,6 +35,7 @@ class Store:
     def __init__(self) -> None:
         self.cases: dict[UUID, Case] = {}
         self.links: dict[CallName, UUID] = {}
+        self.parts: set[tuple[UUID, str]] = set()
         self.events: list[CaseEvent] = []
 
     def follow(self, calls: Sequence[Told]) -> list[str]:
@@ -53,10 +56,13 @@ class Store:
             links=self.links,
             current=latest.values(),
             others=[case for case in self.cases.values() if case not in latest.values()],
+            parts=self.parts,
         )
         events = [event for call in calls for event in book.follow(call) if isinstance(event, CaseEvent)]
         self.cases.update(book.changed)
         self.links.update({name: call.case_id for name, call in book.calls.items()})
+        self.parts |= {(call.case_id, call.call_id) for call in book.calls.values()}
+        self.parts |= {(case_id, first) for _, first, case_id in book.handed_on}
         self.events += events
         return [event.TYPE.split(".")[1] for event in events]
 
@@ -75,6 +81,32 @@ def test_the_first_answered_call_opens_later_ones_join_and_a_code_closes() -> No
     assert (closing.closing, closing.occurred_at, closing.call_id, closing.disposition) == (
         1, at(2 * DAY + 5), "c", "resolved",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+@pytest.mark.parametrize("together", [True, False])
+def test_calls_by_which_a_caller_was_handed_on_are_told_apart_from_new_ones(
+    order: tuple[int, ...], together: bool
+) -> None:
+    """Given a caller handed on twice, who calls again, in whatever order and batches the calls come."""
+    store = Store()
+    onward = [[replace(event, first_call_id="a") for event in handled(name, 5, None)] for name in ("b", "c")]
+    calls = [handled("a", 0, None), *onward, handled("d", 60, None)]
+    for batch in [[event for one in order for event in calls[one]]] if together else [calls[one] for one in order]:
+        store.follow(batch)
+        store.follow(batch)
+    (case,) = store.cases.values()
+    assert (case.calls, case.handed_on) == (4, 2)
+    parts = [event.another_part for event in store.events if isinstance(event, CaseCallLinked)]
+    assert sorted(parts) == [False, True, True]
+
+
+def test_a_case_of_which_only_a_later_part_is_known_counts_that_part() -> None:
+    """Given that the first part closed its case long before the second was answered."""
+    store = Store()
+    store.follow(handled("a", 0))
+    store.follow([replace(event, first_call_id="a") for event in handled("b", 400 * DAY)])
+    assert [(case.calls, case.handed_on) for case in store.cases.values()] == [(1, 0), (1, 0)]
 
 
 def test_a_call_within_the_window_reopens_and_a_later_one_opens_anew() -> None:

@@ -159,6 +159,11 @@ async def test_who_withholds_the_number_keeps_the_case_wherever_agents_hand_them
         await follow(database, [event for level in order for event in calls[level]])
     found = await all_cases(database)
     assert [(type(case), case.calls, case.closings) for case in found] == [(Closed, 3, 1)] * 6
+    assert [case.handed_on for case in found] == [2] * 6, "the caller came once"
+    closings = [event for event in await told(database) if isinstance(event, CaseClosed)]
+    assert [event.calls - event.handed_on for event in closings] == [1] * 6
+    linked = [event for event in await told(database) if isinstance(event, CaseCallLinked)]
+    assert [event.another_part for event in linked] == [True] * 12
     assert len({case.contact_id for case in found}) == 6
 
 

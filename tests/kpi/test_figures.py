@@ -15,6 +15,7 @@ from common.events import (
     AttemptEnded,
     AttemptStarted,
     CallQueued,
+    CaseCallLinked,
     CaseClosed,
     CaseOpened,
     CaseReopened,
@@ -25,6 +26,7 @@ from common.events import (
 from common.events.dialer import AttemptOutcome
 from hypothesis import given
 from hypothesis import strategies as st
+from kpi.api.models import CaseFigures
 from kpi.domain.agents import OCCUPANCY, UTILISATION
 from kpi.domain.counts import CallCounts, CaseCounts, ChargeCounts, DialingCounts
 from kpi.domain.figures import DEFINED, SERVICE_LEVELS, ServiceLevelFormula, evaluate
@@ -320,6 +322,19 @@ def test_cases_and_money() -> None:
         ("kettle", "kettle-help", NINE + timedelta(minutes=15)): CaseCounts(reopened=1),
     }
     assert increments.charges == {("kettle", "EUR", NINE): ChargeCounts(2, 1, Decimal("4.20"))}
+
+
+def test_calls_of_cases_count_once_wherever_agents_hand_them_on() -> None:
+    closed = {"closing": 1, "closed_at": NINE + timedelta(minutes=10), "disposition": "settled"}
+    increments = added(
+        case(1, CaseOpened, 0, calls=1),
+        case(1, CaseCallLinked, 1, sequence=2, calls=2, handed_on=1, another_part=True),
+        case(1, CaseCallLinked, 2, sequence=3, calls=3, handed_on=1),
+        case(1, CaseClosed, 10, sequence=4, calls=3, handed_on=1, **closed),
+    )
+    (counts,) = increments.cases.values()
+    assert (counts.opened, counts.calls_linked, counts.closed_calls) == (1, 1, 2)
+    assert CaseFigures.of(counts).calls_per_closed_case == 2
 
 
 @pytest.mark.parametrize(

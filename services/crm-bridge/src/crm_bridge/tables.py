@@ -85,6 +85,7 @@ class Case(Base, table=True):
     active_at: datetime = _moment()
     sequence: int
     calls: int
+    handed_on: int = Field(sa_column_kwargs={"server_default": "0"})
     closings: int
     closed_at: datetime | None = _moment(nullable=True)
     disposition: str | None
@@ -106,6 +107,16 @@ class CaseCall(Base, table=True):
     answered_at: datetime = _moment()
     wrapped_up_at: datetime | None = _moment(nullable=True)
     disposition: str | None
+
+
+class HandedOnCall(Base, table=True):
+    """A case has calls to which agents handed on the caller of this first call, whether it has that one or not yet."""
+
+    __tablename__ = "handed_on_calls"
+
+    tenant_id: str = Field(primary_key=True)
+    first_call_id: str = Field(primary_key=True)
+    case_id: UUID = Field(sa_column=Column(ForeignKey("cases.id"), primary_key=True))
 
 
 class Webhook(Base, table=True):

@@ -58,7 +58,7 @@ def _walk(
         say(f"is out of order in the log: {numbers}")
     contact = (history[0].tenant_id, history[0].contact_id)
     opened: datetime | None = None
-    closings = calls = 0
+    closings = calls = handed_on = 0
     last_closed_at: datetime | None = None
     for event in sorted(history, key=lambda one: one.sequence):
         if (event.tenant_id, event.contact_id) != contact:
@@ -71,6 +71,7 @@ def _walk(
                 calls += event.call_id is not None
             case CaseCallLinked():
                 calls += 1
+                handed_on += event.another_part
             case CaseClosed():
                 if opened is None:
                     say(f"closed (sequence {event.sequence}) while it was not open")
@@ -90,6 +91,9 @@ def _walk(
         if event.calls != calls:
             say(f"says {event.calls} calls at sequence {event.sequence}, linked are {calls}")
             calls = event.calls
+        if event.handed_on != handed_on:
+            say(f"says {event.handed_on} calls handed on at sequence {event.sequence}, linked are {handed_on}")
+            handed_on = event.handed_on
     if not isinstance(min(history, key=lambda one: one.sequence), CaseOpened):
         say("does not begin with its opening")
     if opened is not None:

@@ -45,6 +45,8 @@ class CaseEvent(Event, frozen=True, kw_only=True):
     occurred_at: Moment
     calls: int
     """Calls linked so far."""
+    handed_on: int = 0
+    """Of these, the calls by which agents handed on a caller of the case: `calls` less these is how often one came."""
     call_id: str | None = None
     """The call that caused it; none when a person did it through the API."""
 
@@ -61,6 +63,10 @@ class CaseCallLinked(CaseEvent, frozen=True, kw_only=True):
     """A later call of the contact was attached to the open case."""
 
     TYPE: ClassVar[str] = "case.call_linked.v1"
+
+    another_part: bool = False
+    """Its caller's first call, or another to which agents handed them on, belongs to the case already: `handed_on` has
+    grown with `calls`."""
 
 
 class CaseClosed(CaseEvent, frozen=True, kw_only=True):

@@ -37,10 +37,11 @@ class CaseCall:
 
 
 class CaseBook:
-    """Follows calls in the order given; `changed` and `calls` are then to be saved.
+    """Follows calls in the order given; `changed`, `calls` and `handed_on` are then to be saved.
 
     Give it everything that the calls touch: the contact of each call, the links of those that have one, every contact's
-    current case and the other cases that are linked to. `created` tells of contacts that are new, by their id.
+    current case and the other cases that are linked to; `parts`: the cases to which calls with the same first call
+    belong, with that call. `created` tells of contacts that are new, by their id.
     """
 
     def __init__(
@@ -51,15 +52,19 @@ class CaseBook:
         links: Mapping[CallName, UUID],
         current: Iterable[Case],
         others: Iterable[Case] = (),
+        parts: Iterable[tuple[UUID, str]] = (),
         created: Mapping[UUID, ContactCreated] | None = None,
     ) -> None:
         self._settings = settings
         self._contact_ids = contact_ids
         self._links = dict(links)
+        self._parts = set(parts)
         self._current = {case.contact_id: case for case in current}
         self._cases = {case.id: case for case in (*self._current.values(), *others)}
         self._created = dict(created or {})
         self.changed: dict[UUID, Case] = {}
+        self.handed_on: set[tuple[str, str, UUID]] = set()
+        """Tenant, first call and case of the calls to which agents handed callers on: new ones."""
         self.calls: dict[CallName, CaseCall] = {}
 
     def follow(self, call: Conversation) -> list[CaseEvent | ContactCreated]:
@@ -72,14 +77,20 @@ class CaseBook:
         if created is not None:
             events.append(created)
         if name not in self._links:
+            current = self._current.get(contact_id)
+            first = cases.first_call_of(call)
             change = cases.conversation(
-                self._current.get(contact_id),
+                current,
                 call,
                 contact_id=contact_id,
                 new_id=new_id(),
                 window=settings.reopen_window,
+                another_part=current is not None and (current.id, first) in self._parts,
             )
             self._links[name] = change.case.id
+            self._parts.add((change.case.id, first))
+            if first != call.call_id:
+                self.handed_on.add((call.tenant_id, first, change.case.id))
             events.extend(self._apply(change))
             self._remember(call, change.case)
         if isinstance(call, CallWrappedUp):

@@ -64,6 +64,8 @@ class CaseFacts:
     sequence: int
     """Number of events so far."""
     calls: int
+    handed_on: int
+    """Of the calls, those that go on from another one of the case: agents handed their caller on."""
     closings: int
     """How often it has been closed; the open case's next closing is one more."""
 
@@ -93,23 +95,30 @@ class Change:
 
 
 def conversation(
-    current: Case | None, call: Conversation, *, contact_id: UUID, new_id: UUID, window: timedelta
+    current: Case | None,
+    call: Conversation,
+    *,
+    contact_id: UUID,
+    new_id: UUID,
+    window: timedelta,
+    another_part: bool = False,
 ) -> Change:
     """The contact spoke, with an agent or in a message, in a call that belongs to no case yet.
 
-    `current` is the contact's current case; `new_id` becomes the id of a case that has to be opened.
+    `current` is the contact's current case, `another_part` whether a call with the same first call belongs to that;
+    `new_id` becomes the id of a case that has to be opened.
     """
     match current:
         case None:
             return open_case(new_id, contact_id, call)
         case Open():
-            return _link(current, call)
+            return _link(current, call, another_part=another_part)
         case Closed():
             if spoken_at(call) <= current.closed_at:
-                return _link(current, call)
+                return _link(current, call, another_part=another_part)
             if spoken_at(call) - current.closed_at <= window:
                 reopened = reopen(current, spoken_at(call), call_id=call.call_id)
-                linked = _link(reopened.case, call)
+                linked = _link(reopened.case, call, another_part=another_part)
                 return Change(linked.case, reopened.events + linked.events)
             return open_case(new_id, contact_id, call)
         case _:
@@ -137,6 +146,7 @@ def open_case(case_id: UUID, contact_id: UUID, call: Conversation) -> Change:
         active_at=spoken_at(call),
         sequence=1,
         calls=1,
+        handed_on=0,
         closings=0,
     )
     return Change(case, (CaseOpened(**_common(case, spoken_at(call), call.call_id)),))
@@ -153,6 +163,7 @@ def close(case: Open, at: datetime, disposition: str, *, call_id: str | None = N
         active_at=case.active_at,
         sequence=case.sequence + 1,
         calls=case.calls,
+        handed_on=case.handed_on,
         closings=case.closings + 1,
         closed_at=max(at, case.active_at),
         disposition=disposition,
@@ -178,6 +189,7 @@ def reopen(case: Closed, at: datetime, *, call_id: str | None = None) -> Change:
         active_at=reopened_at,
         sequence=case.sequence + 1,
         calls=case.calls,
+        handed_on=case.handed_on,
         closings=case.closings,
     )
     event = CaseReopened(
@@ -189,14 +201,18 @@ def reopen(case: Closed, at: datetime, *, call_id: str | None = None) -> Change:
     return Change(opened, (event,))
 
 
-def _link(case: Case, call: Conversation) -> Change:
+def _link(case: Case, call: Conversation, *, another_part: bool) -> Change:
     linked = replace(
         case,
         sequence=case.sequence + 1,
         calls=case.calls + 1,
+        handed_on=case.handed_on + another_part,
         active_at=max(case.active_at, spoken_at(call)),
     )
-    return Change(linked, (CaseCallLinked(**_common(linked, spoken_at(call), call.call_id)),))
+    return Change(
+        linked,
+        (CaseCallLinked(**_common(linked, spoken_at(call), call.call_id), another_part=another_part),),
+    )
 
 
 def _common(case: Case, occurred_at: datetime, call_id: str | None) -> dict[str, Any]:
@@ -209,5 +225,6 @@ def _common(case: Case, occurred_at: datetime, call_id: str | None) -> dict[str,
         "opened_at": case.opened_at,
         "occurred_at": occurred_at,
         "calls": case.calls,
+        "handed_on": case.handed_on,
         "call_id": call_id,
     }

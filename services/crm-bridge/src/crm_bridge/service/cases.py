@@ -46,6 +46,7 @@ async def follow_calls(session: Session, deliveries: Sequence[Delivery]) -> None
                     published.append(event)
     await store.save(session, book.changed.values())
     await store.save_calls(session, book.calls.values())
+    await store.save_handed_on(session, book.handed_on)
     await _announce(session, published)
 
 
@@ -110,12 +111,14 @@ async def _load(session: Session, calls: Sequence[domain.Conversation]) -> CaseB
         if claimed[caller.tenant_id, caller.key] == caller.id
     }
     links = {name: link.case_id for name, link in linked.items()}
+    parts = await store.parts(session, {(name[0], domain.first_call_of(first[name])) for name in unlinked})
     return CaseBook(
         settings=settings,
         contact_ids=contact_ids,
         links=links,
         current=current.values(),
         others=others,
+        parts=parts,
         created=created,
     )
 

@@ -14,7 +14,8 @@ from crm_bridge.domain.book import CallName, CaseCall
 from crm_bridge.domain.cases import Case, Closed, Open
 
 _CASE = """
-id, tenant_id, contact_id, queue_id, status, opened_at, active_at, sequence, calls, closings, closed_at, disposition
+id, tenant_id, contact_id, queue_id, status, opened_at, active_at, sequence, calls, handed_on, closings, closed_at,
+disposition
 """
 
 
@@ -41,6 +42,36 @@ async def links(session: Session, calls: Iterable[CallName]) -> dict[CallName, L
         [call_id for _, call_id in names],
     )
     return {(row[0], row[1]): Link(row[2], row[3], row[4]) for row in rows}
+
+
+async def parts(session: Session, first_calls: Iterable[CallName]) -> set[tuple[UUID, str]]:
+    """The cases to which these calls belong, or calls to which agents handed their callers on; each with the first."""
+    names = list(first_calls)
+    rows = await session.fetch(
+        """
+        WITH wanted AS (SELECT * FROM unnest($1::text[], $2::text[]) AS given (tenant_id, call_id))
+        SELECT case_id, call_id FROM wanted JOIN case_calls USING (tenant_id, call_id)
+        UNION
+        SELECT case_id, call_id FROM wanted JOIN handed_on_calls AS later
+            ON later.tenant_id = wanted.tenant_id AND later.first_call_id = wanted.call_id
+        """,
+        [tenant_id for tenant_id, _ in names],
+        [call_id for _, call_id in names],
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
+async def save_handed_on(session: Session, handed_on: Iterable[tuple[str, str, UUID]]) -> None:
+    """Note that calls of the cases go on from these first ones: (tenant, first call, case). Idempotent."""
+    rows = sorted(handed_on)
+    if rows:
+        await session.execute(
+            """
+            INSERT INTO handed_on_calls (tenant_id, first_call_id, case_id)
+            SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[]) ON CONFLICT DO NOTHING
+            """,
+            *_columns(rows),
+        )
 
 
 async def current(session: Session, contact_ids: Iterable[UUID]) -> list[Case]:
@@ -107,12 +138,12 @@ async def save(session: Session, cases: Iterable[Case]) -> None:
         INSERT INTO cases ({_CASE})
         SELECT * FROM unnest(
             $1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::int[],
-            $9::int[], $10::int[], $11::timestamptz[], $12::text[]
+            $9::int[], $10::int[], $11::int[], $12::timestamptz[], $13::text[]
         )
         ON CONFLICT (id) DO UPDATE SET
             status = EXCLUDED.status, active_at = EXCLUDED.active_at, sequence = EXCLUDED.sequence,
-            calls = EXCLUDED.calls, closings = EXCLUDED.closings, closed_at = EXCLUDED.closed_at,
-            disposition = EXCLUDED.disposition
+            calls = EXCLUDED.calls, handed_on = EXCLUDED.handed_on, closings = EXCLUDED.closings,
+            closed_at = EXCLUDED.closed_at, disposition = EXCLUDED.disposition
         """,  # noqa: S608
         *_columns(rows),
     )
@@ -179,6 +210,7 @@ def _row(case: Case) -> tuple[Any, ...]:
         case.active_at,
         case.sequence,
         case.calls,
+        case.handed_on,
         case.closings,
         closed_at,
         disposition,

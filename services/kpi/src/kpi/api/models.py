@@ -133,10 +133,10 @@ class CaseFigures(Model):
     """What happened to cases."""
 
     opened: int
-    calls_linked: int = Field(description="Later calls attached to an open case")
+    calls_linked: int = Field(description="Later calls attached to an open case, each once wherever it was handed on")
     closed: int = Field(description="Closings; a case closed again after a reopening counts again")
     reopened: int
-    calls_per_closed_case: float | None
+    calls_per_closed_case: float | None = Field(description="A call that agents handed on counts once")
     seconds_to_close: float | None = Field(description="Average from opening to closing")
     reopened_rate: float | None = Field(description="reopened / closed")
 

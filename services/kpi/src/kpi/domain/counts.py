@@ -71,7 +71,7 @@ class CaseCounts:
 
     opened: int = 0
     calls_linked: int = 0
-    """Later calls attached to an open case."""
+    """Later calls attached to an open case. A caller whom agents handed on counts once, as in `closed_calls`."""
     closed: int = 0
     """Closings: a case that is closed again after a reopening counts again."""
     reopened: int = 0

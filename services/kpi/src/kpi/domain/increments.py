@@ -298,7 +298,7 @@ def _case_opened(increments: Increments, event: CaseOpened) -> None:
 
 
 def _case_call_linked(increments: Increments, event: CaseCallLinked) -> None:
-    _cases(increments, event).calls_linked += 1
+    _cases(increments, event).calls_linked += not event.another_part
 
 
 def _case_closed(increments: Increments, event: CaseClosed) -> None:
@@ -307,7 +307,7 @@ def _case_closed(increments: Increments, event: CaseClosed) -> None:
         raise InvalidEvent(f"case {event.case_id} closed before it was opened")
     counts = _cases(increments, event)
     counts.closed += 1
-    counts.closed_calls += event.calls
+    counts.closed_calls += event.calls - event.handed_on
     counts.open_ms += open_ms
 
 
