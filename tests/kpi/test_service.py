@@ -15,7 +15,7 @@ import pytest
 from common.clock import ManualClock
 from common.database import Database
 from common.errors import InvalidEvent
-from common.events import CallEvent, Event
+from common.events import CallEvent, Event, QueueDeclared
 from common.migrations import check
 from kpi import recount
 from kpi.consumer import handle
@@ -199,6 +199,24 @@ async def test_gauges_show_the_database(service_database: Opened) -> None:
         ("plateau_agents", ("pool", "pool-1"), ("state", "break")): 1,
     }
     provider.shutdown()
+
+
+async def test_a_declared_queue_is_known_before_its_first_call(service_database: Opened) -> None:
+    database = await service_database("kpi")
+    declared = [
+        QueueDeclared(
+            tenant_id="kettle", queue_id=f"kettle-{name}", pool_id="pool-1", channel="voice", occurred_at=NINE
+        )
+        for name in ("help", "late", "help")
+    ]
+    await count_in_batches(database, declared, [1, 2])
+    await count_in_batches(database, [*declared, *Story("c", at=NOW).events], [5])
+    async with database.transaction() as session:
+        found = {row.queue_id: row for row in await live.look(session, NOW)}
+    assert set(found) == {"kettle-help", "kettle-late", ""}
+    assert (found["kettle-late"].waiting, found["kettle-late"].longest_wait_seconds) == (0, 0.0)
+    assert found["kettle-late"].service_level is None
+    assert found["kettle-help"].waiting == 1
 
 
 async def command_line(kpi: Kpi) -> tuple[int | None, Any]:

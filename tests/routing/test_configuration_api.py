@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from common.events import QueueDeclared
 from common.ids import new_id
 from common.testing import eventually
 
@@ -264,6 +265,17 @@ async def test_new_rules_reach_the_pool_live(routing: Routing) -> None:
     await routing.call_is(call_id, "abandoned")
     events = await routing.published("calls", 5)
     assert [getattr(event, "time_zone", None) for event in events][-1] == "Asia/Tokyo"
+
+
+async def test_a_queue_is_told_of_when_it_is_declared_and_when_it_changes(routing: Routing) -> None:
+    await routing.floor()
+    await routing.put("queues/help", QUEUE)
+    await routing.put("queues/help", {**QUEUE, "priority": 3})
+    events = await routing.published("queues", 2)
+    told = [event for event in events if isinstance(event, QueueDeclared)]
+    assert [(event.tenant_id, event.queue_id, event.pool_id, event.channel) for event in told] == [
+        ("kettle", "help", "main", "voice")
+    ] * 2
 
 
 async def test_a_tenant_sees_what_is_theirs_and_nothing_else_exists(routing: Routing) -> None:

@@ -27,13 +27,14 @@ class Topic:
 TOPICS: tuple[Topic, ...] = (
     Topic("calls", 12, FOR_EVER, "routing", ("dialer", "crm-bridge", "billing", "kpi")),
     Topic("agents", 6, timedelta(days=90), "routing", ("dialer", "billing", "kpi")),
+    Topic("queues", 3, FOR_EVER, "routing", ("kpi",)),
     Topic("contacts", 6, timedelta(days=90), "crm-bridge", ("routing", "dialer")),
     Topic("cases", 6, FOR_EVER, "crm-bridge", ("billing", "kpi")),
     Topic("dialing", 6, timedelta(days=90), "dialer", ("crm-bridge", "billing", "kpi")),
     Topic("billing", 3, FOR_EVER, "billing", ("crm-bridge", "kpi")),
     Topic("routing-inputs", 12, timedelta(days=30), "routing", ("routing",)),
 )
-"""`calls`, `cases` and `billing` are kept for ever: invoices and figures are reproduced from them."""
+"""`calls`, `queues`, `cases` and `billing` are kept for ever: invoices and figures are reproduced from them."""
 
 DEAD_LETTER_PARTITIONS = 1
 DEAD_LETTER_RETENTION = timedelta(days=90)

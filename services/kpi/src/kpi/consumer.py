@@ -11,7 +11,7 @@ from common.database import Session
 from kpi.domain.increments import ADDITIONS
 from kpi.service import counting
 
-TOPICS = ("calls", "agents", "cases", "dialing", "billing")
+TOPICS = ("calls", "agents", "queues", "cases", "dialing", "billing")
 HANDLED = frozenset(ADDITIONS)
 
 

@@ -49,7 +49,7 @@ class Tenant(Base, table=True):
 
 
 class Queue(Base, table=True):
-    """A queue that a call has entered: so that the live view shows it while nothing happens there."""
+    """A queue that was declared, or that a call has entered: shown with its zeros while nothing happens there."""
 
     __tablename__ = "queues"
 

@@ -59,6 +59,7 @@ from common.events.routing import (
     ConsultationEvent,
     ConsultationOfferMissed,
     FlowEvent,
+    QueueDeclared,
     VoicemailLeft,
 )
 
@@ -98,6 +99,7 @@ CATALOGUE: dict[str, type[Event]] = {
         AgentLoggedIn,
         AgentStateChanged,
         AgentLoggedOut,
+        QueueDeclared,
         ContactCreated,
         ContactUpdated,
         CaseOpened,
@@ -166,5 +168,6 @@ __all__ = [
     "ContactUpdated",
     "Event",
     "FlowEvent",
+    "QueueDeclared",
     "VoicemailLeft",
 ]

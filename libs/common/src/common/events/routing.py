@@ -1,4 +1,4 @@
-"""Events of routing: `calls` (key: call id) and `agents` (key: agent id)."""
+"""Events of routing: `calls` (key: call id), `agents` (key: agent id) and `queues` (key: queue id)."""
 
 from __future__ import annotations
 
@@ -356,6 +356,22 @@ class CallWrappedUp(CallEvent, frozen=True, kw_only=True):
     """In which another call of the agent had interrupted this one: not in `talk_seconds`."""
     wrap_up_paused_seconds: float = 0.0
     """The same, not in `wrap_up_seconds`."""
+
+
+class QueueDeclared(Event, frozen=True, kw_only=True):
+    """There is a queue: told when an operator declares it, and again with every change of its declaration."""
+
+    TOPIC: ClassVar[str] = "queues"
+    TYPE: ClassVar[str] = "queue.declared.v1"
+
+    queue_id: str
+    pool_id: str
+    channel: Channel
+    occurred_at: Moment
+
+    @property
+    def subject(self) -> str:
+        return self.queue_id
 
 
 class FlowEvent(Event, frozen=True, kw_only=True):

@@ -46,6 +46,7 @@ from common.events import (
     ChargeRecorded,
     ChargeReversed,
     Event,
+    QueueDeclared,
 )
 from common.events.billing import ChargeEvent
 from common.events.crm import CaseEvent
@@ -80,6 +81,8 @@ class Increments:
     """By currency."""
     dialing: dict[Key, DialingCounts] = field(default_factory=dict)
     """By campaign."""
+    queues: set[tuple[str, str]] = field(default_factory=set)
+    """(Queue, tenant): those that were declared."""
     live_calls: dict[str, LiveCall] = field(default_factory=dict)
     live_agents: dict[str, LiveAgent] = field(default_factory=dict)
 
@@ -289,6 +292,10 @@ def _logged_out(increments: Increments, event: AgentLoggedOut) -> None:
     _agent(increments, event, "logged_out")
 
 
+def _queue_declared(increments: Increments, event: QueueDeclared) -> None:
+    increments.queues.add((event.queue_id, event.tenant_id))
+
+
 def _cases(increments: Increments, event: CaseEvent) -> CaseCounts:
     return increments.cases.setdefault((event.tenant_id, event.queue_id, interval_of(event.occurred_at)), CaseCounts())
 
@@ -366,6 +373,7 @@ ADDITIONS: dict[type[Event], Callable[[Increments, Any], None]] = {
     AgentLoggedIn: _logged_in,
     AgentStateChanged: _state_changed,
     AgentLoggedOut: _logged_out,
+    QueueDeclared: _queue_declared,
     CaseOpened: _case_opened,
     CaseCallLinked: _case_call_linked,
     CaseClosed: _case_closed,

@@ -25,7 +25,8 @@ async def count(session: Session, events: Iterable[Event], now: datetime) -> Non
     for event in events:
         increments.add(event)
     intervals = increments.intervals()
-    await live.know_queues(session, {(queue, tenant) for tenant, queue, _ in intervals if queue != WHOLE_TENANT})
+    seen = {(queue, tenant) for tenant, queue, _ in intervals if queue != WHOLE_TENANT}
+    await live.know_queues(session, increments.queues | seen)
     await series.add(session, series.CALLS, intervals)
     recent = {key: counts for key, counts in increments.calls.items() if key[2] > now - MINUTES_KEPT}
     await series.add(session, series.MINUTES, recent)

@@ -1,7 +1,8 @@
 """KPI's Prometheus metrics.
 
 Gauges: the state of the whole centre as read from the database every second, so that every replica shows the same
-(take `max` over replicas, never `sum`). Counters: what this process has counted (sum over replicas, use `rate`).
+(take `max` over replicas, never `sum`). Counters: what this process has counted (sum over replicas, use `rate`). Every
+declared queue has its series from the start, with 0: nothing can be said of the rate of a series that is not there.
 
     plateau_calls_waiting{tenant,queue}             calls waiting, or ringing at an agent
     plateau_calls_talking{tenant,queue}             calls in conversation
@@ -44,6 +45,13 @@ _charges = telemetry.meter.create_counter("plateau_charges")
 _reversals = telemetry.meter.create_counter("plateau_charge_reversals")
 
 
+def begin(tenant: str, queue: str) -> None:
+    """Let the counters of the queue, or (WHOLE_TENANT) of its tenant, begin with 0. Idempotent."""
+    counters = (_cases_opened, _cases_closed) if queue == WHOLE_TENANT else (_offered, _answered, _abandoned)
+    for counter in counters:
+        counter.add(0, {"tenant": tenant} if queue == WHOLE_TENANT else {"tenant": tenant, "queue": queue})
+
+
 def count(increments: Increments) -> None:
     """Add a committed batch to the counters."""
     for (tenant, queue, _), calls in increments.calls.items():
@@ -69,6 +77,7 @@ class Gauges:
         self._meter = meter
         self.queues: list[LiveFigures] = []
         self.pools: dict[str, dict[str, int]] = {}
+        self._begun: set[tuple[str, str]] = set()
         self._gauge("plateau_calls_waiting", lambda queue: queue.waiting)
         self._gauge("plateau_calls_talking", lambda queue: queue.talking)
         self._gauge("plateau_longest_wait_seconds", lambda queue: queue.longest_wait_seconds)
@@ -93,7 +102,8 @@ class Gauges:
         ]
 
     async def refresh(self) -> None:
-        """Read the present state once. Raises what the database raises."""
+        """Read the present state once, and let the counters of queues begin that are new. Raises what the database
+        raises."""
         try:
             async with self._database.transaction() as session:
                 figures = await live.look(session, self._clock.now())
@@ -101,4 +111,7 @@ class Gauges:
         except TRANSIENT:
             self.queues, self.pools = [], {}
             raise
+        for key in {(one.tenant_id, one.queue_id) for one in figures} - self._begun:
+            begin(*key)
+            self._begun.add(key)
         self.queues = [queue for queue in figures if queue.queue_id != WHOLE_TENANT]

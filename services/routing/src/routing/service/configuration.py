@@ -17,7 +17,7 @@ from common import outbox
 from common.clock import Clock
 from common.database import Session
 from common.errors import Conflict, Invalid, NotFound
-from common.events.routing import Channel
+from common.events.routing import Channel, QueueDeclared
 from common.hours import Hours
 from common.ids import FLOOR
 
@@ -172,6 +172,14 @@ async def put_queue(
     named = [target for _, target in overflows.queues_named(wanted)]
     await make_known(session, named, wanted.pool_id, clock.now())
     after = saved(await store.save_queue(session, queue_id, rules))
+    declared = QueueDeclared(
+        tenant_id=after["tenant_id"],
+        queue_id=queue_id,
+        pool_id=after["pool_id"],
+        channel=after["channel"],
+        occurred_at=clock.now(),
+    )
+    outbox.add(session, declared)
     moved = before is not None and before["pool_id"] != wanted.pool_id
     _tell_queue(session, after, clock.now(), [wanted.pool_id, *after["known_in"]], moved=moved)
     return after, before is None
