@@ -24,6 +24,7 @@ import jsonschema  # type: ignore[import-untyped]
 import kubernetes_validate
 import yaml
 from common.config import ServiceSettings
+from common.consumer import Subscription
 from common.topics import BY_NAME, all_names
 from pydantic import SecretStr
 
@@ -67,12 +68,12 @@ def secret_keys(service: str) -> set[str]:
 
 def consumed_topics(service: str) -> set[str]:
     """Topics that the service's `main.py` wires to a consumer of the service's own group."""
-    topics: set[str] = set()
-    for call, constants in _calls_in_main(service, "consumer"):
-        given = {keyword.arg: keyword.value for keyword in call.keywords}
-        if "group" not in given:
-            topics |= set(_value(given["topics"], constants))
-    return topics
+    return {topic for reads in subscriptions(service) if reads.group is None for topic in reads.topics}
+
+
+def subscriptions(service: str) -> tuple[Subscription, ...]:
+    """The subscriptions that the service's `main.py` wires, in that order."""
+    return tuple(_value(call.args[0], constants) for call, constants in _calls_in_main(service, "consumer"))
 
 
 def consumer_group(service: str) -> str:
@@ -318,8 +319,6 @@ def _scaling_faults(documents: Sequence[Document]) -> Iterator[str]:
         for topic in sorted(topics):
             if topic not in BY_NAME:
                 yield f"{_name(scaled)}: topic {topic} is not in the catalogue"
-            elif service not in BY_NAME[topic].read_by:
-                yield f"{_name(scaled)}: the catalogue does not let {service} read {topic}"
         for group in {trigger["consumerGroup"] for trigger in triggers} - {consumer_group(service)}:
             yield f"{_name(scaled)}: group {group} is not {service}'s"
         widest = max((BY_NAME[topic].partitions for topic in topics & BY_NAME.keys()), default=0)

@@ -46,7 +46,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
-TOPICS = (Topic("contacts", 6, None, "bench", ()), Topic("cases", 6, None, "bench", ()))
+TOPICS = (Topic("contacts", 6, None, "bench"), Topic("cases", 6, None, "bench"))
 FILLER = "x" * 130  # brings an event to about 400 bytes with its headers
 
 

@@ -37,9 +37,8 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def process(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+async def process(stack: Stack, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A KPI process, ready, with a client of it; stopped at the end."""
-    settings = stack.settings(Settings, "kpi")
     port = free_port()
     environment = {
         **os.environ,
@@ -86,8 +85,9 @@ async def test_a_queue_without_a_call_has_its_series_from_the_start_and_after_a_
     declared = QueueDeclared(
         tenant_id="kettle", queue_id="kettle-quiet", pool_id="pool-1", channel="voice", occurred_at=NINE
     )
-    async with process(stack) as client:
+    settings = stack.settings(Settings, "kpi")
+    async with process(stack, settings) as client:
         await produce(stack.kafka, [declared])
         await nought(client)
-    async with process(stack) as client:
+    async with process(stack, settings) as client:
         await nought(client)

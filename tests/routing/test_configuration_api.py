@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from importlib import import_module
 from typing import Any
 
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from common.events import QueueDeclared
 from common.ids import new_id
 from common.testing import eventually
+from msgspec.structs import replace
+from sqlalchemy import create_engine
 
 from .conftest import QUEUE, Routing
 
@@ -276,6 +282,24 @@ async def test_a_queue_is_told_of_when_it_is_declared_and_when_it_changes(routin
     assert [(event.tenant_id, event.queue_id, event.pool_id, event.channel) for event in told] == [
         ("kettle", "help", "main", "voice")
     ] * 2
+
+
+async def test_queues_of_an_older_release_are_told_of_by_the_migration(routing: Routing) -> None:
+    await routing.floor()
+    await routing.published("queues", 1)
+    url = routing.settings.database_url.get_secret_value().replace("postgresql://", "postgresql+psycopg://")
+
+    def migrate() -> None:
+        engine = create_engine(url)
+        with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
+            import_module("routing.migrations.versions.0024_tell_queues").upgrade()
+        engine.dispose()
+
+    await asyncio.to_thread(migrate)
+    first, second = await routing.published("queues", 2)
+    assert isinstance(first, QueueDeclared)
+    assert isinstance(second, QueueDeclared)
+    assert replace(second, occurred_at=first.occurred_at) == first
 
 
 async def test_a_tenant_sees_what_is_theirs_and_nothing_else_exists(routing: Routing) -> None:

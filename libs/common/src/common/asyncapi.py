@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document of all topics and events, made from the two catalogues.
+"""The AsyncAPI 3.0 document of all topics and events, made from the two catalogues and the services' subscriptions.
 
     python -m common.asyncapi > docs/asyncapi.json
 
@@ -40,7 +40,7 @@ _BINDING = "0.5.0"
 
 
 def document() -> dict[str, Any]:
-    """The document as JSON-ready data, the same for the same catalogues."""
+    """The document as JSON-ready data, the same for the same catalogues and services."""
     return {
         "asyncapi": "3.0.0",
         "info": {

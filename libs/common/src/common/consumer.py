@@ -18,7 +18,7 @@ import logging
 import time as monotonic
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -58,6 +58,26 @@ class Delivery:
     event: Event
     time: datetime
     traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What one consumer group of a service reads. Each service's `consumer.py` has its own in SUBSCRIPTIONS, which its
+    `pyproject.toml` names for `Topic.read_by`.
+
+    Of the topics of the events that it handles it gets every record; events of other classes pass by without a trace.
+    """
+
+    handles: frozenset[type[Event]]
+    catalogue: Mapping[str, type[Event]] = field(default_factory=lambda: CATALOGUE)
+    """What its topics may carry, by type."""
+    group: str | None = None
+    """What the group's name has after the service's; None: it is the service's own."""
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """In the order of their names."""
+        return tuple(sorted({cls.TOPIC for cls in self.handles}))
 
 
 BatchHandler = Callable[[Session, Sequence[Delivery], Clock], Awaitable[None]]

@@ -11,7 +11,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,9 +29,8 @@ from common.app import ReadyCheck, create_app
 from common.auth import Authenticator
 from common.clock import Clock
 from common.config import ServiceSettings
-from common.consumer import BatchHandler, Consumer
+from common.consumer import BatchHandler, Consumer, Subscription
 from common.database import TRANSIENT, Database, is_transient
-from common.events import CATALOGUE, Event
 from common.kafka import Kafka
 from common.relay import Relay
 
@@ -57,26 +56,17 @@ class Runtime:
     state: Any = None
     """What the service itself wants to reach from its routes (`request.app.state.runtime.state`)."""
 
-    def consumer(
-        self,
-        *,
-        topics: Sequence[str],
-        handle: BatchHandler,
-        handles: Collection[type[Event]] | None = None,
-        group: str | None = None,
-        catalogue: Mapping[str, type[Event]] = CATALOGUE,
-        **options: Any,
-    ) -> Consumer:
-        """A consumer of this service (see `common.consumer.Consumer`); the group is the service's name unless given."""
+    def consumer(self, reads: Subscription, handle: BatchHandler, **options: Any) -> Consumer:
+        """A consumer of this service (see `common.consumer.Consumer`)."""
         return Consumer(
-            group=group or self.name,
-            topics=topics,
+            group=self.name if reads.group is None else f"{self.name}-{reads.group}",
+            topics=reads.topics,
             database=self.database,
             kafka=self.kafka,
             clock=self.clock,
             handle=handle,
-            handles=handles,
-            catalogue=catalogue,
+            handles=reads.handles,
+            catalogue=reads.catalogue,
             dead_letter_limit=self.settings.dead_letter_limit,
             **options,
         )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from common.consumer import Subscription
 from common.events import CaseClosed, CaseReopened
 
-from billing.service.rating import take_deliveries
-
-TOPICS = ("cases",)
-HANDLES = (CaseClosed, CaseReopened)
-HANDLER = take_deliveries
+READS = Subscription(frozenset({CaseClosed, CaseReopened}))
+SUBSCRIPTIONS = (READS,)

@@ -8,7 +8,8 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from billing.api import ROUTERS
 from billing.config import Settings
-from billing.consumer import HANDLER, HANDLES, TOPICS
+from billing.consumer import READS
+from billing.service.rating import take_deliveries
 from billing.store.ledger import unrated_counts
 
 
@@ -32,7 +33,7 @@ async def wire(runtime: Runtime) -> Wiring:
     )
     return Wiring(
         routers=ROUTERS,
-        consumers=[runtime.consumer(topics=TOPICS, handle=HANDLER, handles=HANDLES)],
+        consumers=[runtime.consumer(READS, take_deliveries)],
         tasks={"figures": lambda: every(runtime.settings.figures_seconds, measure)},
     )
 

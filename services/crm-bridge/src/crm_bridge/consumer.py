@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from common.clock import Clock
-from common.consumer import Delivery
+from common.consumer import Delivery, Subscription
 from common.database import Session
 from common.events import CallAnswered, CallWrappedUp, VoicemailLeft
 
 from crm_bridge.service import cases
 
-TOPICS = ("calls",)
-HANDLES = (CallAnswered, CallWrappedUp, VoicemailLeft)
+READS = Subscription(frozenset({CallAnswered, CallWrappedUp, VoicemailLeft}))
+SUBSCRIPTIONS = (READS,)
 
 
 async def handle(session: Session, deliveries: Sequence[Delivery], clock: Clock) -> None:

@@ -9,7 +9,7 @@ from common.service import Runtime, Wiring, run
 
 from crm_bridge.api import ROUTERS
 from crm_bridge.config import Settings
-from crm_bridge.consumer import HANDLES, TOPICS, handle
+from crm_bridge.consumer import READS, handle
 from crm_bridge.service.courier import Courier
 from crm_bridge.service.secrets import Vault
 from crm_bridge.service.sender import open_sender
@@ -41,7 +41,7 @@ async def wire(runtime: Runtime) -> Wiring:
 
     return Wiring(
         routers=ROUTERS,
-        consumers=[runtime.consumer(topics=TOPICS, handle=handle, handles=HANDLES)],
+        consumers=[runtime.consumer(READS, handle)],
         tasks={"webhooks": carry},
     )
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 from uuid import UUID
 
 from common.clock import Clock
-from common.consumer import BatchHandler, Delivery
+from common.consumer import BatchHandler, Delivery, Subscription
 from common.database import Session
 from common.events import (
     AgentLoggedIn,
@@ -41,21 +40,25 @@ from dialer.service.attempts import Happened, apply
 from dialer.store import floor
 from dialer.store.floor import KnownAgent
 
-TOPICS: Final = ("agents", "calls")
-HANDLES: Final = (
-    AgentLoggedIn,
-    AgentStateChanged,
-    AgentLoggedOut,
-    CallOffered,
-    CallQueued,
-    CallAssigned,
-    CallOfferMissed,
-    CallAnswered,
-    CallAbandoned,
-    CallRedirected,
-    CallWrappedUp,
-    CallbackFailed,
+READS = Subscription(
+    frozenset(
+        {
+            AgentLoggedIn,
+            AgentStateChanged,
+            AgentLoggedOut,
+            CallOffered,
+            CallQueued,
+            CallAssigned,
+            CallOfferMissed,
+            CallAnswered,
+            CallAbandoned,
+            CallRedirected,
+            CallWrappedUp,
+            CallbackFailed,
+        }
+    )
 )
+SUBSCRIPTIONS = (READS,)
 
 
 @dataclass(slots=True)
@@ -103,7 +106,7 @@ class _Batch:
                 self._released(event)
                 self._tell(delivery, event, CallDone(event.call_id, event.disposition))
             case _:
-                raise AssertionError(f"{event.TYPE} is not in HANDLES")
+                raise AssertionError(f"{event.TYPE} is not in READS")
 
     def _agent(self, event: AgentEvent, state: AgentState) -> None:
         known = self.agents.get(event.agent_id)

@@ -8,7 +8,7 @@ from common.service import Runtime, Wiring, every, run
 
 from dialer.api import ROUTERS
 from dialer.config import Settings
-from dialer.consumer import HANDLES, TOPICS, handler
+from dialer.consumer import READS, handler
 from dialer.domain.attempt import Patience
 from dialer.service.hand_over import HandOvers
 from dialer.service.routing import Routing, token_of
@@ -43,7 +43,7 @@ async def wire(runtime: Runtime) -> Wiring:
 
     return Wiring(
         routers=ROUTERS,
-        consumers=[runtime.consumer(topics=TOPICS, handle=handler(patience), handles=HANDLES)],
+        consumers=[runtime.consumer(READS, handler(patience))],
         tasks={
             "pacing": lambda: pace_for_ever(database, clock, state, settings.pace_seconds),
             "hand-over": hand_over,

@@ -1,18 +1,18 @@
-"""What KPI does with a batch of events."""
+"""What KPI reads: every event that some figure counts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from common.clock import Clock
-from common.consumer import Delivery
+from common.consumer import Delivery, Subscription
 from common.database import Session
 
 from kpi.domain.increments import ADDITIONS
 from kpi.service import counting
 
-TOPICS = ("calls", "agents", "queues", "cases", "dialing", "billing")
-HANDLED = frozenset(ADDITIONS)
+READS = Subscription(frozenset(ADDITIONS))
+SUBSCRIPTIONS = (READS,)
 
 
 async def handle(session: Session, deliveries: Sequence[Delivery], clock: Clock) -> None:

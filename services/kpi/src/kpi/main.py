@@ -6,7 +6,7 @@ from common.service import Runtime, Wiring, every, run
 
 from kpi.api import ROUTERS
 from kpi.config import Settings
-from kpi.consumer import HANDLED, TOPICS, handle
+from kpi.consumer import READS, handle
 from kpi.service import counting
 from kpi.service.metrics import REFRESH_SECONDS, Gauges
 
@@ -23,7 +23,7 @@ async def wire(runtime: Runtime) -> Wiring:
 
     return Wiring(
         routers=ROUTERS,
-        consumers=[runtime.consumer(topics=TOPICS, handle=handle, handles=HANDLED)],
+        consumers=[runtime.consumer(READS, handle)],
         tasks={
             "gauges": lambda: every(REFRESH_SECONDS, gauges.refresh),
             "forget": lambda: every(PRUNE_SECONDS, prune),

@@ -20,10 +20,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from common import envelope
 from common.clock import Clock
-from common.consumer import IDLE_SECONDS, Delivery
+from common.consumer import IDLE_SECONDS, Delivery, Subscription
 from common.database import Database, Session
 from common.errors import StaleWriter
-from common.events import Event
+from common.events import ContactCreated, ContactUpdated
 from common.ids import FLOOR, new_id
 from common.kafka import partition_of
 
@@ -34,8 +34,9 @@ from routing.store import states
 
 log = logging.getLogger(__name__)
 
-TOPICS = [inputs.TOPIC]
-CATALOGUE: dict[str, type[Event]] = inputs.INPUTS
+INPUTS = Subscription(frozenset(inputs.INPUTS.values()), inputs.INPUTS)
+CONTACTS = Subscription(frozenset({ContactCreated, ContactUpdated}), group="contacts")
+SUBSCRIPTIONS = (INPUTS, CONTACTS)
 
 TICK_AGAIN_SECONDS = 2.0
 """Real seconds after which a tick that had no effect yet is sent again."""

@@ -12,7 +12,7 @@ from routing.api import ROUTERS
 from routing.api.state import Directory, Sender, State
 from routing.api.streams import Streams
 from routing.config import Settings
-from routing.consumer import CATALOGUE, TOPICS, Owner
+from routing.consumer import CONTACTS, INPUTS, Owner
 from routing.service import contacts
 from routing.service.simulations import Simulations
 from routing.store import simulations as simulated
@@ -32,17 +32,14 @@ async def wire(runtime: Runtime) -> Wiring:
     runtime.state = State(Directory(runtime.database), sender, streams, simulations.wake)
     owner = Owner(f"{socket.gethostname()}:{os.getpid()}", runtime.database, runtime.producer, runtime.clock)
     consumer = runtime.consumer(
-        topics=TOPICS,
-        handle=owner.handle,
-        catalogue=CATALOGUE,
+        INPUTS,
+        owner.handle,
         guard=owner.guard,
         on_assigned=owner.on_assigned,
         on_revoked=owner.on_revoked,
     )
 
-    contact_consumer = runtime.consumer(
-        topics=contacts.TOPICS, handle=contacts.keep, handles=contacts.HANDLES, group=f"{runtime.name}-contacts"
-    )
+    contact_consumer = runtime.consumer(CONTACTS, contacts.keep)
 
     async def forget() -> None:
         async with runtime.database.transaction() as session:

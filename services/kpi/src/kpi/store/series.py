@@ -216,7 +216,7 @@ async def _read_steps(
 ) -> list[SteppedRow[C]]:
     """The rows of the steps that begin within `starts`. `bounds` are those of each zone's steps, in order."""
     every = [bound for zone in bounds.values() for bound in zone]
-    ends = list(accumulate(len(zone) for zone in bounds.values()))
+    ends: list[int] = list(accumulate(len(zone) for zone in bounds.values()))
     rows = await session.fetch(
         f"""
         WITH zones AS MATERIALIZED (

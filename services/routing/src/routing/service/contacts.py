@@ -11,9 +11,6 @@ from common.events import ContactCreated, ContactUpdated
 
 from routing.store import contacts as store
 
-TOPICS = ("contacts",)
-HANDLES = (ContactCreated, ContactUpdated)
-
 
 async def keep(session: Session, deliveries: Sequence[Delivery], clock: Clock) -> None:
     """Note the contacts of a batch. Events of one contact come in their order."""
