@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from common.events import CaseOpened
 from common.testing import eventually
 from plateau.checker.report import violations
@@ -46,14 +47,20 @@ async def test_an_anonymous_caller_keeps_the_case_from_level_1_to_level_3(tmp_pa
 
     when a caller who withholds the number is handed on from level to level,
 
-    then each level sees the call it comes from, it is one case over three calls, charged once, and `explain` tells
-    the way in both directions."""
+    then each level sees the call it comes from, it is one case over three calls, charged once, `explain` tells
+    the way in both directions, and the figures count the caller once for the tenant and once for each queue."""
     async with running_stack(State(tmp_path), speed=1.0) as stack, Client(stack.urls, stack.token()) as client:
         await apply(client, await plan(client, parse(FLOOR)))
         for agent_id in ("ada", "ben", "cleo"):
             await client.post("routing", f"/v1/agents/{agent_id}/log-in")
 
         floor = StackFloor(client)
+
+        async def all_queues() -> bool:
+            queues = (await client.get("kpi", "/v1/live"))["queues"]
+            return [queue["queue_id"] for queue in queues] == ["level-1", "level-2", "level-3"]
+
+        await eventually(all_queues)
 
         async def cases() -> list[dict[str, Any]]:
             found: list[dict[str, Any]] = (await client.get("crm-bridge", "/v1/cases", tenant_id="kettle"))["items"]
@@ -94,6 +101,19 @@ async def test_an_anonymous_caller_keeps_the_case_from_level_1_to_level_3(tmp_pa
         await eventually(charges)
         assert [(case["status"], case["calls"]) for case in await cases()] == [("closed", 3)]
         assert len(await charges()) == 1
+
+        async def counted() -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
+            rows = (await client.get("kpi", "/v1/intervals", tenant_id="kettle", step="1d"))["items"]
+            (of_tenant,) = (await client.get("kpi", "/v1/summary"))["tenants"]
+            complete = sum(row["handled"] for row in rows) == 4 and of_tenant["cases"]["closed"] == 1
+            return (rows, of_tenant["cases"]) if complete else None
+
+        rows, of_cases = await eventually(counted) or ([], {})
+        shown = {row["queue_id"]: (row["offered"], row["answered"], row["handled"]) for row in rows}
+        assert shown == dict.fromkeys((None, "level-1", "level-2", "level-3"), (1, 1, 1))
+        tenant, *queues = sorted(rows, key=lambda row: row["queue_id"] or "")
+        assert tenant["talk_seconds"] == pytest.approx(sum(row["talk_seconds"] for row in queues))
+        assert (of_cases["calls_per_closed_case"], of_cases["calls_linked"]) == (1, 0)
 
         words = ["\n".join((await floor.explained(call_id))["words"]) for call_id in (first, second, third)]
         assert f"The caller went on as call {second}." in words[0]
