@@ -27,7 +27,9 @@ NUMERIC = frozenset({"amount"})
 
 MICROSECOND = timedelta(microseconds=1)
 MOST_CUTS = 2000
-"""Bounds of steps that one statement gets, over all zones: about a page's, and no more for a longer window."""
+"""Bounds of steps that one statement gets, over all zones."""
+USUAL_ROWS = 25
+"""Of one step: a guess, by which the first stretch of a page is about as long as the page needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,8 @@ async def read(
     """The next rows of the window by start, tenant and key.
 
     Steps begin at other times in other zones. They are read in stretches of time, in their order, each from the first
-    interval on that has something; so what one page costs depends on its rows, not on the length of the window.
+    interval on that has something and twice as long as the one before; so what one page costs depends on its rows, not
+    on the length of the window.
     """
     step = window.step
     zones = [ZoneInfo(name) for name in await tenants.time_zones(session, window.tenant_id)]
@@ -166,7 +169,7 @@ async def read(
     last = max(cuts(step, zone, window.end - MICROSECOND, window.end)[-1] for zone in zones)
     if after is not None:
         since = max(since, after[0])
-    steps = max(1, min(limit, MOST_CUTS // len(zones)))
+    steps = max(1, limit // USUAL_ROWS)
     rows: list[SteppedRow[C]] = []
     while since < window.end and len(rows) < limit:
         first = await _next_interval(session, series, window, since, last)
@@ -176,6 +179,7 @@ async def read(
         bounds = {zone.key: cuts(step, zone, first, until) for zone in zones}
         rows += await _read_steps(session, series, window, bounds, (since, until), after, limit - len(rows))
         since = until
+        steps = min(2 * steps, max(1, MOST_CUTS // len(zones)))
     return rows
 
 
