@@ -108,7 +108,9 @@ async def test_an_anonymous_caller_keeps_the_case_from_level_1_to_level_3(tmp_pa
             complete = sum(row["handled"] for row in rows) == 4 and of_tenant["cases"]["closed"] == 1
             return (rows, of_tenant["cases"]) if complete else None
 
-        rows, of_cases = await eventually(counted) or ([], {})
+        figures = await eventually(counted)
+        assert figures is not None
+        rows, of_cases = figures
         shown = {row["queue_id"]: (row["offered"], row["answered"], row["handled"]) for row in rows}
         assert shown == dict.fromkeys((None, "level-1", "level-2", "level-3"), (1, 1, 1))
         tenant, *queues = sorted(rows, key=lambda row: row["queue_id"] or "")
