@@ -206,7 +206,8 @@ async def test_too_many_dead_letters_stop_the_consumer_before_the_offset_is_comm
     await produce(stack.kafka, [(contact(n, "poison"), new_id()) for n in range(8)])
     async with running(consumer(stack, toy, dead_letter_limit=5)) as tasks:
         with pytest.raises(DeadLetterLimit):
-            await asyncio.wait_for(tasks[0], 10)
+            async with asyncio.timeout(10):
+                await tasks[0]
     assert await count(toy, "SELECT count(*) FROM dead_letters") <= 5
     async with stack.kafka.admin() as admin:
         offsets = await admin.list_consumer_group_offsets("toy")

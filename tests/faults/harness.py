@@ -134,7 +134,8 @@ class Duplicator:
     async def catch_up(self, timeout: float = 30) -> None:
         """Returns once nothing is left to repeat."""
         self._caught_up.clear()
-        await asyncio.wait_for(self._caught_up.wait(), timeout)
+        async with asyncio.timeout(timeout):
+            await self._caught_up.wait()
 
     async def leave(self) -> None:
         """Its producer would wait for ever for a broker that a failed test has left dead, and hide why it failed."""

@@ -63,7 +63,7 @@ class Tally:
 
     async def close(self) -> None:
         if self._consumer is not None:
-            await self._consumer.stop()
+            await self._kafka.leave(self._consumer)
             self._consumer = None
 
     async def follow(self) -> None:
@@ -131,7 +131,7 @@ async def lag(kafka: Kafka) -> dict[str, int]:
                     max(0, end - read.get(partition, 0)) for partition, end in ends.items() if partition.topic in topics
                 )
         finally:
-            await consumer.stop()
+            await kafka.leave(consumer)
     return behind
 
 
@@ -148,4 +148,4 @@ async def ends(kafka: Kafka) -> dict[TopicPartition, int]:
         found: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         return found
     finally:
-        await consumer.stop()
+        await kafka.leave(consumer)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.clock import Clock, ScaledClock, SystemClock
 from common.kafka import Kafka
 
 _SECRETS = Path("/run/secrets")
+GRACE_SECONDS = 25.0
+CLOSING_SECONDS = 10.0
+"""Real seconds that producer and pool may take to close once all parts of a service have ended (`grace_seconds`)."""
 
 
 class ServiceSettings(BaseSettings):
@@ -21,6 +24,9 @@ class ServiceSettings(BaseSettings):
 
     database_url: SecretStr
     database_pool_size: int = 10
+    grace_seconds: float = Field(default=GRACE_SECONDS, ge=CLOSING_SECONDS + 6)
+    """Real seconds in which the process ends that has been told to, whatever it is doing. Under Kubernetes, shorter
+    than `terminationGracePeriodSeconds` less the preStop hook."""
     kafka_bootstrap_servers: str
     kafka_security_protocol: str = "PLAINTEXT"
     kafka_sasl_mechanism: str = "SCRAM-SHA-512"

@@ -29,10 +29,11 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from common import dead_letters, envelope, telemetry
 from common.clock import Clock
-from common.database import TRANSIENT, Database, Session, is_transient
+from common.database import TRANSIENT, Database, Session
 from common.errors import InvalidEvent, StaleWriter
 from common.events import CATALOGUE, Event
 from common.kafka import Kafka
+from common.stops import to_retry
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 await self._consume()
             except (*TRANSIENT, KafkaError, StaleWriter) as failure:
-                if isinstance(failure, TRANSIENT) and not is_transient(failure):
+                if not to_retry(failure):
                     raise
                 log.warning("consumer %s joins anew: %s: %s", self.group, type(failure).__name__, failure)
                 await asyncio.sleep(delay)
@@ -302,7 +303,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await work()
                 return
             except TRANSIENT as failure:
-                if not is_transient(failure):
+                if not to_retry(failure):
                     raise
                 log.warning("%s tries again: %s: %s", self.group, type(failure).__name__, failure)
                 telemetry.consumer_retries.add(1, self._labels)

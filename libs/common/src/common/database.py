@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -14,6 +15,8 @@ import msgspec
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
     Pool = asyncpg.Pool[asyncpg.Record]
+
+log = logging.getLogger(__name__)
 
 EVERY_TENANT = "*"
 """Scope of consumers, timers and the floor's own people; a tenant's id scopes to its rows alone."""
@@ -165,8 +168,10 @@ class Database:
     ) -> None:
         if self._pool is not None:
             try:
-                await asyncio.wait_for(self._pool.close(), 5)
-            except TimeoutError:
+                async with asyncio.timeout(5):
+                    await self._pool.close()
+            except TRANSIENT as failure:
+                log.warning("connections of %s are cut off: %s", self.source, type(failure).__name__)
                 self._pool.terminate()
             self._pool = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -12,12 +13,15 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 
 from common.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION, TOPICS, Topic
 
+log = logging.getLogger(__name__)
+
 STOP_SECONDS: Final = 5.0
+LEAVE_SECONDS: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,11 @@ class Kafka:
             yield producer
         finally:
             try:
-                await asyncio.wait_for(producer.stop(), STOP_SECONDS)
-            except TimeoutError:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await producer.stop()
+            except (TimeoutError, KafkaError) as failure:
                 # Idempotent, it would wait for a dead broker for ever, and the process with it.
+                log.warning("a producer leaves what its broker has not acknowledged: %s", type(failure).__name__)
                 await producer._sender.close()
                 await producer.client.close()
 
@@ -92,11 +98,17 @@ class Kafka:
         )
 
     async def leave(self, consumer: AIOKafkaConsumer) -> None:
-        """Stop in good order: the partitions go to the others at once. Raises TimeoutError after ten seconds."""
+        """Stop in good order: a group's partitions go to the others at once. Given up after LEAVE_SECONDS, which is
+        logged: a failure here would take the place of a cancellation that led here."""
         if self.instance_id is not None:
             # A named member keeps its place when it stops, for it will be back; under Kubernetes' new names it is not.
             consumer._coordinator._group_instance_id = None
-        await asyncio.wait_for(consumer.stop(), 10)
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await consumer.stop()
+        except (TimeoutError, KafkaError) as failure:
+            log.warning("a consumer leaves without its broker's answer: %s", type(failure).__name__)
+            await consumer._client.close()
 
     async def poll(
         self, consumer: AIOKafkaConsumer, *, max_records: int | None = None

@@ -21,6 +21,7 @@ from common import telemetry
 from common.database import TRANSIENT, Database
 from common.kafka import Kafka, partition_of
 from common.outbox import unpack_headers
+from common.stops import to_retry
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ class Relay:
                     finally:
                         connection.terminate()
             except (*TRANSIENT, KafkaError) as failure:
+                if not to_retry(failure):
+                    raise
                 log.warning("relay starts over: %s: %s", type(failure).__name__, failure)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5.0)
@@ -70,7 +73,8 @@ class Relay:
             while await self._drain(connection, producer) == BATCH:
                 pass
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._woken.wait()
 
     async def _drain(self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer) -> int:
         """Publish one batch; returns how many rows it had (0 also when another replica is at it)."""

@@ -1,7 +1,8 @@
 """How a service process is put together: one TaskGroup of HTTP server, consumers, relay and timers.
 
 If one of them fails, all stop and the process exits; a supervisor (Kubernetes, the local stack) starts it anew.
-On SIGTERM it drains: the server finishes its requests, the consumer its batch, then both leave.
+On SIGTERM it drains: the server finishes its requests, the consumer its batch, then both leave. What has not ended
+within its share of the grace period is named in the log and left (see `common.stops`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
@@ -28,13 +28,18 @@ from common import telemetry
 from common.app import ReadyCheck, create_app
 from common.auth import Authenticator
 from common.clock import Clock
-from common.config import ServiceSettings
+from common.config import CLOSING_SECONDS, ServiceSettings
 from common.consumer import BatchHandler, Consumer, Subscription
-from common.database import TRANSIENT, Database, is_transient
+from common.database import TRANSIENT, Database
 from common.kafka import Kafka
 from common.relay import Relay
+from common.stops import SIGNALS, Interrupted, Stop, part, to_retry
+from common.stops import run as run_process
 
 log = logging.getLogger(__name__)
+
+REQUEST_SECONDS = 5
+"""Real seconds that open requests have to end once the service stops; then they are cut off."""
 
 Task = Callable[[], Awaitable[None]]
 
@@ -108,26 +113,26 @@ class _Server(uvicorn.Server):
 
 
 def run(name: str, settings_class: type[ServiceSettings], wire: Wire) -> None:
-    """Run the service until SIGTERM or SIGINT (exit 0), or until a part of it fails (exit 1)."""
+    """Run the service until SIGTERM or SIGINT (exit 0), or until a part of it fails (exit 1). See `common.stops`."""
     settings = settings_class()
     telemetry.configure(name, settings.log_level)
 
-    async def main() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+    async def main(stop: Stop) -> None:
         async with started(name, settings, wire) as running:
             # What is loaded by now stays: the collector need not walk it again and again while calls wait.
             gc.collect()
             gc.freeze()
             gc.set_threshold(20_000, 20, 50)
             log.info("%s serves on %s", name, running.base_url)
-            await stop.wait()
+            stop.gentle = SIGNALS
+            await stop.asked.wait()
             log.info("%s stops", name)
+        await asyncio.to_thread(telemetry.close)
 
     try:
-        uvloop.run(main())
+        run_process(main, grace_seconds=settings.grace_seconds, loop_factory=uvloop.new_event_loop)
+    except Interrupted as interrupted:
+        log.info("%s is %s before it serves", name, interrupted)
     except BaseExceptionGroup as failures:
         log.critical("%s fails", name, exc_info=failures)
         sys.exit(1)
@@ -166,21 +171,19 @@ async def started(name: str, settings: ServiceSettings, wire: Wire) -> AsyncIter
                 port=settings.http_port,
                 access_log=False,
                 log_config=None,
-                timeout_graceful_shutdown=5,
+                timeout_graceful_shutdown=REQUEST_SECONDS,
                 timeout_keep_alive=75,
                 backlog=2048,
             )
         )
-        tasks: dict[str, Task] = {
-            "relay": Relay(database, kafka).run,
-            "prune": lambda: every(3600, lambda: _prune(runtime)),
-            "lag": _lag_gauge(runtime, wiring),
-            **{f"consumer {consumer.group}": consumer.run for consumer in wiring.consumers},
-            **wiring.tasks,
-        }
+        # Parts, not bare tasks: the group waits for all of its tasks, and a part never outlasts its seconds.
+        seconds = settings.grace_seconds - CLOSING_SECONDS
         async with asyncio.TaskGroup() as group:
-            serving = group.create_task(server.serve(), name="http")
-            background = [group.create_task(_endless(name, task), name=name) for name, task in tasks.items()]
+            serving = group.create_task(part(server.serve(), name="http", seconds=seconds - REQUEST_SECONDS))
+            background = [
+                group.create_task(part(_endless(name, task), name=name, seconds=seconds))
+                for name, task in _tasks(runtime, wiring).items()
+            ]
             while not server.started:
                 if serving.done():
                     raise RuntimeError(f"{name} cannot listen on {settings.http_host}:{settings.http_port}")
@@ -196,8 +199,20 @@ async def started(name: str, settings: ServiceSettings, wire: Wire) -> AsyncIter
                 server.should_exit = True
                 for task in background:
                     task.cancel()
+                asyncio.get_running_loop().call_later(REQUEST_SECONDS + 1, serving.cancel)
         if failure is not None:
             raise failure
+
+
+def _tasks(runtime: Runtime, wiring: Wiring) -> dict[str, Task]:
+    """Everything that runs for as long as the service does, by name."""
+    return {
+        "relay": Relay(runtime.database, runtime.kafka).run,
+        "prune": lambda: every(3600, lambda: _prune(runtime)),
+        "lag": _lag_gauge(runtime, wiring),
+        **{f"consumer {consumer.group}": consumer.run for consumer in wiring.consumers},
+        **wiring.tasks,
+    }
 
 
 async def _endless(name: str, task: Task) -> None:
@@ -211,7 +226,7 @@ async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except (*TRANSIENT, KafkaError) as failure:
-            if isinstance(failure, TRANSIENT) and not is_transient(failure):
+            if not to_retry(failure):
                 raise
             log.warning("%s waits: %s: %s", getattr(work, "__qualname__", work), type(failure).__name__, failure)
         await asyncio.sleep(seconds)

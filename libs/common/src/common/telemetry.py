@@ -59,6 +59,13 @@ def configure(service: str, log_level: str = "INFO") -> None:
     metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader()]))
 
 
+def close() -> None:
+    """Export what is left of the traces. Blocks; for the end of the process."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        provider.shutdown()
+
+
 class _JsonFormatter(logging.Formatter):
     def __init__(self, service: str) -> None:
         super().__init__()

@@ -98,7 +98,7 @@ async def read(bootstrap_servers: str, *, topics: Sequence[str] = TOPICS) -> Log
                         body = _body(record.key, record.headers, record.value)
                         records.append(Recorded(found.source, found.id, found.event, partition.topic, body))
     finally:
-        await consumer.stop()
+        await kafka.leave(consumer)
     log = log_of(records)
     log.violations += unreadable
     log.dead_letters = dead

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -120,10 +121,9 @@ class Driver:
         """Do what is due, or wait for something to happen."""
         self._woken.clear()
         if not self._due:
-            try:
-                await asyncio.wait_for(self._woken.wait(), 0.05)
-            except TimeoutError:
-                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await self._woken.wait()
             return
         due = self._due[0][0]
         ahead = (due - self._clock.now()).total_seconds()

@@ -45,7 +45,7 @@ async def committed_offsets(kafka: Kafka, group: str) -> Offsets:
     except KafkaError as failure:
         raise Unavailable(f"Kafka cannot be read: {type(failure).__name__}") from failure
     finally:
-        await consumer.stop()
+        await kafka.leave(consumer)
 
 
 async def read(kafka: Kafka, committed: Offsets) -> Reading:
@@ -68,7 +68,7 @@ async def read(kafka: Kafka, committed: Offsets) -> Reading:
     except KafkaError as failure:
         raise Unavailable(f"Kafka cannot be read: {type(failure).__name__}") from failure
     finally:
-        await consumer.stop()
+        await kafka.leave(consumer)
 
 
 async def _fold(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int], committed: Offsets) -> Reading:

@@ -14,11 +14,13 @@ import asyncio
 import logging
 import random
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, timedelta
 
 from common import telemetry
 from common.clock import Clock
-from common.database import TRANSIENT, Database, Session, is_transient
+from common.database import TRANSIENT, Database, Session
+from common.stops import to_retry
 from standardwebhooks import Webhook as Signer
 
 from crm_bridge.domain.webhooks import Answer, Answered, Delivered, GivenUp, TryAgain, Unreached, judge
@@ -68,7 +70,7 @@ class Courier:
                         async with self._database.transaction() as session:
                             await deliveries.prune(session, older_than=KEPT)
                 except TRANSIENT as failure:
-                    if not is_transient(failure):
+                    if not to_retry(failure):
                         raise
                     log.warning("webhooks wait for the database: %s", type(failure).__name__)
                     claims = []
@@ -87,10 +89,9 @@ class Courier:
     async def _rest(self, busy: bool) -> None:
         if busy and self._under_way.total() < self._concurrency:
             return
-        try:
-            await asyncio.wait_for(self._finished.wait(), IDLE_SECONDS)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(IDLE_SECONDS):
+                await self._finished.wait()
 
     async def _claim(self) -> list[Claim]:
         room = self._concurrency - self._under_way.total()
@@ -115,7 +116,7 @@ class Courier:
                 outcome = await self._record(session, claim, answer)
             tries.add(1, {"service": self._database.source, "outcome": outcome})
         except TRANSIENT as failure:
-            if not is_transient(failure):
+            if not to_retry(failure):
                 raise
             # The lease runs out, and the message goes out again: better twice than never.
             log.warning("the outcome of delivery %s is not recorded: %s", claim.id, type(failure).__name__)

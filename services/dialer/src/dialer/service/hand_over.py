@@ -14,7 +14,8 @@ from typing import Final
 from uuid import UUID
 
 from common.clock import Clock
-from common.database import TRANSIENT, Database, is_transient
+from common.database import TRANSIENT, Database
+from common.stops import to_retry
 from common.telemetry import meter, with_traceparent
 
 from dialer.domain.attempt import Attempt, HandedOver, Patience, RoutingHasCall, RoutingUnreachable
@@ -66,7 +67,7 @@ class HandOvers:
                 try:
                     taken = await self._lease()
                 except TRANSIENT as failure:
-                    if not is_transient(failure):
+                    if not to_retry(failure):
                         raise
                     log.warning("hand-overs cannot be read: %s", type(failure).__name__)
                     taken = []
@@ -95,7 +96,7 @@ class HandOvers:
                 else:
                     await self._hang_up(request)
         except TRANSIENT as failure:
-            if not is_transient(failure):
+            if not to_retry(failure):
                 raise
             log.warning("%s of attempt %s is tried again: %s", request.kind, request.attempt_id, type(failure).__name__)
         finally:

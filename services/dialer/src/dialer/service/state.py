@@ -28,7 +28,8 @@ class Signal:
 async def wait(ticket: asyncio.Event, seconds: float) -> None:
     """Return when the ticket is called, or after so many real seconds."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(ticket.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await ticket.wait()
 
 
 @dataclass(frozen=True, slots=True)

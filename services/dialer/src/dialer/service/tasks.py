@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from common.clock import Clock
-from common.database import TRANSIENT, Database, is_transient
+from common.database import TRANSIENT, Database
+from common.stops import to_retry
 
 from dialer.domain.attempt import Patience
 from dialer.service.attempts import OVERDUE_BATCH, end_overdue
@@ -84,7 +85,7 @@ async def _steadily(name: str, step: Callable[[], Awaitable[None]], pause: Calla
             await pause()
             delay = 0.1
         except TRANSIENT as failure:
-            if not is_transient(failure):
+            if not to_retry(failure):
                 raise
             log.warning("%s tries again: %s: %s", name, type(failure).__name__, failure)
             await asyncio.sleep(delay)

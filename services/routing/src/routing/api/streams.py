@@ -46,6 +46,7 @@ from common.events import (
 from common.events.routing import AgentEvent
 from common.http import Caller, PlainRouter, require
 from common.kafka import Kafka
+from common.stops import to_retry
 from fastapi import Depends, Request
 from fastapi.responses import StreamingResponse
 
@@ -141,6 +142,8 @@ class Streams:
                 delay = 0.1
                 await self._read(consumer)
             except KafkaError as failure:
+                if not to_retry(failure):
+                    raise
                 log.warning("streams begin anew: %s", failure)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5.0)
@@ -148,7 +151,7 @@ class Streams:
                 self.ready.clear()
                 self._ringing.clear()
                 self.close()
-                await consumer.stop()
+                await self._kafka.leave(consumer)
 
     def close(self) -> None:
         """End every open stream."""
@@ -202,7 +205,8 @@ class Streams:
         """The stream's bytes, until it is over; a comment whenever it has been quiet for a while."""
         while True:
             try:
-                seen = await asyncio.wait_for(reader.take(), self._heartbeat_seconds)
+                async with asyncio.timeout(self._heartbeat_seconds):
+                    seen = await reader.take()
             except TimeoutError:
                 yield b": still here\n\n"
                 continue

@@ -49,7 +49,7 @@ async def recorded(
                     part.append(event)
             yield part
     finally:
-        await consumer.stop()
+        await kafka.leave(consumer)
 
 
 async def _first(kafka: Kafka, consumer: AIOKafkaConsumer, place: TopicPartition, begins: datetime, last: int) -> int:

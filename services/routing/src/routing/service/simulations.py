@@ -14,8 +14,9 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from common.database import TRANSIENT, Database, is_transient
+from common.database import TRANSIENT, Database
 from common.kafka import Kafka
+from common.stops import to_retry
 
 from routing.domain.inputs import AnyInput
 from routing.domain.simulation import Simulated, Task, simulate
@@ -54,11 +55,12 @@ class Simulations:
                     await self._work(*taken)
                     continue
             except (*TRANSIENT, KafkaError) as failure:
-                if isinstance(failure, TRANSIENT) and not is_transient(failure):
+                if not to_retry(failure):
                     raise
                 log.warning("simulations wait: %s: %s", type(failure).__name__, failure)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.wake.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self.wake.wait()
 
     async def _work(self, simulation_id: UUID, task: Task) -> None:
         given: list[AnyInput] = []
