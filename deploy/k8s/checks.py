@@ -23,7 +23,7 @@ from typing import Any, TypeAlias, get_args
 import jsonschema  # type: ignore[import-untyped]
 import kubernetes_validate
 import yaml
-from common.config import ServiceSettings
+from common.config import GRACE_SECONDS, ServiceSettings
 from common.consumer import Subscription
 from common.topics import BY_NAME, all_names
 from pydantic import SecretStr
@@ -33,6 +33,7 @@ SERVICES = {"routing": "routing", "dialer": "dialer", "crm-bridge": "crm_bridge"
 """Name in the cluster → import name."""
 PORT = 8000
 KUBERNETES = "1.34"
+_MARGIN_SECONDS = 5
 
 Document: TypeAlias = Mapping[str, Any]
 
@@ -237,8 +238,15 @@ def _pod_faults(document: Document, pod: Document) -> Iterator[str]:
             yield f"{where}: /tmp is not writable"
         if document["kind"] == "Deployment":
             yield from _server_faults(where, container, mounts, document)
-    if document["kind"] == "Deployment" and pod.get("terminationGracePeriodSeconds", 30) < 30:
-        yield f"{name}: has less than 30 s to drain"
+    if document["kind"] == "Deployment":
+        needed = _hook_seconds(pod) + GRACE_SECONDS + _MARGIN_SECONDS
+        if pod.get("terminationGracePeriodSeconds", 30) < needed:
+            yield f"{name}: has less than the {needed:g} s that its preStop hook and `grace_seconds` take"
+
+
+def _hook_seconds(pod: Document) -> float:
+    hooks = [container.get("lifecycle", {}).get("preStop", {}) for container in pod["containers"]]
+    return float(max((hook.get("sleep", {}).get("seconds", 0) for hook in hooks), default=0))
 
 
 def _server_faults(

@@ -102,6 +102,10 @@ PLANTED: dict[str, tuple[Plant, str]] = {
         lambda d: pod(d, "routing")["securityContext"].pop("runAsNonRoot"),
         "Deployment/routing: may run as root",
     ),
+    "no time to stop": (
+        lambda d: pod(d, "routing").__setitem__("terminationGracePeriodSeconds", 34),
+        "Deployment/routing: has less than the 35 s that its preStop hook and `grace_seconds` take",
+    ),
     "token mounted": (
         lambda d: pod(d, "routing").pop("automountServiceAccountToken"),
         "Deployment/routing: automountServiceAccountToken is not false",
