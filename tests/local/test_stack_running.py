@@ -166,6 +166,28 @@ async def test_a_signal_while_it_starts_leaves_nothing_behind(directory: Path) -
     await eventually(lambda: _gone(directory))
 
 
+async def test_a_second_signal_ends_it_at_once_and_its_processes_after_it(directory: Path) -> None:
+    async with plateau_run(directory) as run:
+        await run.until("starting the five services")
+        run.process.send_signal(signal.SIGINT)
+        run.process.send_signal(signal.SIGTERM)
+        assert await run.end() in {128 + signal.SIGINT, 128 + signal.SIGTERM}
+    assert "stopped by" not in "\n".join(run.lines)
+    await eventually(lambda: _gone(directory), timeout=60)
+
+
+async def test_dead_servers_do_not_keep_a_run_that_is_told_to_stop(directory: Path) -> None:
+    """Given a broker that is killed and a PostgreSQL that stands still; then a run ends and leaves nothing behind."""
+    async with plateau_run(directory) as run:
+        await run.until("floor applied")
+        for pid, command in processes_of(directory).items():
+            if "noida" in command or "postgres" in command:
+                os.kill(pid, signal.SIGKILL if "noida" in command else signal.SIGSTOP)
+        run.process.send_signal(signal.SIGTERM)
+        assert await run.end() in {1, 128 + signal.SIGTERM}
+    await eventually(lambda: _gone(directory), timeout=60)
+
+
 async def test_a_killed_run_takes_its_processes_along(directory: Path) -> None:
     async with plateau_run(directory) as run:
         await run.until("starting the five services")

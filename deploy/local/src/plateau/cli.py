@@ -16,6 +16,7 @@ import typer
 from aiokafka.errors import KafkaError
 from common.auth import Role
 from common.errors import PlateauError
+from common.stops import command
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
@@ -91,7 +92,7 @@ def client(directory: Path, token: str | None) -> Client:
 def called(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine; expected errors end the command with their message."""
     try:
-        return asyncio.run(work())
+        return command(work)
     except NotApplied as refused:
         done = ", ".join(change.title for change in refused.applied) or "nothing"
         raise Failure(f"{refused}\nApplied before that, and standing: {done}") from None
@@ -139,7 +140,17 @@ def apply(
             _print_plan(made)
             if dry_run:
                 return
-            done = await apply_plan(services, made, _print_applied)
+            done: list[str] = []
+
+            def note(change: Change, answer: Any) -> None:
+                done.append(change.title)
+                _print_applied(change, answer)
+
+            try:
+                await apply_plan(services, made, note)
+            except asyncio.CancelledError:
+                err.print(f"Applied before the signal, and standing: {', '.join(done) or 'nothing'}", markup=False)
+                raise
             out.print(f"applied {len(done)} changes")
 
     called(work)
@@ -317,8 +328,12 @@ def redrive_dead_letters(
     async def work() -> int:
         async with client(directory, token) as services:
             ids = [letter] if letter else [one["id"] async for one in services.pages(service, "/v1/dead-letters")]
-            for identifier in ids:
-                await services.post(service, f"/v1/dead-letters/{identifier}/redrive")
+            for number, identifier in enumerate(ids):
+                try:
+                    await services.post(service, f"/v1/dead-letters/{identifier}/redrive")
+                except asyncio.CancelledError:
+                    err.print(f"redriven before the signal: {number} of {len(ids)}")
+                    raise
             return len(ids)
 
     count = called(work)

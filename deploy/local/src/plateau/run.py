@@ -14,6 +14,8 @@ from typing import Any, Final
 from aiokafka.errors import KafkaError
 from common.errors import PlateauError
 from common.kafka import Kafka
+from common.stops import Interrupted, Stop
+from common.stops import run as run_process
 from rich.console import Console
 from rich.live import Live
 
@@ -31,6 +33,8 @@ SAMPLE: Final = "sample.yaml"
 FINISH_SECONDS: Final = 12.0
 """Real seconds in which calls in progress may end by themselves at the end of a run."""
 SETTLE_SECONDS: Final = 60.0
+GRACE_SECONDS: Final = 180.0
+"""Real seconds in which a run ends that is told to: agents log out, the services handle what is left, all stop."""
 QUIET_SIMULATED_SECONDS: Final = 120.0
 """Longer than any timer of a call or a dial that is left when everybody has gone."""
 LINE_SECONDS: Final = 5.0
@@ -49,23 +53,17 @@ class Options:
     seed: int = 1
 
 
-class Interrupted(PlateauError):
-    """A signal ended the run at once, without a summary."""
+async def run(options: Options, console: Console, stop: Stop) -> int:
+    """The whole run; the exit status: 0, or 1 when an invariant was violated. Raises ServerFailed and floor errors.
 
-    def __init__(self, number: signal.Signals) -> None:
-        super().__init__(number.name)
-        self.signal = number
-
-
-async def run(options: Options, console: Console) -> int:
-    """The whole run; the exit status: 0, or 1 when an invariant was violated. Raises ServerFailed and floor errors."""
+    The first Ctrl-C during the traffic ends that and goes on to the summary; any other signal stops the stack.
+    """
     floor = floors.load(options.floor)
     traffic = _traffic(options, floor)
     state = State(options.directory)
     console.print(f"state, logs and data: {state.directory}", highlight=False)
     zone = floor.tenants[0].time_zone if floor.tenants else "Europe/Paris"
     async with (
-        _stoppable() as stop,
         running_stack(state, speed=options.speed, time_zone=zone, tell=console.print) as stack,
         asyncio.TaskGroup() as group,
     ):
@@ -103,10 +101,11 @@ async def _play(
     simulator = Simulator(stack.urls, stack.token, floor, stack.clock, seed, traffic)
     try:
         async with simulator.playing(), _shown(stack, simulator, tally, kafka, console):
-            stop.gentle = True
+            stop.gentle = {signal.SIGINT}
             with suppress(TimeoutError):
                 async with asyncio.timeout(options.seconds):
                     await stop.asked.wait()
+            stop.gentle = ()
             console.print("no new calls; those in progress go to their end", highlight=False)
             finish = min(FINISH_SECONDS, (options.seconds or 0) / 2)
             drained = await simulator.drain(0 if stop.asked.is_set() else finish)
@@ -206,56 +205,16 @@ async def _show(figures: view.Figures, stack: Stack, simulator: Simulator, conso
         console.print(view.line(figures, loop.time() - begin), highlight=False, soft_wrap=True)
 
 
-@dataclass(slots=True)
-class Stop:
-    """How the run is told to end: `asked` gently, once `gentle`; before that, and when asked again, at once."""
-
-    asked: asyncio.Event
-    gentle: bool = False
-    signal: signal.Signals | None = None
-
-
-@asynccontextmanager
-async def _stoppable() -> AsyncIterator[Stop]:
-    """The first Ctrl-C during the traffic ends it in good order; otherwise, and on SIGTERM, the run ends at once."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task is not None
-    stop = Stop(asyncio.Event())
-
-    def on_signal(number: signal.Signals) -> None:
-        if number == signal.SIGINT and stop.gentle and not stop.asked.is_set():
-            stop.asked.set()
-            return
-        stop.signal = number
-        task.cancel()
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        yield stop
-    except asyncio.CancelledError:
-        if stop.signal is None:
-            raise
-        task.uncancel()
-        raise Interrupted(stop.signal) from None
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-
 def main(options: Options) -> int:
     """Run to the end; errors are told on stderr. The exit status."""
     errors = Console(stderr=True, highlight=False)
     try:
-        return asyncio.run(run(options, Console()))
+        return run_process(lambda stop: run(options, Console(), stop), grace_seconds=GRACE_SECONDS)
+    except Interrupted as interrupted:
+        errors.print(str(interrupted))
+        return interrupted.status
     except (PlateauError, BaseExceptionGroup) as raised:
         failures = leaves(raised)
-        stopped = [failure for failure in failures if isinstance(failure, Interrupted)]
-        if stopped:
-            errors.print(f"stopped by {stopped[0].signal.name}")
-            return 128 + stopped[0].signal
         if not all(isinstance(failure, PlateauError) for failure in failures):
             raise
         for failure in failures:

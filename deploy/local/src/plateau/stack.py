@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from common.clock import Clock
+from common.config import GRACE_SECONDS
 from common.kafka import Kafka
 from common.migrations import provision, upgrade
 
@@ -26,6 +28,8 @@ from plateau.servers import ServerFailed, noida, postgres
 from plateau.servers.process import HOST, POLL_SECONDS, Server, free_port, port_is_free, tail
 from plateau.state import State, Times
 
+log = logging.getLogger(__name__)
+
 POSTGRES_PORT: Final = 8132
 KAFKA_PORT: Final = 8192
 IDLE_PAUSE_MS: Final = 10
@@ -33,6 +37,8 @@ IDLE_PAUSE_MS: Final = 10
 DEFAULT_SPEED: Final = 10.0
 DIRECTORY: Final = Path(".local")
 STARTS: Final = 3
+STOP_SECONDS: Final = 90.0
+"""Real seconds in which the stack has stopped, even when its servers are dead: services, broker, PostgreSQL."""
 _TRIES: Final = 20
 _TAKEN: Final = "address already in use"
 
@@ -49,7 +55,7 @@ class ServiceProcess(Server):
     name: ClassVar[str] = "service"
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     start_timeout: ClassVar[float] = 90.0
-    stop_timeout: ClassVar[float] = 15.0
+    stop_timeout: ClassVar[float] = GRACE_SECONDS + 5
 
     def __init__(self, service: str, state: State, port: int, environment: Mapping[str, str]) -> None:
         super().__init__(state.directory, port)
@@ -234,8 +240,18 @@ async def _start(running: Stack, tell: Tell) -> None:
 
 async def _stop(running: Stack) -> None:
     running.state.note_time(running.times)
-    await asyncio.gather(*(process.stop() for process in running.processes.values()))
+    await asyncio.gather(*(_end(process) for process in running.processes.values()))
     running.state.note_time(running.times)
+
+
+async def _end(process: ServiceProcess) -> None:
+    """Stop the service; say what it has left when that was not in good order."""
+    if not process.running:
+        return
+    await process.stop()
+    status = await process.wait()
+    if status not in (0, -signal.SIGTERM):  # that one: it had not begun to listen for signals
+        log.warning("%s ended with status %d when told to stop:\n%s", process.service, status, process.log_tail())
 
 
 class _Ports:

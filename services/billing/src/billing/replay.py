@@ -6,10 +6,10 @@ it, else 1.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 from common.database import Database
+from common.stops import command
 
 from billing.config import Settings
 from billing.service.replay_checks import Report, check
@@ -26,7 +26,7 @@ async def replay(settings: Settings) -> Report:
 
 def main() -> None:
     """Command line."""
-    report = asyncio.run(replay(Settings()))
+    report = command(lambda: replay(Settings()))
     sys.stdout.write(report.model_dump_json(indent=2) + "\n")
     sys.exit(0 if report.equal else 1)
 

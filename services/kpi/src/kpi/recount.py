@@ -7,7 +7,6 @@ Reads the whole `calls` topic as it stands, recounts it independently (`kpi.doma
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import sys
@@ -21,6 +20,7 @@ from common import envelope
 from common.errors import InvalidEvent
 from common.events import Event
 from common.kafka import Kafka
+from common.stops import command
 from common.topics import BY_NAME
 
 from kpi.domain.recount import Difference, Recount, compare
@@ -37,7 +37,8 @@ async def recount(bootstrap_servers: str, topics: Sequence[str] = ("calls",)) ->
 
     Records that cannot be read are left out, as the services set them aside. Commits nothing and joins no group.
     """
-    consumer = Kafka(bootstrap_servers).consumer(None)
+    kafka = Kafka(bootstrap_servers)
+    consumer = kafka.consumer(None)
     events: list[tuple[object, Event]] = []
     await consumer.start()
     try:
@@ -56,7 +57,7 @@ async def recount(bootstrap_servers: str, topics: Sequence[str] = ("calls",)) ->
                             continue
                         events.append(((read.source, read.id), read.event))
     finally:
-        await consumer.stop()
+        await kafka.leave(consumer)
     return recount_events(events)
 
 
@@ -119,7 +120,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.token:
         parser.error("an operator's token is needed: --token or PLATEAU_TOKEN")
-    outcome = asyncio.run(_check(options.bootstrap, options.api, options.token))
+    outcome = command(lambda: _check(options.bootstrap, options.api, options.token))
     sys.stdout.write(json.dumps(outcome) + "\n")
     sys.exit(0 if outcome["equal"] else 1)
 

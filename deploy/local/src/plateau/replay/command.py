@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +9,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from common.errors import PlateauError
+from common.stops import command
 from rich.console import Console
 
 from plateau.replay.policies import DEFAULT, POLICIES
 from plateau.replay.run import Options
 from plateau.replay.run import replay as play
+from plateau.stack import STOP_SECONDS
 
 WIDTH = 160
 """Columns of the report in a file or a pipe."""
@@ -56,7 +57,7 @@ def replay(
         file, speed, None if day is None else day.date(), limit, time_zone, seed, directory, keep, tuple(policies)
     )
     try:
-        results = asyncio.run(play(options, console))
+        results = command(lambda: play(options, console), grace_seconds=STOP_SECONDS)
     except PlateauError as failure:
         Console(stderr=True).print(str(failure), style="red", markup=False)
         raise typer.Exit(1) from None
