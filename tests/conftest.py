@@ -14,6 +14,8 @@ from common.testing import Issuer, eventually
 from plateau.servers import ExternalServer, KafkaServer, PostgresServer, apache_kafka, noida, postgres
 from support import Stack
 
+pytest_plugins = ["limits"]
+
 
 @pytest.fixture(scope="session")
 async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresServer | ExternalServer]:
