@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 from collections import Counter, defaultdict
 from itertools import permutations
@@ -315,3 +316,23 @@ async def test_a_full_batch_is_a_handful_of_statements(database: Database) -> No
         await service.follow_calls(session, [delivery(event) for event in events])
     assert statements <= 10
     assert len(await all_cases(database, status="closed")) == 500
+
+
+async def test_a_contact_exists_since_the_services_clock_says_so_or_since_its_first_call(database: Database) -> None:
+    await put_tenant(database)
+    clock = ManualClock(at(-3 * DAY))
+    details = contact_service.Details(phone="06 39 98 00 07", name=None, email=None, priority=0)
+    async with database.transaction() as session:
+        made = await contact_service.create(session, "kettle", details, clock)
+    assert (made.created_at, made.updated_at) == (at(-3 * DAY), at(-3 * DAY))
+    clock.advance(60)
+    async with database.transaction() as session:
+        changed = await contact_service.update(session, made, dataclasses.replace(details, name="Ada"), clock)
+    assert (changed.created_at, changed.updated_at) == (at(-3 * DAY), at(-3 * DAY + 1))
+
+    for _ in range(2):
+        await follow(database, [answered("first", 5), answered("second", 90)])
+    async with database.transaction() as session:
+        (called, _) = await contact_store.page(session, tenant_id="kettle", phone=None, before=None, limit=9)
+    assert called.phone == PHONE
+    assert (called.created_at, called.updated_at, called.last_call_at) == (at(5), at(5), at(90))

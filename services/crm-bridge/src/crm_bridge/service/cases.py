@@ -82,10 +82,16 @@ async def _load(session: Session, calls: Sequence[domain.Conversation]) -> CaseB
             moved.add(linked[name].contact_id)
             continue
         keys[name] = key
+        spoken_at = domain.spoken_at(call)
         present = callers.get((call.tenant_id, key.key))
-        if present is None or present.called_at < domain.spoken_at(call):
-            new = present.id if present else new_id()
-            callers[call.tenant_id, key.key] = Caller(new, call.tenant_id, key.key, key.phone, domain.spoken_at(call))
+        callers[call.tenant_id, key.key] = Caller(
+            present.id if present else new_id(),
+            call.tenant_id,
+            key.key,
+            key.phone,
+            min(present.first_call_at, spoken_at) if present else spoken_at,
+            max(present.last_call_at, spoken_at) if present else spoken_at,
+        )
 
     claimed = await contacts.claim(session, callers.values())
     if moved:
@@ -105,7 +111,7 @@ async def _load(session: Session, calls: Sequence[domain.Conversation]) -> CaseB
             tenant_id=caller.tenant_id,
             contact_id=str(caller.id),
             phone=caller.phone or "",
-            occurred_at=caller.called_at,
+            occurred_at=caller.first_call_at,
         )
         for caller in callers.values()
         if claimed[caller.tenant_id, caller.key] == caller.id

@@ -31,6 +31,7 @@ class Details:
 async def create(session: Session, tenant_id: str, details: Details, clock: Clock) -> Contact:
     """A new contact. Raises Invalid (phone, tenant), or Conflict when the tenant has one with this number."""
     settings = await tenants.known(session, tenant_id)
+    now = clock.now()
     contact = await store.insert(
         session,
         contact_id=new_id(),
@@ -39,6 +40,7 @@ async def create(session: Session, tenant_id: str, details: Details, clock: Cloc
         name=details.name,
         email=details.email,
         priority=details.priority,
+        at=now,
     )
     if contact is None:
         raise Conflict("the tenant has a contact with this number", field="phone")
@@ -51,7 +53,7 @@ async def create(session: Session, tenant_id: str, details: Details, clock: Cloc
             name=contact.name,
             email=contact.email,
             priority=contact.priority,
-            occurred_at=clock.now(),
+            occurred_at=now,
         ),
     )
     return contact

@@ -30,18 +30,20 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A contact as a call shows it; `id` is what it gets when it is new."""
+    """A contact as its first and last call of a batch show it; `id` is what it gets when it is new."""
 
     id: UUID
     tenant_id: str
     key: str
     phone: str | None
-    called_at: datetime
+    first_call_at: datetime
+    last_call_at: datetime
 
 
 async def claim(session: Session, callers: Iterable[Caller]) -> dict[tuple[str, str], UUID]:
     """Find or create the contacts and lock them until the transaction ends; ids by tenant and key.
 
+    A contact that calls create exists since the first of them, as its `contact.created.v1` says.
     One statement in one order, so that replicas that meet the same contacts wait for each other and never deadlock.
     """
     rows: Sequence[Caller] = sorted(callers, key=lambda caller: (caller.tenant_id, caller.key))
@@ -49,9 +51,11 @@ async def claim(session: Session, callers: Iterable[Caller]) -> dict[tuple[str, 
         return {}
     found = await session.fetch(
         """
-        INSERT INTO contacts (id, tenant_id, key, phone, last_call_at, priority, version)
+        INSERT INTO contacts (id, tenant_id, key, phone, created_at, updated_at, last_call_at, priority, version)
         SELECT caller.*, 0, 1
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS caller
+        FROM unnest(
+            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $5::timestamptz[], $6::timestamptz[]
+        ) AS caller
         ON CONFLICT (tenant_id, key) DO UPDATE SET
             last_call_at = greatest(contacts.last_call_at, EXCLUDED.last_call_at)
         RETURNING tenant_id, key, id
@@ -60,7 +64,8 @@ async def claim(session: Session, callers: Iterable[Caller]) -> dict[tuple[str, 
         [caller.tenant_id for caller in rows],
         [caller.key for caller in rows],
         [caller.phone for caller in rows],
-        [caller.called_at for caller in rows],
+        [caller.first_call_at for caller in rows],
+        [caller.last_call_at for caller in rows],
     )
     return {(row[0], row[1]): row[2] for row in found}
 
@@ -104,12 +109,13 @@ async def insert(
     name: str | None,
     email: str | None,
     priority: int,
+    at: datetime,
 ) -> Contact | None:
-    """A new contact; None when the tenant has one with this number."""
+    """A new contact, created at `at`; None when the tenant has one with this number."""
     row = await session.fetchrow(
         f"""
-        INSERT INTO contacts (id, tenant_id, key, phone, name, email, priority, version)
-        VALUES ($1, $2, $3, $3, $4, $5, $6, 1) ON CONFLICT (tenant_id, key) DO NOTHING RETURNING {_CONTACT}
+        INSERT INTO contacts (id, tenant_id, key, phone, name, email, priority, created_at, updated_at, version)
+        VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $7, 1) ON CONFLICT (tenant_id, key) DO NOTHING RETURNING {_CONTACT}
         """,  # noqa: S608
         contact_id,
         tenant_id,
@@ -117,6 +123,7 @@ async def insert(
         name,
         email,
         priority,
+        at,
     )
     return None if row is None else Contact(**dict(row))
 
