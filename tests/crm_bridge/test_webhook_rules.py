@@ -8,6 +8,7 @@ from ipaddress import ip_address
 import pytest
 from crm_bridge.domain.webhooks import (
     DISABLE_AFTER,
+    LAST_TRY,
     LIFETIME,
     LONGEST_DELAY,
     Answer,
@@ -16,6 +17,7 @@ from crm_bridge.domain.webhooks import (
     GivenUp,
     TryAgain,
     Unreached,
+    asked_for,
     delay,
     is_public,
     judge,
@@ -65,6 +67,9 @@ def test_public_addresses(address: str) -> None:
         ("https://[::1]/", "public"),
         ("https://[2002:7f00:1::]/", "public"),
         ("https://localhost/", "public"),
+        ("https://localhost./", "public"),
+        ("https://routing/", "public"),
+        ("https://10.0.0.1./", "public"),
         ("https://metadata.google.internal/", "public"),
         ("https://[::1", "URL"),
         ("", "https"),
@@ -104,6 +109,55 @@ def test_an_endpoint_that_answered_nothing_for_long_is_disabled() -> None:
     given_up = verdict(Answered(500), attempt=13, age=LIFETIME, failing_for=DISABLE_AFTER)
     assert isinstance(given_up, GivenUp)
     assert given_up.disable == "nothing got through since 2026-11-19 09:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", None), ("-5", None), ("", None), ("soon", None), ("1e9", None), ("٣", None), ("0x10", None),
+        ("120", 120), (" 0120 ", 120), ("1.5", 2), ("999999999999999999999", LIFETIME.total_seconds()),
+        ("9" * 100_000, LIFETIME.total_seconds()),
+        ("Sat, 21 Nov 2026 09:02:00 GMT", 120), ("Saturday, 21-Nov-26 09:02:00 GMT", 120),
+        ("Sat Nov 21 09:02:00 2026", 120), ("Sat, 21 Nov 2026 10:02:00 +0100", 120),
+        ("Sat, 21 Nov 2026 08:59:59 GMT", None), ("Sun, 06 Nov 1994 08:49:37 GMT", None),
+        ("Tue, 31 Feb 2027 00:00:00 GMT", None), ("Fri, 31 Dec 9999 23:59:59 GMT", LIFETIME.total_seconds()),
+        ("Fri, 31 Dec 9999 23:59:59 -0500", None), ("Fri, 31 Dec 99999 23:59:59 GMT", None),
+        ("Sun, 06 Nov 2094 08:49:37 +9999", None),
+    ],
+)  # fmt: skip
+def test_what_a_receiver_asks_for(value: str, seconds: float | None) -> None:
+    expected = None if seconds is None else NOW + timedelta(seconds=seconds)
+    assert asked_for([value], NOW) == expected
+    assert asked_for([value, "60"], NOW) == max(expected or NOW, NOW + timedelta(seconds=60))
+
+
+@given(
+    status=st.integers(300, 599).filter(lambda status: status != 410),
+    asked=st.integers(0, 10**12),
+    attempt=st.integers(1, 40),
+    age=st.timedeltas(timedelta(0), LIFETIME),
+    jitter=st.floats(-1, 1),
+)
+def test_no_earlier_than_the_receiver_asks_and_never_beyond_the_retention(
+    status: int, asked: int, attempt: int, age: timedelta, jitter: float
+) -> None:
+    expires_at = NOW - age + LIFETIME
+    found = judge(
+        Answered(status, retry_after=(str(asked),)),
+        attempt=attempt, now=NOW, expires_at=expires_at, failing_since=NOW, jitter=jitter,
+    )  # fmt: skip
+    plain = judge(Answered(500), attempt=attempt, now=NOW, expires_at=expires_at, failing_since=NOW, jitter=jitter)
+    if status not in (429, 503) or asked == 0:
+        assert found == plain
+    elif isinstance(found, TryAgain):
+        assert isinstance(plain, TryAgain)
+        horizon = max(plain.at, expires_at - LAST_TRY)
+        assert found.at >= min(NOW + timedelta(seconds=min(asked, 10**9)), horizon)
+        assert plain.at <= found.at < expires_at
+        assert found.pause_until is not None
+        assert NOW < found.pause_until <= min(found.at, NOW + LONGEST_DELAY)
+    else:
+        assert found == plain
 
 
 @given(attempt=st.integers(1, 10_000), jitter=st.floats(-1, 1))

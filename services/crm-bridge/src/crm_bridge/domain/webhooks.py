@@ -6,18 +6,27 @@ stays the same over every try, so that a receiver can drop what it has seen.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Literal
+from typing import Final, Literal, get_args
 from urllib.parse import urlsplit
+
+import msgspec
 
 EventType = Literal["case.opened.v1", "case.call_linked.v1", "case.closed.v1", "case.reopened.v1"]
 """What an endpoint can subscribe to."""
-DeliveryState = Literal["pending", "delivered", "failed"]
+EVENT_TYPES: Final[tuple[EventType, ...]] = get_args(EventType)
+DeliveryState = Literal["pending", "delivered", "failed", "expired"]
+"""`failed`: given up after its tries. `expired`: its retention passed while it waited for its next try."""
 
 LIFETIME = timedelta(days=3)
-"""How long a delivery is tried before it is given up."""
+"""Retention: how long a message is tried, or waits for a disabled endpoint, before it is given up."""
+LAST_TRY = timedelta(minutes=1)
+"""A receiver that asks for more patience than the retention gets its last try so long before the retention ends."""
 
 DISABLE_AFTER = timedelta(days=2)
 """An endpoint to which nothing got through for so long is disabled when a delivery to it is given up."""
@@ -31,6 +40,19 @@ JITTER = 0.2
 
 EXCERPT = 200
 """Characters of an answer's body that are kept, to help its owner find the fault."""
+
+NOT_PUBLIC = "the host is not on the public internet"
+"""The one answer for every inner address and every name that DNS does not take to a public one."""
+
+
+# Secrets -------------------------------------------------------------------------------------------------------------
+
+
+class ReplacedSecret(msgspec.Struct, frozen=True):
+    """A secret (encrypted) that goes on signing beside the newer ones until its time is over."""
+
+    secret: bytes
+    until: datetime
 
 
 # Addresses -----------------------------------------------------------------------------------------------------------
@@ -78,14 +100,15 @@ def refusal(url: str, *, allow_private: bool) -> str | None:
     if parts.fragment:
         return "the URL must not have a fragment"
     if not allow_private:
+        name = parts.hostname.removesuffix(".")
         try:
-            address = ip_address(parts.hostname)
+            address = ip_address(name)
         except ValueError:
-            if parts.hostname == "localhost" or parts.hostname.endswith((".localhost", ".local", ".internal")):
-                return "the host is not on the public internet"
+            if "." not in name or name.endswith((".localhost", ".local", ".internal")):
+                return NOT_PUBLIC
         else:
             if not is_public(address):
-                return "the address is not on the public internet"
+                return NOT_PUBLIC
     return None
 
 
@@ -94,10 +117,27 @@ def refusal(url: str, *, allow_private: bool) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The receiver answered with this HTTP status; `excerpt` is the beginning of its body."""
+    """The receiver answered with this HTTP status. That decides, whatever became of the body.
+
+    `excerpt` is as much of the body's beginning as came; `retry_after` and `location` are the headers, as they came.
+    """
 
     status: int
     excerpt: str = ""
+    retry_after: tuple[str, ...] = ()
+    location: str | None = None
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the receiver has taken the message."""
+        return 200 <= self.status < 300
+
+    @property
+    def reason(self) -> str | None:
+        """What the status alone does not tell."""
+        if 300 <= self.status < 400 and self.location is not None:
+            return f"redirects are not followed; this one leads to {self.location}"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +145,7 @@ class Unreached:
     """No answer; `reason` tells nothing about the inside of any network."""
 
     reason: str
+    delivered = False
 
 
 Answer = Answered | Unreached
@@ -117,9 +158,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
-    """Not yet; the next try is due at `at`."""
+    """Not yet; the next try is due at `at`. `pause_until`: the receiver asked for no message at all before then."""
 
     at: datetime
+    pause_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +181,50 @@ def judge(
 
     `failing_since`: the endpoint's first failure after its last success. A delivery that is given up takes with it an
     endpoint to which nothing got through for `DISABLE_AFTER`; 410 Gone does so at once. `jitter` is drawn from [-1, 1].
+    429 and 503 with `Retry-After` put the next try off until then, but never beyond `expires_at`, and the endpoint's
+    other messages with it, but never for longer than `LONGEST_DELAY`.
     """
+    if answer.delivered:
+        return Delivered()
+    at, asked = now + delay(attempt, jitter), None
     if isinstance(answer, Answered):
-        if 200 <= answer.status < 300:
-            return Delivered()
         if answer.status == 410:
             return GivenUp("the receiver answered 410 Gone")
-    at = now + delay(attempt, jitter)
+        if answer.status in (429, 503):
+            asked = asked_for(answer.retry_after, now)
+    if asked is not None and asked > at:
+        at = max(at, min(asked, expires_at - LAST_TRY))
     if at < expires_at:
-        return TryAgain(at)
-    if failing_since is not None and now - failing_since >= DISABLE_AFTER:
-        return GivenUp(f"nothing got through since {failing_since:%Y-%m-%d %H:%M} UTC")
-    return GivenUp(None)
+        return TryAgain(at, None if asked is None else min(asked, at, now + LONGEST_DELAY))
+    return GivenUp(prolonged(failing_since, now))
+
+
+def prolonged(failing_since: datetime | None, now: datetime) -> str | None:
+    """Why an endpoint that has been failing since then is to be disabled when a delivery to it is given up."""
+    if failing_since is None or now - failing_since < DISABLE_AFTER:
+        return None
+    return f"nothing got through since {failing_since:%Y-%m-%d %H:%M} UTC"
+
+
+def asked_for(retry_after: Iterable[str], now: datetime) -> datetime | None:
+    """The latest moment after `now` that these values of `Retry-After` (RFC 9110: seconds or an HTTP date) name.
+
+    None when there is none: what cannot be read and what is past asks for nothing. At most `LIFETIME` from `now`.
+    """
+    moments = [moment for value in retry_after if (moment := _moment(value.strip(), now)) is not None and moment > now]
+    return min(max(moments), now + LIFETIME) if moments else None
+
+
+def _moment(value: str, now: datetime) -> datetime | None:
+    if seconds := re.fullmatch(r"0*([0-9]+)(\.[0-9]+)?", value, re.ASCII):
+        # Nine digits are 31 years, and more than that cannot be added to a date.
+        whole = int(seconds[1][:9]) if len(seconds[1]) <= 9 else 10**9
+        return now + timedelta(seconds=whole + bool(seconds[2]))
+    try:
+        moment = parsedate_to_datetime(value[:100])
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
 def delay(attempt: int, jitter: float) -> timedelta:

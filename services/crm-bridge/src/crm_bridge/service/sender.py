@@ -2,87 +2,219 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from ipaddress import IPv4Address, IPv6Address, ip_address
+import errno
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Any
 
+import anyio
+import h11
+import httpcore
 import httpx
-from httpx_secure import httpx_ssrf_protection
 
 from crm_bridge.domain.webhooks import EXCERPT, Answer, Answered, Unreached, is_public, refusal
+from crm_bridge.service.names import Address, DnsNames, Names, NamesFailed
 
-_DNS_SECONDS = 60.0
+NO_ADDRESS = "DNS has no address on the public internet for the host name"
+"""Of a name that is unknown and of one that leads inside alike."""
+BODY_SECONDS = 2.0
+"""For the beginning of an answer's body, which decides nothing."""
+MOST_ADDRESSES = 4
+"""Addresses of one host that are tried in turn until one lets us connect."""
+_LOCATION = 500
+_LACKING = {
+    "connect_tcp": "no connection",
+    "start_tls": "no TLS handshake",
+    "send_request_headers": "the request could not be sent",
+    "send_request_body": "the request could not be sent",
+    "receive_response_headers": "no answer",
+}
 
 
 class Sender:
-    """Posts bodies. Follows no redirect, uses no proxy, keeps no cookie, reads the beginning of an answer only."""
+    """Posts bodies. Follows no redirect, uses no proxy, keeps no cookie, reads the beginning of an answer only.
 
-    def __init__(self, client: httpx.AsyncClient, *, allow_private: bool, timeout_seconds: float) -> None:
-        self._client = client
+    Every message has a connection of its own, to an address that was found public before anything was connected to it:
+    what one receiver leaves on a connection never answers another's message. Time limits are anyio's, as the client's
+    own shields are: asyncio's would take the client's connections from it one by one.
+    """
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        names: Names,
+        *,
+        allow_private: bool,
+        timeout_seconds: float,
+        body_seconds: float,
+    ) -> None:
+        self._transport = transport
+        self._names = names
         self._allow_private = allow_private
         self._timeout = timeout_seconds
+        self._body_seconds = body_seconds
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """What came of it; never raises for what a receiver or the network does."""
         reason = refusal(url, allow_private=self._allow_private)
         if reason is not None:
             return Unreached(reason)
+        deadline = anyio.current_time() + self._timeout
+        progress = _Progress()
         try:
-            async with asyncio.timeout(self._timeout):
-                if not self._allow_private and not await _resolves_to_public(httpx.URL(url)):
-                    return Unreached("the host is not on the public internet")
-                return await self._post(url, headers, body)
+            with anyio.fail_after(self._timeout):
+                target = httpx.URL(url)
+                addresses = await self._addresses(target.host)
+                if not addresses:
+                    return Unreached(NO_ADDRESS)
+                response = await self._send(target, addresses, headers, body, progress)
         except (TimeoutError, httpx.TimeoutException):
-            return Unreached(f"no answer within {self._timeout:g} s")
-        except socket.gaierror:
-            return Unreached("the host name is unknown")
-        except (httpx.RequestError, httpx.InvalidURL, OSError, UnicodeError) as failure:
-            # A guard that refuses while connecting looks like any other failed connection: nobody learns from us which
-            # inner addresses answer.
-            if isinstance(failure, httpx.ProtocolError | httpx.ReadError | httpx.WriteError):
-                return Unreached("the connection broke before there was an answer")
-            return Unreached("no connection")
+            return Unreached(f"{progress.lacking} within {self._timeout:g} s")
+        except NamesFailed as failure:
+            return Unreached(f"DNS gave no answer for the host name: {failure}")
+        except (httpx.InvalidURL, UnicodeError):
+            return Unreached("this is not a URL")
+        except (httpx.RequestError, OSError) as failure:
+            return Unreached(_told(failure, progress.step))
+        # The receiver has answered: nothing that happens from here on changes that.
+        answer = Answered(
+            response.status_code,
+            retry_after=tuple(response.headers.get_list("retry-after")),
+            location=_printable(response.headers.get("location", ""), _LOCATION) or None,
+        )
+        beginning = await self._beginning(response, deadline)
+        return replace(answer, excerpt=_printable(beginning.decode(errors="replace"), EXCERPT))
 
-    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answered:
-        request = self._client.stream("POST", url, headers=dict(headers), content=body, follow_redirects=False)
-        async with request as response:
-            beginning = b""
-            async for chunk in response.aiter_raw():
-                beginning += chunk[: 4 * EXCERPT]
-                if len(beginning) >= 4 * EXCERPT:
-                    break
-            # Not for sessions: the next endpoint on this host may be another tenant's.
-            self._client.cookies.clear()
-            return Answered(response.status_code, _printable(beginning))
+    async def _addresses(self, host: str) -> list[Address]:
+        """Where to connect: nowhere when any address of the host is inside."""
+        try:
+            found = [ip_address(host)]
+        except ValueError:
+            # With a dot at its end a name is whole: no domain of our own network is searched for it.
+            found = await self._names.addresses(host if self._allow_private else host.removesuffix(".") + ".")
+        if not self._allow_private and not all(is_public(address) for address in found):
+            return []
+        return found[:MOST_ADDRESSES]
+
+    async def _send(
+        self, url: httpx.URL, addresses: list[Address], headers: Mapping[str, str], body: bytes, progress: _Progress
+    ) -> httpx.Response:
+        host = url.host.removesuffix(".")
+        for address in addresses:
+            request = httpx.Request(
+                "POST",
+                url.copy_with(host=str(address)),
+                headers={"host": url.netloc.decode("ascii"), "connection": "close", **headers},
+                content=body,
+                extensions={
+                    "sni_hostname": host,
+                    "timeout": {"connect": self._timeout / len(addresses)},
+                    "trace": progress.note,
+                },
+            )
+            try:
+                return await self._transport.handle_async_request(request)
+            except BaseException as failure:
+                await progress.hang_up()
+                if address is addresses[-1] or not isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout):
+                    raise
+        raise AssertionError("there is an address")
+
+    async def _beginning(self, response: httpx.Response, deadline: float) -> bytes:
+        beginning = b""
+        patience = min(self._body_seconds, max(0.0, deadline - anyio.current_time()))
+        with suppress(httpx.HTTPError, OSError):
+            try:
+                with anyio.move_on_after(patience):
+                    async for chunk in response.aiter_raw():
+                        beginning += chunk[: 4 * EXCERPT]
+                        if len(beginning) >= 4 * EXCERPT:
+                            break
+            finally:
+                await response.aclose()
+        return beginning
 
 
-async def _resolves_to_public(url: httpx.URL) -> bool:
-    """Whether every address of the host is public.
+class _Progress:
+    """How far one try has come, in the steps of httpcore."""
 
-    Asked before anything is connected, because the guard inside the client opens (and closes) a connection to find out.
-    """
-    found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
-    return bool(found) and all(is_public(ip_address(entry[4][0])) for entry in found)
+    step: str | None = None
+    _stream: httpcore.AsyncNetworkStream | None = None
+
+    async def note(self, event: str, details: Mapping[str, Any]) -> None:
+        """What httpcore calls before and after each step."""
+        _, step, moment = event.split(".")
+        if moment == "started" and step in _LACKING:
+            self.step = step
+        elif event == "connection.connect_tcp.complete":
+            self._stream = details["return_value"]
+
+    async def hang_up(self) -> None:
+        """Close the connection: httpcore leaves it open when a TLS handshake is cancelled."""
+        if self._stream is not None:
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
+            self._stream = None
+
+    @property
+    def lacking(self) -> str:
+        """What did not come while there was time."""
+        return "no answer from DNS" if self.step is None else _LACKING[self.step]
 
 
-def _printable(text: bytes) -> str:
-    characters = (c if c.isprintable() else " " for c in text.decode(errors="replace"))
-    return " ".join("".join(characters).split())[:EXCERPT]
+def _told(failure: Exception, step: str | None) -> str:
+    """Why there was no answer. Only ever asked of addresses that are public (or of anyone's, where that is allowed)."""
+    for cause in _causes(failure):
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return f"TLS: {cause.verify_message.rstrip('.')}"
+            case ssl.SSLError():
+                return f"TLS: {(cause.reason or 'failure').replace('_', ' ').lower()}"
+            case ConnectionRefusedError():
+                return "the connection was refused"
+            case OSError(errno=errno.EHOSTUNREACH | errno.ENETUNREACH):
+                return "there is no route to the host"
+            case h11.RemoteProtocolError():
+                return "the answer is not HTTP"
+    if step in (None, "connect_tcp"):
+        return "no connection"
+    if step == "start_tls":
+        return "the connection broke during the TLS handshake"
+    return "the connection broke before there was an answer"
+
+
+def _causes(failure: BaseException | None) -> Iterator[BaseException]:
+    while failure is not None:
+        yield failure
+        failure = failure.__cause__ or failure.__context__
+
+
+def _printable(text: str, most: int) -> str:
+    characters = (c if c.isprintable() else " " for c in text)
+    return " ".join("".join(characters).split())[:most]
 
 
 @asynccontextmanager
-async def open_sender(*, allow_private: bool, timeout_seconds: float, connections: int) -> AsyncIterator[Sender]:
-    """A sender with its pool of connections. `allow_private` takes the guard away: for the local stack and tests."""
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    async with httpx.AsyncClient(
-        trust_env=False, follow_redirects=False, timeout=timeout_seconds, limits=limits
-    ) as client:
-        if not allow_private:
-            httpx_ssrf_protection(client, custom_validator=_admit, dns_cache_ttl=_DNS_SECONDS)
-        yield Sender(client, allow_private=allow_private, timeout_seconds=timeout_seconds)
+async def open_sender(
+    *,
+    allow_private: bool,
+    timeout_seconds: float,
+    connections: int,
+    body_seconds: float = BODY_SECONDS,
+    names: Names | None = None,
+) -> AsyncIterator[Sender]:
+    """A sender with room for so many connections. `allow_private` takes the guard away: for the local stack and tests.
 
-
-def _admit(hostname: str, address: IPv4Address | IPv6Address, port: int) -> bool:
-    return is_public(address)
+    `names` instead of this machine's name servers.
+    """
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=0)
+    async with AsyncExitStack() as exits:
+        if names is None:
+            names = await exits.enter_async_context(DnsNames())
+        transport = await exits.enter_async_context(httpx.AsyncHTTPTransport(trust_env=False, limits=limits))
+        yield Sender(
+            transport, names, allow_private=allow_private, timeout_seconds=timeout_seconds, body_seconds=body_seconds
+        )
