@@ -32,9 +32,10 @@ class Received:
 
 @dataclass
 class Receiver:
-    """An HTTP server of its own that answers with `status` and keeps what came."""
+    """An HTTP server of its own that answers with `status` and keeps what came; `statuses` by message id go before."""
 
     status: int = 204
+    statuses: dict[str, int] = field(default_factory=dict)
     answer: bytes = b""
     headers: str = ""
     hang: bool = False
@@ -54,7 +55,8 @@ class Receiver:
                 if self.hang:
                     await reader.read()
                     break
-                status = f"HTTP/1.1 {self.status} -\r\ncontent-length: {len(self.answer)}\r\n{self.headers}\r\n"
+                code = self.statuses.get(headers.get("webhook-id", ""), self.status)
+                status = f"HTTP/1.1 {code} -\r\ncontent-length: {len(self.answer)}\r\n{self.headers}\r\n"
                 writer.write(status.encode() + self.answer)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):

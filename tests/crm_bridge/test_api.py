@@ -9,6 +9,7 @@ import httpx
 import pytest
 from common.events import CaseClosed
 from common.testing import eventually
+from crm_bridge.domain.webhooks import EVENT_TYPES
 from standardwebhooks import Webhook as Verifier
 
 from .calls import PHONE, answered, handled, publish
@@ -182,6 +183,10 @@ async def test_webhooks(bridge: Bridge, receiver: Receiver) -> None:
     shown = await bridge.get("/v1/webhooks/crm")
     assert "secret" not in shown
     assert (await bridge.get("/v1/webhooks", tenant_id="kettle"))["items"] == [shown]
+    assert (shown["enabled"], shown["paused_until"], shown["previous_secret_until"]) == (False, None, None)
+    everything = await bridge.operator.put("/v1/webhooks/all", json={"tenant_id": "kettle", "url": receiver.url("/b")})
+    assert set(everything.json()["event_types"]) == set(EVENT_TYPES)
+    assert (await bridge.operator.delete("/v1/webhooks/all")).status_code == 204
     rotated = await bridge.operator.post("/v1/webhooks/crm/rotate-secret")
     assert rotated.json()["secret"] not in (None, made.json()["secret"])
     for field, value in (
@@ -194,8 +199,14 @@ async def test_webhooks(bridge: Bridge, receiver: Receiver) -> None:
         problem(await bridge.operator.put("/v1/webhooks/new", json=wrong), 422, field)
     problem(await bridge.operator.get("/v1/webhooks/new"), 404)
 
-    await bridge.operator.put("/v1/webhooks/crm", json=body)
     await publish(bridge.stack.kafka, handled("a"))
+    await cases(bridge, 1)
+    assert (await bridge.get("/v1/webhooks/crm/deliveries", state="expired"))["items"] == []
+    (waiting,) = (await bridge.get("/v1/webhooks/crm/deliveries", state="pending"))["items"]
+    assert waiting["attempts"] == 0
+    assert waiting["expires_at"] > waiting["created_at"]
+    assert receiver.received == []
+    await bridge.operator.put("/v1/webhooks/crm", json=body)
 
     async def delivered() -> dict[str, Any] | None:
         items = (await bridge.get("/v1/webhooks/crm/deliveries", state="delivered"))["items"]

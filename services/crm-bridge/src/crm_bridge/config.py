@@ -16,6 +16,6 @@ class Settings(ServiceSettings):
     webhook_allow_private: bool = False
     """Send webhooks over http and into the own network too: for the local stack and tests."""
     webhook_timeout_seconds: float = 10.0
-    """Real seconds that one try may take altogether."""
+    """Real seconds that one try may take altogether. Clients are told of 10, in the API's text."""
     webhook_concurrency: int = 100
     """Tries under way at once, per process."""

@@ -7,8 +7,19 @@ from typing import Any
 from uuid import UUID
 
 from common.tables import system_tables
-from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Index, MetaData, String, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 
@@ -18,6 +29,10 @@ def _moment(*, nullable: bool = False) -> Any:
         nullable=nullable,
         sa_column_kwargs={} if nullable else {"server_default": text("now()")},
     )
+
+
+def _flag() -> Any:
+    return Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
 
 
 class Base(SQLModel):
@@ -120,7 +135,11 @@ class HandedOnCall(Base, table=True):
 
 
 class Webhook(Base, table=True):
-    """An endpoint of a tenant. Secrets are encrypted; `disabled_reason` tells why *we* stopped sending."""
+    """An endpoint of a tenant. Secrets are encrypted; `disabled_reason` tells why *we* stopped sending.
+
+    `older_secrets` were replaced before `previous_secret` and still sign. `resuming`: it was enabled again, and not all
+    of the messages that waited for it are in order yet.
+    """
 
     __tablename__ = "webhooks"
     __table_args__ = (Index("webhooks_of_tenant", "tenant_id", "id"),)
@@ -135,18 +154,26 @@ class Webhook(Base, table=True):
     secret: bytes
     previous_secret: bytes | None
     previous_secret_until: datetime | None = _moment(nullable=True)
+    older_secrets: list[dict[str, str]] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
+    paused_until: datetime | None = _moment(nullable=True)
+    resuming: bool = _flag()
     version: int
     created_at: datetime = _moment()
     updated_at: datetime = _moment()
 
 
 class WebhookDelivery(Base, table=True):
-    """One message to one endpoint. `next_attempt_at` is also the lease of whoever is sending it."""
+    """One message to one endpoint. `next_attempt_at` is also the lease of whoever is sending it.
+
+    `in_order`: it waited for its endpoint, which gets nothing else before this has had a try.
+    """
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="deliveries_state"),
+        CheckConstraint("state IN ('pending', 'delivered', 'failed', 'expired')", name="deliveries_state"),
         Index("deliveries_due", "webhook_id", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+        Index("deliveries_in_order", "webhook_id", "id", postgresql_where=text("state = 'pending' AND in_order")),
+        Index("deliveries_expiring", "expires_at", postgresql_where=text("state = 'pending'")),
         Index("deliveries_of_webhook", "webhook_id", "id"),
     )
 
@@ -158,6 +185,7 @@ class WebhookDelivery(Base, table=True):
     body: str
     state: str
     attempts: int
+    in_order: bool = _flag()
     next_attempt_at: datetime = _moment()
     expires_at: datetime = _moment()
     last_status: int | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, get_args
+from typing import Annotated
 from uuid import UUID
 
 from common.auth import Principal
@@ -28,7 +28,7 @@ from fastapi import Path, Request, Response
 from pydantic import Field, StringConstraints
 
 from crm_bridge.api.parameters import Owner, shown_tenant
-from crm_bridge.domain.webhooks import DeliveryState, EventType
+from crm_bridge.domain.webhooks import EVENT_TYPES, DeliveryState, EventType
 from crm_bridge.service import webhooks as service
 from crm_bridge.service.webhooks import Endpoint
 from crm_bridge.store import deliveries
@@ -42,18 +42,31 @@ WebhookPath = Annotated[str, Path(pattern=SLUG, examples=["kettle-crm"])]
 
 
 class WebhookBody(Model):
-    """Where the tenant wants to hear of its cases."""
+    """Where the tenant wants to hear of its cases.
+
+    A message is a POST of JSON, signed as Standard Webhooks says. It is delivered as soon as a status from 200 to 299
+    comes, which must be within 10 seconds (unless the floor has set another limit); the body of the answer decides
+    nothing. Redirects are not followed. Any other answer, and none, is tried again for 3 days, with growing pauses; 429
+    and 503 with `Retry-After` not before then; 410 disables the endpoint.
+    """
 
     tenant_id: Slug | None = Field(
         default=None, description="May be absent when the caller belongs to a tenant", examples=["kettle"]
     )
     url: Annotated[str, StringConstraints(min_length=1, max_length=2000)] = Field(
-        description="https, on the public internet", examples=["https://crm.example.org/plateau"]
+        description="https, on the public internet; has to answer within 10 seconds",
+        examples=["https://crm.example.org/plateau"],
     )
     event_types: list[EventType] = Field(
-        default_factory=lambda: list(get_args(EventType)), min_length=1, max_length=100, examples=[["case.closed.v1"]]
+        default_factory=lambda: list(EVENT_TYPES),
+        min_length=1,
+        max_length=100,
+        description="All of them when absent",
+        examples=[["case.closed.v1"]],
     )
-    enabled: bool = True
+    enabled: bool = Field(
+        default=True, description="While false, messages wait for up to 3 days, and go out in order once it is true"
+    )
 
 
 class WebhookView(Model):
@@ -66,8 +79,10 @@ class WebhookView(Model):
     enabled: bool
     disabled_reason: str | None
     failing_since: datetime | None = Field(description="First failure after the last success")
+    paused_until: datetime | None = Field(description="The receiver asked (`Retry-After`) for no message before then")
     previous_secret_until: datetime | None = Field(
-        description="Until then messages carry the replaced secret's signature too"
+        description="Until then messages carry the signature of the secret that was replaced last, too. One that was"
+        " replaced before it goes on signing until a day after that"
     )
     created_at: datetime
     updated_at: datetime
@@ -90,9 +105,10 @@ class DeliveryView(Model):
     state: DeliveryState
     attempts: int
     next_attempt_at: datetime | None
-    last_status: int | None
-    last_error: str | None
-    last_excerpt: str | None = Field(description="Beginning of the last answer's body")
+    expires_at: datetime = Field(description="Until then it is tried, or waits for its endpoint; then it has `expired`")
+    last_status: int | None = Field(description="HTTP status of the last answer: it alone decides")
+    last_error: str | None = Field(description="Why the last try got no answer, or where its redirect leads")
+    last_excerpt: str | None = Field(description="Beginning of the last answer's body, as far as it came")
     created_at: datetime
     delivered_at: datetime | None
     body: str
@@ -146,7 +162,8 @@ async def put_webhook(
     webhook_id: WebhookPath, body: WebhookBody, request: Request, response: Response, session: Db, caller: Caller
 ) -> WebhookMade:
     """Create (201, with the secret) or replace (200). Ids are unique on the floor, so the floor alone chooses them: a
-    tenant replaces its own here and creates with POST. Enabling a disabled endpoint resumes what is pending."""
+    tenant replaces its own here and creates with POST. Enabling a disabled endpoint sends what waited for it, in
+    order."""
     state = request.app.state.runtime.state
     endpoint = _endpoint(body, caller)
     if caller.tenant_id is not None:
@@ -189,7 +206,8 @@ async def delete_webhook(webhook_id: WebhookPath, session: Db) -> Response:
 async def rotate_webhook_secret(
     webhook_id: WebhookPath, request: Request, response: Response, session: Db
 ) -> WebhookMade:
-    """A new secret, in this answer alone. For a day messages carry the signatures of both."""
+    """A new secret, in this answer alone. For a day messages carry the replaced one's signature too, however often it
+    is replaced meanwhile; 409 when nine of them still sign."""
     state = request.app.state.runtime.state
     return _made(await service.rotate_secret(session, webhook_id, vault=state.vault, clock=state.wall_clock), response)
 

@@ -14,7 +14,7 @@ from common.errors import Conflict, Invalid, NotFound
 from common.events.crm import CaseEvent
 from common.ids import new_id
 
-from crm_bridge.domain.webhooks import LIFETIME, refusal
+from crm_bridge.domain.webhooks import LIFETIME, ReplacedSecret, refusal
 from crm_bridge.service import tenants
 from crm_bridge.service.secrets import Vault
 from crm_bridge.store import deliveries
@@ -23,7 +23,9 @@ from crm_bridge.store.deliveries import Delivery, Message
 from crm_bridge.store.webhooks import Webhook
 
 ROTATION = timedelta(hours=24)
-"""How long a replaced secret goes on signing beside the new one."""
+"""How long a replaced secret goes on signing beside the newer ones."""
+MOST_REPLACED = 9
+"""Replaced secrets of an endpoint that sign at a time: each makes the header of every message longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class Put:
 
 
 async def put(session: Session, webhook_id: str, endpoint: Endpoint, *, vault: Vault, allow_private: bool) -> Put:
-    """Create or replace. Enabling an endpoint that was disabled forgets its failures.
+    """Create or replace. Enabling an endpoint that was disabled forgets its failures and sends what waited for it.
 
     Raises Invalid (url, tenant), or Conflict when the id is another tenant's.
     """
@@ -76,8 +78,10 @@ async def put(session: Session, webhook_id: str, endpoint: Endpoint, *, vault: V
     wanted = replace(present, url=endpoint.url, event_types=types, enabled=endpoint.enabled)
     if wanted == present:
         return Put(present, None)
+    if wanted.url != present.url:
+        wanted = replace(wanted, paused_until=None)
     if wanted.enabled and not present.enabled:
-        wanted = replace(wanted, disabled_reason=None, failing_since=None)
+        wanted = replace(wanted, disabled_reason=None, failing_since=None, paused_until=None, resuming=True)
     return Put(await store.update(session, wanted), None)
 
 
@@ -96,13 +100,23 @@ async def delete(session: Session, webhook_id: str) -> None:
 
 
 async def rotate_secret(session: Session, webhook_id: str, *, vault: Vault, clock: Clock) -> Put:
-    """A new secret; for `ROTATION` messages carry the signatures of both. Raises NotFound."""
+    """A new secret; every replaced one goes on signing for `ROTATION` after it was replaced.
+
+    Raises NotFound, or Conflict when `MOST_REPLACED` sign already.
+    """
     webhook = await get(session, webhook_id, locked=True)
+    now = clock.now()
+    replaced = tuple(old for old in webhook.replaced_secrets if now < old.until)
+    if len(replaced) >= MOST_REPLACED:
+        raise Conflict(
+            f"{len(replaced)} replaced secrets of the webhook {webhook_id} still sign beside the current one; the first"
+            f" of them ends at {min(old.until for old in replaced):%Y-%m-%d %H:%M} UTC: rotate again after that"
+        )
     secret, encrypted = vault.new_secret()
-    rotated = replace(
-        webhook, secret=encrypted, previous_secret=webhook.secret, previous_secret_until=clock.now() + ROTATION
+    newest = ReplacedSecret(webhook.secret, now + ROTATION)
+    return Put(
+        await store.update(session, replace(webhook, secret=encrypted, replaced_secrets=(newest, *replaced))), secret
     )
-    return Put(await store.update(session, rotated), secret)
 
 
 async def replay(session: Session, webhook_id: str, delivery_id: UUID) -> Delivery:
@@ -119,7 +133,7 @@ async def replay(session: Session, webhook_id: str, delivery_id: UUID) -> Delive
 async def announce(session: Session, events: Sequence[CaseEvent]) -> None:
     """Queue these events for the endpoints that subscribe to them, in the transaction that publishes them.
 
-    A message holds the case's ids and times and nothing about the person.
+    For an endpoint that is disabled they wait. A message holds the case's ids and times and nothing about the person.
     """
     if not events:
         return

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from common.database import Session
+
+from crm_bridge.domain.webhooks import ReplacedSecret
+from crm_bridge.store.webhooks import replaced_secrets
 
 _DELIVERY = """
 id, tenant_id, webhook_id, event_type, case_id, body, state, attempts, next_attempt_at, expires_at, last_status,
@@ -50,17 +54,21 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A delivery that this process alone may try, until its lease is over."""
+    """A delivery that this process alone may try, until its lease is over at `leased_until`."""
 
     id: UUID
     webhook_id: str
     body: str
     attempt: int
+    leased_until: datetime
     expires_at: datetime
     url: str
     secret: bytes
-    previous_secret: bytes | None
-    previous_secret_until: datetime | None
+    replaced_secrets: tuple[ReplacedSecret, ...]
+
+    def secrets(self, now: datetime) -> list[bytes]:
+        """All that sign at this time, the newest first; encrypted."""
+        return [self.secret, *(replaced.secret for replaced in self.replaced_secrets if now < replaced.until)]
 
 
 async def insert(session: Session, messages: Sequence[Message], *, lifetime: timedelta) -> None:
@@ -90,24 +98,42 @@ async def claim(
 ) -> list[Claim]:
     """Take due deliveries of enabled endpoints: nobody else gets them before the lease is over.
 
-    At most `per_webhook` of one endpoint, and none of the `busy` ones, so that a slow receiver delays only itself.
+    At most `per_webhook` of one endpoint, and none of the `busy` ones, so that a slow receiver delays only itself. What
+    waited for an endpoint goes first, one message after the other: as long as there is any `in_order`, its oldest alone
+    can be taken, and while that is under way nothing else of this endpoint is.
     """
     rows = await session.fetch(
         """
         WITH due AS (
-            SELECT delivery.id, webhook.url, webhook.secret, webhook.previous_secret, webhook.previous_secret_until
-            FROM webhooks AS webhook CROSS JOIN LATERAL (
+            SELECT delivery.id, webhook.url, webhook.secret, webhook.previous_secret, webhook.previous_secret_until,
+                webhook.older_secrets
+            FROM webhooks AS webhook
+            LEFT JOIN LATERAL (
                 SELECT id FROM deliveries
-                WHERE webhook_id = webhook.id AND state = 'pending' AND next_attempt_at <= $1
-                ORDER BY next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED
+                WHERE webhook_id = webhook.id AND state = 'pending' AND in_order ORDER BY id LIMIT 1
+            ) AS head ON true
+            CROSS JOIN LATERAL (
+                SELECT id FROM (
+                    SELECT id FROM deliveries
+                    WHERE id = head.id AND state = 'pending' AND in_order AND next_attempt_at <= $1 AND expires_at > $1
+                    FOR UPDATE SKIP LOCKED
+                ) AS next_in_order
+                UNION ALL
+                SELECT id FROM (
+                    SELECT id FROM deliveries
+                    WHERE head.id IS NULL AND webhook_id = webhook.id AND state = 'pending' AND next_attempt_at <= $1
+                        AND expires_at > $1
+                    ORDER BY next_attempt_at, id LIMIT $4 FOR UPDATE SKIP LOCKED
+                ) AS any_order
             ) AS delivery
-            WHERE webhook.enabled AND webhook.id <> ALL ($5::text[])
+            WHERE webhook.enabled AND NOT webhook.resuming AND webhook.id <> ALL ($5::text[])
+                AND (webhook.paused_until IS NULL OR webhook.paused_until <= $1)
             LIMIT $3
         )
         UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = $1 + $2::interval
         FROM due WHERE deliveries.id = due.id
-        RETURNING deliveries.id, webhook_id, body, attempts AS attempt, expires_at, url, secret, previous_secret,
-            previous_secret_until
+        RETURNING deliveries.id, webhook_id, body, attempts AS attempt, next_attempt_at AS leased_until, expires_at,
+            url, secret, previous_secret, previous_secret_until, older_secrets
         """,
         now,
         lease,
@@ -115,7 +141,20 @@ async def claim(
         per_webhook,
         list(busy),
     )
-    return [Claim(**dict(row)) for row in rows]
+    return [
+        Claim(
+            id=row["id"],
+            webhook_id=row["webhook_id"],
+            body=row["body"],
+            attempt=row["attempt"],
+            leased_until=row["leased_until"],
+            expires_at=row["expires_at"],
+            url=row["url"],
+            secret=row["secret"],
+            replaced_secrets=replaced_secrets(row),
+        )
+        for row in rows
+    ]
 
 
 async def record(
@@ -133,8 +172,9 @@ async def record(
     stored = await session.fetchval(
         """
         UPDATE deliveries SET state = $3::varchar, next_attempt_at = $4, last_status = $5, last_error = $6,
-            last_excerpt = $7, delivered_at = CASE WHEN $3::varchar = 'delivered' THEN $8::timestamptz END
-        WHERE id = $1 AND attempts = $2 AND state = 'pending' RETURNING true
+            last_excerpt = $7, delivered_at = CASE WHEN $3::varchar = 'delivered' THEN $8::timestamptz END,
+            in_order = false
+        WHERE id = $1 AND attempts = $2 AND next_attempt_at = $9 AND state = 'pending' RETURNING true
         """,
         claim.id,
         claim.attempt,
@@ -144,16 +184,42 @@ async def record(
         error,
         excerpt,
         at,
+        claim.leased_until,
     )
     return stored is not None
 
 
-async def failing_since(session: Session, webhook_id: str) -> datetime | None:
-    """The endpoint's first failure after its last success; holds the endpoint's row."""
-    moment: datetime | None = await session.fetchval(
-        "SELECT failing_since FROM webhooks WHERE id = $1 FOR NO KEY UPDATE", webhook_id
+async def expire(session: Session, *, now: datetime, limit: int) -> Counter[str]:
+    """Give up what waited for its next try until its retention was over; how many of each endpoint, by its id."""
+    rows = await session.fetch(
+        """
+        UPDATE deliveries SET state = 'expired', in_order = false FROM (
+            SELECT id FROM deliveries WHERE state = 'pending' AND expires_at <= $1 AND next_attempt_at <= $1
+            ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        ) AS past
+        WHERE deliveries.id = past.id RETURNING webhook_id
+        """,
+        now,
+        limit,
     )
-    return moment
+    return Counter(row["webhook_id"] for row in rows)
+
+
+async def put_in_order(session: Session, webhook_id: str, *, now: datetime, limit: int) -> bool:
+    """Make what waited for the endpoint due at once, in order and with all its tries; False when there is more."""
+    rows = await session.fetch(
+        """
+        UPDATE deliveries SET in_order = true, attempts = 0, next_attempt_at = least(next_attempt_at, $2) FROM (
+            SELECT id FROM deliveries WHERE webhook_id = $1 AND state = 'pending' AND NOT in_order
+            LIMIT $3 FOR UPDATE
+        ) AS waiting
+        WHERE deliveries.id = waiting.id RETURNING 1
+        """,
+        webhook_id,
+        now,
+        limit,
+    )
+    return len(rows) < limit
 
 
 async def page(
