@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from crm_bridge.domain.webhooks import EVENT_TYPES
 from plateau.floor import Floor, FloorInvalid, load, parse
 
 FLOORS = Path(__file__).parents[2] / "deploy" / "local" / "floors"
@@ -482,3 +483,11 @@ def test_wrong_shares_are_named_with_their_line() -> None:
     ):
         (nothing,) = wrong_of(GOOD.replace("    positions:\n", f"    shares: {{boats: {says}}}\n    positions:\n", 1))
         assert "nothing is reserved, guaranteed or limited" in nothing
+
+
+def test_a_webhook_that_names_no_events_gets_all_of_them_as_at_the_api() -> None:
+    text = GOOD.replace(", event_types: [case.closed.v1]", "")
+    assert text != GOOD
+    assert set(parse(text).webhooks[0].event_types) == set(EVENT_TYPES)
+    assert parse(GOOD).webhooks[0].event_types == ("case.closed.v1",)
+    assert "at least 1" in wrong_of(GOOD.replace("[case.closed.v1]", "[]"))[0]

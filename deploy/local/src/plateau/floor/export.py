@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
+from crm_bridge.domain.webhooks import EVENT_TYPES
 
 from plateau.client import Client
 from plateau.floor.apply import newest_tariff
@@ -140,7 +141,10 @@ def _tariff(tariff: Mapping[str, Any]) -> _Flow:
 
 
 def _webhook(webhook: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {"url": webhook["url"], "event_types": _FlowList(webhook["event_types"])}
+    """Only what is not the default."""
+    fields: dict[str, Any] = {"url": webhook["url"]}
+    if set(webhook["event_types"]) != set(EVENT_TYPES):
+        fields["event_types"] = _FlowList(webhook["event_types"])
     return fields if webhook.get("enabled", True) else {**fields, "enabled": False}
 
 

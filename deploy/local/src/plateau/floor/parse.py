@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 import phonenumbers
 import yaml
 from billing.domain.tariffs import HIGHEST_PRICE
-from common.events import CATALOGUE
 from common.money import EXPONENTS, InvalidMoney, Money
 from common.phone import InvalidPhone, normalise
-from crm_bridge.domain.webhooks import refusal
+from crm_bridge.domain.webhooks import EVENT_TYPES, refusal
 
 from plateau.floor.campaigns import read_campaign
 from plateau.floor.document import SLUG, Document, Fields, Wrong, decimal, suggestion
@@ -25,7 +24,6 @@ from plateau.floor.pools import read_pool
 from plateau.floor.queues import read_queue
 from plateau.floor.sites import read_site
 
-EVENT_TYPES: Final = tuple(kind for kind in CATALOGUE if kind.startswith("case."))
 RESERVED_TENANT: Final = "floor"
 MOST_NUMBERS: Final = 1000
 """Of a directory."""
@@ -110,7 +108,7 @@ def _tariff(draft: Draft, tenant: Fields, currency: str) -> Tariff | None:
 
 
 def _webhook(tenant_id: str, name: str, fields: Fields) -> Webhook:
-    event_types = fields.texts("event_types", least=1)
+    event_types = fields.texts("event_types", EVENT_TYPES, least=1)
     for kind, place in event_types:
         if kind not in EVENT_TYPES:
             detail = f"must be an event that webhooks can carry{suggestion(kind, EVENT_TYPES)}"
