@@ -178,7 +178,11 @@ async def test_an_api_key_works_until_it_is_revoked_and_is_stored_as_a_hash(
         once = {"idempotency-key": "secret"}
         assert (await http.post("/v1/api-keys", json={"tenant_id": "k", "name": "y"}, headers=once)).status_code == 201
         again = await http.post("/v1/api-keys", json={"tenant_id": "k", "name": "y"}, headers=once)
-        assert (again.status_code, "key" in again.json()) == (409, False)
+        assert (again.status_code, again.headers["idempotent-replay"]) == (201, "true")
+        assert len((await http.get("/v1/api-keys")).json()["items"]) == 2
+        async with running.client(stack.issuer.mint(seconds=1000)) as renewed:
+            later = await renewed.post("/v1/api-keys", json={"tenant_id": "k", "name": "y"}, headers=once)
+        assert (later.status_code, "key" in later.json()) == (409, False)
         wrong = await http.post("/v1/api-keys", json={"tenant_id": "kettle", "name": "x", "roles": ["operator"]})
         assert wrong.status_code == 422
         async with running.client(created["key"]) as keyed:
@@ -188,7 +192,9 @@ async def test_an_api_key_works_until_it_is_revoked_and_is_stored_as_a_hash(
     assert listed[0]["revoked_at"] is not None
     async with toy.transaction() as session:
         stored = await session.fetchval("SELECT hash FROM api_keys WHERE tenant_id = 'kettle'")
+        answer = await session.fetchval("SELECT body FROM idempotency_keys")
     assert created["key"].encode() not in stored
+    assert again.json()["key"].encode() not in answer
     running.runtime.authenticator._known.clear()  # half a minute passes
     async with running.client(created["key"]) as keyed:
         assert (await keyed.get("/v1/tallies")).status_code == 401

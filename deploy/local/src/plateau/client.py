@@ -118,7 +118,8 @@ class Client:
             else:
                 if answer.status_code < 400:
                     return answer
-                if answer.status_code < 500 and answer.status_code not in (408, 425, 429):
+                comes_later = answer.status_code in (408, 425, 429) or "retry-after" in answer.headers
+                if answer.status_code < 500 and not comes_later:
                     raise Refused(service, method, path, answer.status_code, _document(answer))
                 reason = f"status {answer.status_code}: {answer.text[:200]}"
             if until is not None and loop.time() + delay > until:

@@ -20,11 +20,24 @@ from common import admin
 from common.database import TRANSIENT
 from common.errors import BadRequest, Invalid, NotFound, Problem, Unavailable
 from common.http import ProblemDocument, database_problem
+from common.idempotency import FIELD
 
 log = logging.getLogger(__name__)
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a request body; routes that stream set their own limit."""
+
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": FIELD,
+    "in": "header",
+    "required": False,
+    "description": (
+        "The same key again is the same request: it takes effect once and gets the same answer, for a week. A request "
+        "that was refused leaves its key free. 409: the first one is still being done (ask again after `Retry-After` "
+        "seconds), or was another one."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+}
 
 ReadyCheck = Callable[[], Awaitable[str | None]]
 """Returns None when fine, else the reason why the service is not ready."""
@@ -35,8 +48,8 @@ def problem_response(problem: Problem) -> Response:
     headers = {"content-type": "application/problem+json"}
     if problem.status == 401:
         headers["www-authenticate"] = "Bearer"
-    if problem.status == 503:
-        headers["retry-after"] = "1"
+    if problem.retry_after is not None:
+        headers["retry-after"] = str(problem.retry_after)
     return Response(msgspec.json.encode(problem.document()), problem.status, headers)
 
 
@@ -156,6 +169,12 @@ def _health(ready: Sequence[ReadyCheck]) -> APIRouter:
     return router
 
 
+def _describe_key(post: dict[str, Any] | None) -> None:
+    """Every POST takes an Idempotency-Key; a route that reads it itself has described it."""
+    if post is not None and all(given["name"] != FIELD for given in post.setdefault("parameters", [])):
+        post["parameters"].append(IDEMPOTENCY_KEY)
+
+
 def _describe(app: FastAPI) -> None:
     """Put the problem document's schema into the OpenAPI document, which every error answer refers to."""
 
@@ -165,6 +184,7 @@ def _describe(app: FastAPI) -> None:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
             for path in document["paths"].values():
+                _describe_key(path.get("post"))
                 for operation in path.values():
                     answer = operation.get("responses", {}).get("422")
                     if answer is not None:

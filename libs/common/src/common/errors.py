@@ -10,6 +10,7 @@ PlateauError
     ├── Forbidden           403  known, but this role may not
     ├── NotFound            404  no such thing, or another tenant's (never distinguished)
     ├── Conflict            409  the thing is in a state that does not allow it
+    │   └── InProgress      409  the same request is still being done: ask again
     ├── PreconditionFailed  412  If-Match does not fit
     ├── Invalid             422  a value is wrong; names the field
     └── Unavailable         503  try again later
@@ -45,6 +46,8 @@ class Problem(PlateauError):
     id: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
+    retry_after: ClassVar[int | None] = None
+    """Seconds after which the same request may get another answer; None: it will not by itself."""
 
     def __init__(self, detail: str, *, field: str | None = None, errors: list[dict[str, Any]] | None = None) -> None:
         super().__init__(detail)
@@ -87,6 +90,11 @@ class Conflict(Problem):
     id, status, title = "conflict", 409, "The state does not allow it"
 
 
+class InProgress(Conflict):
+    id, title = "in-progress", "The same request is still being done"
+    retry_after = 1
+
+
 class PreconditionFailed(Problem):
     id, status, title = "precondition-failed", 412, "Somebody else has changed it"
 
@@ -97,3 +105,4 @@ class Invalid(Problem):
 
 class Unavailable(Problem):
     id, status, title = "unavailable", 503, "Not available right now"
+    retry_after = 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -14,13 +13,13 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from opentelemetry import context, propagate
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.types import Message, Receive
 
 from common import telemetry
 from common.auth import Principal, Role
+from common.bodies import Body, received
 from common.database import Session
-from common.errors import BadRequest, Conflict, Invalid, PreconditionFailed
-from common.ids import FLOOR
+from common.errors import Conflict, Invalid, PreconditionFailed
+from common.idempotency import Once
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 T = TypeVar("T")
@@ -65,7 +64,7 @@ class Model(BaseModel):
 
 
 class _Route(APIRoute):
-    """Authenticates; keeps the caller's trace context when no tracer is set up."""
+    """Authenticates, then takes the body whole; keeps the caller's trace context when no tracer is set up."""
 
     def get_route_handler(self) -> Handler:
         inner = super().get_route_handler()
@@ -75,16 +74,23 @@ class _Route(APIRoute):
             request.state.caller = await runtime.authenticator.authenticate(request.headers.get("authorization"))
             _check_query_tenant(request, request.state.caller)
             if telemetry.tracing() or "traceparent" not in request.headers:
-                return await self.answer(request, inner)
+                return await self._whole(request, inner)
             token = context.attach(propagate.extract({"traceparent": request.headers["traceparent"]}))
             try:
-                return await self.answer(request, inner)
+                return await self._whole(request, inner)
             finally:
                 context.detach(token)
 
         return handle
 
-    async def answer(self, request: Request, inner: Handler) -> Response:
+    async def _whole(self, request: Request, inner: Handler) -> Response:
+        """Answer once the body is here: until then nothing is done and nothing is held."""
+        if request.method in ("GET", "HEAD"):
+            return await self.answer(request, None, inner)
+        async with received(request) as body:
+            return await self.answer(Request(request.scope, body.receive), body, inner)
+
+    async def answer(self, request: Request, body: Body | None, inner: Handler) -> Response:
         return await inner(request)
 
 
@@ -98,86 +104,19 @@ def _check_query_tenant(request: Request, caller: Principal) -> None:
 class _TransactionalRoute(_Route):
     """The whole request in one transaction, scoped to the caller's tenant; POSTs once per Idempotency-Key."""
 
-    async def answer(self, request: Request, inner: Handler) -> Response:
-        caller: Principal = request.state.caller
-        key = request.headers.get("idempotency-key") if request.method == "POST" else None
-        if key is not None and not 1 <= len(key) <= 200:
-            raise BadRequest("Idempotency-Key must have 1 to 200 characters", field="Idempotency-Key")
-        async with request.app.state.runtime.database.transaction(caller.scope) as session:
+    async def answer(self, request: Request, body: Body | None, inner: Handler) -> Response:
+        async def act(session: Session) -> Response:
             request.state.session = session
-            if key is None:
-                return await inner(request)
-            return await _once(session, caller, key, request, inner)
+            return await inner(request)
 
-
-async def _once(session: Session, caller: Principal, key: str, request: Request, act: Handler) -> Response:
-    """Act, and store the answer with its effects; or give the stored answer of the first time.
-
-    A second request at the same moment waits for the first one's transaction. Raises Conflict when the key was used
-    for another request: another route, or another body, whose hash is taken while it is read.
-    """
-    route = f"{request.method} {request.url.path}?{request.url.query}"
-    fingerprint = _Fingerprint(route, request.receive)
-    tenant = caller.tenant_id or FLOOR
-    first = await session.fetchval(
-        """
-        INSERT INTO idempotency_keys (tenant_id, caller, key, route, fingerprint) VALUES ($1, $2, $3, $4, '')
-        ON CONFLICT DO NOTHING RETURNING true
-        """,
-        tenant,
-        caller.subject,
-        key,
-        route,
-    )
-    if not first:
-        row = await session.fetchrow(
-            "SELECT * FROM idempotency_keys WHERE tenant_id = $1 AND caller = $2 AND key = $3",
-            tenant,
-            caller.subject,
-            key,
-        )
-        if row is None or row["fingerprint"] != await fingerprint.whole():
-            raise Conflict("this Idempotency-Key was used for a different request", field="Idempotency-Key")
-        if row["body"] is None:
-            raise Conflict("it was done; its answer held a secret and was not kept", field="Idempotency-Key")
-        return Response(row["body"], row["status"], {**row["headers"], "idempotent-replay": "true"})
-    response = await act(Request(request.scope, fingerprint))
-    kept = {name: value for name, value in response.headers.items() if name in ("content-type", "etag", "location")}
-    await session.execute(
-        """
-        UPDATE idempotency_keys SET status = $4, headers = $5, body = $6, fingerprint = $7
-        WHERE tenant_id = $1 AND caller = $2 AND key = $3
-        """,
-        tenant,
-        caller.subject,
-        key,
-        response.status_code,
-        kept,
-        None if response.headers.get("cache-control") == "no-store" else bytes(response.body),
-        await fingerprint.whole(),
-    )
-    return response
-
-
-class _Fingerprint:
-    """Receives a request's body and hashes it on the way, so that a long one need not be held."""
-
-    def __init__(self, route: str, receive: Receive) -> None:
-        self._hash = hashlib.sha256(route.encode() + b"\0")
-        self._receive = receive
-        self._more = True
-
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        self._hash.update(message.get("body", b""))
-        self._more = message.get("more_body", False)
-        return message
-
-    async def whole(self) -> bytes:
-        """After the end of the body, wherever its reader has stopped."""
-        while self._more:
-            await self()
-        return self._hash.digest()
+        caller: Principal = request.state.caller
+        database = request.app.state.runtime.database
+        key = request.headers.get("idempotency-key") if request.method == "POST" else None
+        if key is None or body is None:
+            async with database.transaction(caller.scope) as session:
+                return await act(session)
+        once = Once(caller, key, body.route, body.fingerprint, request.headers["authorization"])
+        return await once.answer(database, act)
 
 
 async def _session(request: Request) -> Session:

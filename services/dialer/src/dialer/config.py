@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.config import ServiceSettings
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
+
+from dialer.service.importing import LARGEST_FILE
 
 
 class Settings(ServiceSettings):
@@ -25,5 +27,5 @@ class Settings(ServiceSettings):
     """Beyond the ring time, after which an attempt of which the PBX tells nothing has failed."""
     unresolved_seconds: float = 300.0
     """After which a person's answer of which routing tells nothing counts as abandoned."""
-    import_max_bytes: int = 64 * 1024 * 1024
-    """Largest file of leads: well over a million rows."""
+    import_max_bytes: int = Field(LARGEST_FILE, gt=0, le=LARGEST_FILE)
+    """Largest file of leads."""

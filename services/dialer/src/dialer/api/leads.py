@@ -16,15 +16,12 @@ from dialer.api.parameters import CampaignId, Now, Operator, Reader, Shared
 from dialer.domain.campaign import Campaign
 from dialer.domain.errors import TooLarge, UnsupportedMediaType
 from dialer.domain.lead import Done, Exhausted, InProgress, ListedLead, Pending, Refused, Rule, may_dial
-from dialer.service.importing import OnReject, import_leads
+from dialer.service.importing import LARGEST_FILE, OnReject, import_leads
 from dialer.store import leads as store
 
 router = Router(tags=["leads"])
 
 StateName = Literal["pending", "in_progress", "done", "exhausted"]
-
-_NO_FRAMEWORK_LIMIT = 1 << 50
-"""The body is streamed; the limit is a setting."""
 
 _CSV: dict[str, Any] = {
     "requestBody": {
@@ -89,7 +86,7 @@ class LeadView(Model):
     "/campaigns/{campaign_id}/leads",
     dependencies=[Operator],
     openapi_extra=_CSV,
-    max_body_size=_NO_FRAMEWORK_LIMIT,
+    max_body_size=LARGEST_FILE,
 )
 async def post_leads(
     campaign_id: CampaignId,

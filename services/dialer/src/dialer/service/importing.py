@@ -18,6 +18,8 @@ from dialer.domain.hours import next_open
 from dialer.domain.lead_file import Checks, Header, LineReader, Reject, Row, UnreadableFile, check_row
 from dialer.store import campaigns, imports
 
+LARGEST_FILE: Final = 64 * 1024 * 1024
+"""Bytes: well over a million rows."""
 REJECTS_LISTED: Final = 1000
 ROWS_AT_ONCE: Final = 250
 """Few, because a portion may keep the event loop waiting as long as it is worked on."""

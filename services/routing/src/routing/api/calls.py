@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, assert_never
 
 from common.auth import Principal, Role
 from common.database import Session
-from common.errors import Invalid, NotFound
+from common.errors import Conflict, Invalid, NotFound
 from common.events.routing import Channel, Direction, Recording
 from common.fields import SLUG, Line, Slug, TenantFilter
 from common.http import (
@@ -202,16 +202,22 @@ def offer_of(offer: CallOffer, call_id: str, home: QueueHome, now: datetime, cal
 
 @router.post("/calls", status_code=202, dependencies=[Floor])
 async def offer_call(offer: CallOffer, caller: Caller, here: Here, key: IdempotencyKey = None) -> CallAccepted:
-    """Offer a call to a queue. The same Idempotency-Key gives the same call. The priority of a caller who is a contact
-    of the tenant counts beside the queue's. A caller for whose agent the queue may wait (`sticky_seconds`) is preferred
-    for the one who last spoke with them, unless another one is named."""
+    """Offer a call to a queue. The same Idempotency-Key gives the same call; with another queue it is refused (409).
+    The priority of a caller who is a contact of the tenant counts beside the queue's. A caller for whose agent the
+    queue may wait (`sticky_seconds`) is preferred for the one who last spoke with them, unless another one is named.
+    """
     home = await here.directory.queue(offer.queue_id, caller)
-    made = new_id() if key is None else derived_id("call", caller.tenant_id or "", caller.subject, key)
+    if key is None:
+        made = new_id()
+    else:
+        made = derived_id("call", caller.tenant_id or "", caller.subject, key)
+        if await here.directory.call_named(made) not in (None, f"{made}.{offer.queue_id}"):
+            raise Conflict("this Idempotency-Key was used for a call of another queue", field="Idempotency-Key")
     known = [(home.tenant_id, phone_of(offer.contact_phone))]
     coming_again = known if asks_for_last_agent(home, offer.preferred_agent_id, offer.direction) else []
     callers = Callers(await here.directory.contact_priorities(known), await here.directory.last_agents(coming_again))
     given = offer_of(offer, f"{made}.{offer.queue_id}", home, here.sender.clock.now(), callers)
-    sent = derived_id("offer", given.call_id)
+    sent = derived_id("offer", str(made))
     await here.sender.send([(sent, given)])
     return CallAccepted(command_id=sent, call_id=given.call_id)
 

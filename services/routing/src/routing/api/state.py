@@ -52,7 +52,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=200,
-        description="The same key again is the same command, whatever the body says: it takes effect once",
+        description="The same key again is the same command: it takes effect once, as it was sent first",
     ),
 ]
 
@@ -136,6 +136,11 @@ class Directory:
             return {}
         async with self._database.transaction() as session:
             return await reading.last_agents(session, callers)
+
+    async def call_named(self, name: UUID) -> str | None:
+        """The id of the call whose first part is `name`, if it has reached its pool."""
+        async with self._database.transaction() as session:
+            return await reading.call_named(session, name)
 
     async def number(self, tenant_id: str, name: str) -> str | None:
         """A number of the tenant's directory; read anew each time, because it may change."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -54,7 +55,7 @@ from routing.api.agents import check_break_reason
 from routing.api.callers import Callers, asks_for_last_agent, phone_of
 from routing.api.calls import CallOffer, offer_of, view_of
 from routing.api.consultations import consultation_commands_of
-from routing.api.state import CallId, Entry, Here, QueueHome, Seconds, entry_queue, may_see
+from routing.api.state import CallId, Entry, Here, IdempotencyKey, QueueHome, Seconds, entry_queue, may_see
 from routing.api.streams import STREAM, Seen, Sent, Streams, command_of, streamed
 from routing.domain import inputs
 from routing.domain.flows import asks_for_contacts
@@ -64,7 +65,8 @@ router = PlainRouter(tags=["telephony"], dependencies=[require(Role.OPERATOR, Ro
 
 
 class Fact(Model):
-    """`id` is the PBX's own name of the fact: the same one again, from the same caller, takes effect once."""
+    """`id` is the PBX's own name of the fact: the same one again, from the same caller, takes effect once. A fact
+    without one is named by the batch's Idempotency-Key and its place in it."""
 
     id: Line | None = None
 
@@ -192,7 +194,7 @@ class FactsAccepted(Model):
 
 
 @router.post("/telephony/facts", status_code=202)
-async def post_facts(body: Facts, caller: Caller, here: Here) -> FactsAccepted:
+async def post_facts(body: Facts, caller: Caller, here: Here, key: IdempotencyKey = None) -> FactsAccepted:
     """All or none: one wrong fact refuses the batch, and every wrong one is listed as `facts.<n>.<field>`."""
     queues = await here.directory.queues({_queue_of(fact) for fact in body.facts} - {""})
     agents = await here.directory.agents({fact.agent_id for fact in body.facts if isinstance(fact, AgentState)})
@@ -206,7 +208,8 @@ async def post_facts(body: Facts, caller: Caller, here: Here) -> FactsAccepted:
     wrong: list[dict[str, Any]] = []
     for number, fact in enumerate(body.facts):
         try:
-            commands.append(_command(fact, caller, queues, agents, entries, callers, now))
+            name = _Name(caller, fact.id, key, number)
+            commands.append(_command(fact, name, caller, queues, agents, entries, callers, now))
             if isinstance(fact, AgentState) and fact.state == "break":
                 check_break_reason(fact.reason, break_reasons.get(fact.agent_id, []))
         except Invalid as problem:
@@ -257,8 +260,28 @@ def _queue_of(fact: AnyFact) -> str:
             return ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """What a fact's ids are derived from, so that the same fact has the same ones: its own id, else its place in a
+    batch with a key. New ids for a fact that has neither."""
+
+    caller: Principal
+    id: str | None
+    key: str | None
+    place: int
+
+    def __call__(self, *parts: str) -> UUID:
+        whose = (self.caller.tenant_id or "", self.caller.subject)
+        if self.id is not None:
+            return derived_id("fact", *whose, self.id, *parts)
+        if self.key is not None:
+            return derived_id("fact of batch", *whose, self.key, str(self.place), *parts)
+        return new_id()
+
+
 def _command(
     fact: AnyFact,
+    named: _Name,
     caller: Principal,
     queues: dict[str, QueueHome],
     agents: dict[str, str],
@@ -267,11 +290,6 @@ def _command(
     now: datetime,
 ) -> tuple[UUID, inputs.Input]:
     """The input for one fact and its id. Raises Invalid with the fact's own field."""
-
-    def named(*parts: str) -> UUID:
-        if fact.id is None:
-            return new_id()
-        return derived_id("fact", caller.tenant_id or "", caller.subject, fact.id, *parts)
 
     if isinstance(fact, AgentState):
         pool_id = agents.get(fact.agent_id)
