@@ -91,6 +91,35 @@ async def test_the_same_idempotency_key_is_the_same_call(routing: Routing) -> No
     await routing.published("calls", 3)
 
 
+async def test_a_key_of_a_call_of_another_queue_is_refused(routing: Routing) -> None:
+    await routing.floor()
+    await routing.put("queues/other", {"tenant_id": "kettle", "pool_id": "main"})
+    key = {"idempotency-key": "k1"}
+    accepted = await routing.operator.post("/v1/calls", json={"queue_id": "help"}, headers=key)
+    await routing.call_is(accepted.json()["call_id"], "queued")
+    refused = await routing.operator.post("/v1/calls", json={"queue_id": "other"}, headers=key)
+    assert (refused.status_code, refused.json()["field"]) == (409, "Idempotency-Key")
+
+
+async def test_facts_without_ids_take_effect_once_under_the_key_of_their_batch(routing: Routing) -> None:
+    """Also when the batch names one fact twice: these are two."""
+    await routing.floor()
+    offered = {"type": "offered", "queue_id": "help"}
+    answers = [
+        await routing.operator.post(
+            "/v1/telephony/facts", json={"facts": [offered, offered]}, headers={"idempotency-key": "batch"}
+        )
+        for _ in range(3)
+    ]
+    assert len({answer.text for answer in answers}) == 1
+    calls = {fact["call_id"] for fact in answers[0].json()["accepted"]}
+    assert len(calls) == 2
+    last = (await routing.post("calls", {"queue_id": "help"}))["call_id"]
+    await routing.call_is(last, "queued")
+    listed = (await routing.operator.get("/v1/calls")).json()["items"]
+    assert {call["call_id"] for call in listed} == {*calls, last}
+
+
 async def test_an_offer_times_out_by_the_clock(routing: Routing) -> None:
     await routing.floor("ann", offer_timeout_seconds=0.3)
     await routing.post("agents/ann/log-in")
