@@ -83,7 +83,7 @@ def test_without_a_tariff_a_closing_is_unrated_and_says_why() -> None:
 
 
 def test_a_free_case_is_charged_nothing_and_taken_back_as_nothing() -> None:
-    free = Terms(PARIS, (Tariff(1, date(2026, 1, 1), tariffs.price("-0", "EUR")),))
+    free = Terms(PARIS, (Tariff(1, date(2026, 1, 1), tariffs.price("0", "EUR")),))
     assert [str(entry.amount) for entry in rated(closing_of(reopened(closed())), free)] == ["0.00 EUR", "0.00 EUR"]
 
 

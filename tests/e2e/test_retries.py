@@ -31,6 +31,8 @@ from support import Stack
 from .floors import RoutingFloor, timed_floor
 from .test_isolation import TENANT, THEIRS, call_event, first, produce, put
 
+pytestmark = pytest.mark.deep
+
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
 FLOOR = f"""\
 pools:

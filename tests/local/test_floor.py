@@ -175,8 +175,16 @@ def test_each_unknown_skill_of_a_requirement_is_named_at_its_column() -> None:
         ),
         ('"4.20"', '"-4.20"', 'a price must not be negative, not "-4.20"'),
         ('"4.20"', '"4.205"', 'not "4.205"'),
-        ('"4.20"', "free", 'must be a decimal number, not "free"'),
-        ('"4.20"', "NaN", 'must be a decimal number, not "NaN"'),
+        (
+            '"4.20"',
+            "free",
+            'must be a decimal number, written in digits and a point if need be, such as 4.20, not "free"',
+        ),
+        (
+            '"4.20"',
+            "NaN",
+            'must be a decimal number, written in digits and a point if need be, such as 4.20, not "NaN"',
+        ),
         (
             "required_skills: [french]",
             "required_skills: [frensh]",
@@ -188,7 +196,7 @@ def test_each_unknown_skill_of_a_requirement_is_named_at_its_column() -> None:
             "count: 2, skills: {french: 11}",
             'must be a whole number from 1 to 10, not "11"',
         ),
-        ("count: 2,", "count: many,", 'must be a whole number from 0 to 20000, not "many"'),
+        ("count: 2,", "count: many,", 'must be a whole number from 0 to 20000, written in digits alone, not "many"'),
         (
             "{queue: late, after_seconds: 30}",
             "{queue: latte, after_seconds: 30}",

@@ -103,7 +103,7 @@ FAULTS = {
     "to: {type: callback": "overflows.1.to: the queue has no callback rules",
     "next: nowhere": "nowhere",
     "lonely:": "lonely",
-    "price_per_closed_case": "a price must be at most 1000000000",
+    "price_per_closed_case": "a price must be at most 999999999",
     "secret:": "must not hold a user name or password",
     "deaf:": "at least 1 is needed",
     "autumn:": "nobody could ever be called",

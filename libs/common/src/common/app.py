@@ -53,6 +53,13 @@ def problem_response(problem: Problem) -> Response:
     return Response(msgspec.json.encode(problem.document()), problem.status, headers)
 
 
+_REASONS = {
+    "extra_forbidden": "is no field of this request: leave it out, or mend its name",
+    "missing": "is missing: say it",
+}
+"""What is said instead of pydantic's words, by its type of error."""
+
+
 def _field(location: Sequence[Any]) -> str:
     """`body.overflow.after_seconds` or a parameter's name."""
     if location and location[0] in ("body", "query", "path", "header"):
@@ -68,7 +75,10 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 async def _on_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [
-        {"field": _field(item["loc"]), "reason": str(item["msg"]).removeprefix("Value error, ")}
+        {
+            "field": _field(item["loc"]),
+            "reason": _REASONS.get(item["type"]) or str(item["msg"]).removeprefix("Value error, "),
+        }
         for item in error.errors()
     ]
     if any(item["type"] == "json_invalid" for item in error.errors()):

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from common import spelling
 from common.time_zones import is_time_zone
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ MOST_EXCEPTIONS: Final = 1000
 HORIZON_DAYS: Final = 400
 """Further than this, or than the last exception, nobody looks: a year of holidays lies within it."""
 
-_TIME = re.compile(r"([01]\d|2[0-4]):([0-5]\d)")
+_TIME = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])")
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -95,7 +96,7 @@ def parse(given: Mapping[str, Any]) -> Hours:
     exceptions: dict[date, list[tuple[Span, str]]] = {}
     for text, spans in (given.get("exceptions") or {}).items():
         try:
-            exceptions[date.fromisoformat(text)] = _spans(f"exceptions.{text}", spans, faults)
+            exceptions[spelling.day(text)] = _spans(f"exceptions.{text}", spans, faults)
         except ValueError:
             faults.append(Fault(f"exceptions.{text}", "is no date such as 2026-12-25"))
     if len(exceptions) > MOST_EXCEPTIONS:

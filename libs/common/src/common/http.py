@@ -12,13 +12,15 @@ from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from opentelemetry import context, propagate
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 from common import telemetry
 from common.auth import Principal, Role
 from common.bodies import Body, received
 from common.database import Session
 from common.errors import Conflict, Invalid, PreconditionFailed
+from common.exact import Parameters, exact
 from common.idempotency import Once
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -58,20 +60,33 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 class Model(BaseModel):
-    """Base of request and response bodies: unknown fields are refused."""
+    """Base of request and response bodies: unknown fields are refused, and so are numbers, days and times that are not
+    written as OpenAPI documents them."""
 
     model_config = ConfigDict(extra="forbid")
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        exact(handler.resolve_ref_schema(schema))
+        return schema
+
 
 class _Route(APIRoute):
-    """Authenticates, then takes the body whole; keeps the caller's trace context when no tracer is set up."""
+    """Authenticates, refuses unknown parameters, takes the body whole.
+
+    Keeps the caller's trace context when no tracer is set up.
+    """
 
     def get_route_handler(self) -> Handler:
         inner = super().get_route_handler()
+        parameters = Parameters(self.dependant)
 
         async def handle(request: Request) -> Response:
             runtime = request.app.state.runtime
             request.state.caller = await runtime.authenticator.authenticate(request.headers.get("authorization"))
+            parameters.check(request)
+            request = Request(request.scope, request.receive)
             _check_query_tenant(request, request.state.caller)
             if telemetry.tracing() or "traceparent" not in request.headers:
                 return await self._whole(request, inner)

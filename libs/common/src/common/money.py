@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
+
+from common import spelling
 
 EXPONENTS: dict[str, int] = {
     "EUR": 2, "USD": 2, "GBP": 2, "CHF": 2, "CAD": 2, "AUD": 2, "NZD": 2, "SEK": 2, "NOK": 2, "DKK": 2, "PLN": 2,
@@ -47,9 +49,9 @@ class Money:
     def of(cls, text: str, currency: str) -> Money:
         """Read an amount such as "4.20". Raises InvalidMoney, also when it has more digits than the currency."""
         try:
-            amount = Decimal(text)
-        except InvalidOperation:
-            raise InvalidMoney(f"not an amount: {text!r}") from None
+            amount = spelling.decimal(text)
+        except ValueError as wrong:
+            raise InvalidMoney(f"not an amount: {wrong}") from None
         cls(amount, currency)
         if round_money(amount, currency) != amount:
             raise InvalidMoney(f"{text!r} has more digits than {currency} has")

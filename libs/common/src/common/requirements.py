@@ -171,7 +171,7 @@ class _Reader:
 
     def _level(self) -> int:
         column, word = self._column(), self._word()
-        if word is None or not word.isdecimal() or not 1 <= int(word) <= HIGHEST:
+        if word is None or not (word.isascii() and word.isdecimal()) or not 1 <= int(word) <= HIGHEST:
             raise WrongRequirement(column, f"a level from 1 to {HIGHEST}")
         return int(word)
 

@@ -9,16 +9,16 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final, TypeVar
 
 import yaml
+from common import spelling
 from common.errors import PlateauError
 
 SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _NULL: Final = "tag:yaml.org,2002:null"
 _MERGE: Final = "tag:yaml.org,2002:merge"
-_INTEGER: Final = re.compile(r"[+-]?[0-9][0-9_]*")
 _BOOLEAN: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 LONGEST_TEXT: Final = 200
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -276,18 +276,24 @@ def _not_empty(text: str) -> str:
 
 
 def _integer(text: str, low: int, high: int) -> int:
-    if not _INTEGER.fullmatch(text) or not low <= int(text) <= high:
-        raise ValueError(f"must be a whole number from {low} to {high}")
-    return int(text)
+    wanted = f"must be a whole number from {low} to {high}"
+    try:
+        number = spelling.whole(text)
+    except ValueError:
+        raise ValueError(f"{wanted}, written in digits alone") from None
+    if not low <= number <= high:
+        raise ValueError(wanted)
+    return number
 
 
 def _number(text: str, low: float, high: float) -> float:
+    wanted = f"must be a number from {low:g} to {high:g}"
     try:
-        number = float(decimal(text))
+        number = float(spelling.decimal(text))
     except ValueError:
-        number = high + 1
+        raise ValueError(f"{wanted}, written in digits and a point if need be") from None
     if not low <= number <= high:
-        raise ValueError(f"must be a number from {low:g} to {high:g}")
+        raise ValueError(wanted)
     return int(number) if number.is_integer() else number
 
 
@@ -298,11 +304,8 @@ def _boolean(text: str) -> bool:
 
 
 def decimal(text: str) -> Decimal:
-    """A finite decimal number, exactly as written."""
+    """A decimal number, exactly as written."""
     try:
-        number = Decimal(text)
-    except InvalidOperation:
-        raise ValueError("must be a decimal number") from None
-    if not number.is_finite():
-        raise ValueError("must be a decimal number")
-    return number
+        return spelling.decimal(text)
+    except ValueError:
+        raise ValueError("must be a decimal number, written in digits and a point if need be, such as 4.20") from None

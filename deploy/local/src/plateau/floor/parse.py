@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import phonenumbers
 import yaml
 from billing.domain.tariffs import HIGHEST_PRICE
+from common import spelling
 from common.money import EXPONENTS, InvalidMoney, Money
 from common.phone import InvalidPhone, normalise
 from crm_bridge.domain.webhooks import EVENT_TYPES, refusal
@@ -181,6 +182,6 @@ def _price(text: str, currency: str) -> Decimal:
 
 def _date(text: str) -> date | None:
     try:
-        return date.fromisoformat(text)
+        return spelling.day(text)
     except ValueError:
         raise ValueError("must be a date such as 2026-11-01") from None

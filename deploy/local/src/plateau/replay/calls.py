@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from common import spelling
 from common.errors import PlateauError
 
 COLUMNS: Final = (
@@ -144,7 +145,7 @@ class _Row:
     def _day(self) -> date:
         value = self._text("date")
         try:
-            return date.fromisoformat(value)
+            return spelling.day(value)
         except ValueError:
             raise self._wrong("date", value, "a date like 1999-08-01") from None
 
@@ -158,7 +159,7 @@ class _Row:
     def _seconds(self, column: str) -> float:
         value = self._text(column)
         try:
-            seconds = float(value)
+            seconds = float(spelling.decimal(value))
         except ValueError:
             seconds = -1.0
         if not 0 <= seconds < 86_400:
@@ -169,7 +170,7 @@ class _Row:
         """Time since midnight; None when there is none."""
         value = self._text(column)
         parts = value.split(":")
-        if len(parts) != 3 or not all(part.isdigit() for part in parts):
+        if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
             raise self._wrong(column, value, "a time like 9:05:00")
         hours, minutes, seconds = map(int, parts)
         if hours > 23 or minutes > 59 or seconds > 59:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from common.exact import exact
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 from plateau.floor import Floor
 
@@ -16,7 +19,28 @@ Shape = Literal["flat", "office", "round-the-clock"]
 
 
 class _Frozen(BaseModel):
+    """Numbers are taken as `common.exact` takes them."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        exact(handler.resolve_ref_schema(schema))
+        return schema
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads as a number what is written as one: YAML 1.1 has `4_20` for 420, `12:30` for 750 and `010` for 8."""
+
+
+_NUMBERS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp")}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NUMBERS]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(0|[1-9][0-9]*)$"), list("-0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^-?[0-9]+\.[0-9]+$"), list("-0123456789"))
 
 
 class Inbound(_Frozen):
@@ -80,7 +104,7 @@ class Traffic(_Frozen):
     @classmethod
     def load(cls, path: Path) -> Traffic:
         """Read a YAML file. Raises pydantic's ValidationError, or OSError."""
-        return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        return cls.model_validate(yaml.load(path.read_text(encoding="utf-8"), _Loader) or {})  # noqa: S506 - a safe one
 
     @classmethod
     def for_floor(cls, floor: Floor, *, load: float = 0.8, inbound: Inbound | None = None) -> Traffic:

@@ -26,10 +26,10 @@ from common.http import (
 from common.ids import FLOOR
 from common.money import EXPONENTS
 from fastapi import Request, Response
-from pydantic import BeforeValidator, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 
 from billing.api.parameters import Operator, Reader
-from billing.domain.tariffs import Tariff
+from billing.domain.tariffs import PRICE, Tariff, price_text
 from billing.service import tariffs as service
 from billing.store import tariffs as store
 
@@ -53,23 +53,16 @@ class TenantView(TenantBody):
     version: int
 
 
-def _day(value: Any) -> Any:
-    """Only the text form: a number would be taken for seconds since 1970."""
-    if value is not None and not isinstance(value, str | date):
-        raise ValueError("give a day such as 2026-11-01")
-    return value
-
-
 class TariffBody(Model):
     """A price per closed case from a day on (default: today in the tenant's time zone)."""
 
-    price_per_closed_case: str = Field(
+    price_per_closed_case: Annotated[str, AfterValidator(price_text)] = Field(
         max_length=40,
         description="Zero or more, in the tenant's currency, with no more digits than that has",
         examples=["4.20"],
-        json_schema_extra={"pattern": r"^[0-9]{1,9}(\.[0-9]{1,3})?$"},
+        json_schema_extra={"pattern": PRICE},
     )
-    valid_from: Annotated[date | None, BeforeValidator(_day)] = None
+    valid_from: date | None = Field(None, examples=["2026-11-01"])
 
 
 class TariffView(Model):

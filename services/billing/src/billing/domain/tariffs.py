@@ -6,16 +6,20 @@ later one holds. Days are those of the tenant's time zone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from common import spelling
 from common.errors import Conflict, Invalid
 from common.money import EXPONENTS, Money, round_money
 
-HIGHEST_PRICE = Decimal(1_000_000_000)
+HIGHEST_PRICE = Decimal(999_999_999)
+PRICE = r"^[0-9]{1,9}(\.[0-9]{1,3})?$"
+"""How a price is written."""
 """More than any case costs in any currency: a higher price is a slip of the pen."""
 
 
@@ -44,6 +48,18 @@ def currency(code: str) -> str:
     return code
 
 
+def price_text(text: str) -> str:
+    """`text`, if a price is written so, such as 4.20. Raises ValueError with what is wrong and how to write it."""
+    amount = spelling.decimal(text)
+    if amount < 0:
+        raise ValueError(f"a price cannot be {text}: it must be zero or more")
+    if amount > HIGHEST_PRICE:
+        raise ValueError(f"a price cannot be {text}: it must be at most {HIGHEST_PRICE}")
+    if not re.fullmatch(PRICE, text):
+        raise ValueError(f"{text!r}: write at most 9 digits before the point and 3 after it, such as 4.20")
+    return text
+
+
 def price(text: str, code: str) -> Money:
     """Read a price per closed case, such as 4.20.
 
@@ -52,17 +68,13 @@ def price(text: str, code: str) -> Money:
     """
     field = "price_per_closed_case"
     try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        raise Invalid(f"{text!r} is not an amount such as 4.20", field=field) from None
-    if not amount.is_finite() or amount < 0:
-        raise Invalid(f"a price cannot be {text}: it must be zero or more", field=field)
-    if amount > HIGHEST_PRICE:
-        raise Invalid(f"a price cannot be {text}: it must be at most {HIGHEST_PRICE}", field=field)
+        amount = Decimal(price_text(text))
+    except ValueError as wrong:
+        raise Invalid(str(wrong), field=field) from None
     rounded = round_money(amount, code)
     if rounded != amount:
         raise Invalid(f"a price cannot be {text}: {code} has {EXPONENTS[code]} digits after the point", field=field)
-    return Money(abs(rounded), code)
+    return Money(rounded, code)
 
 
 def day_of(moment: datetime, zone: ZoneInfo) -> date:
