@@ -1,26 +1,81 @@
-"""Phone numbers as E.164."""
+"""Phone numbers as E.164: what an operator, a file or a person typed. What a network shows: `common.caller_id`.
+
+The library's parser reads free text: it turns letters into digits and skips what it does not know. So a text is
+checked here first: it is one number and nothing else, or it is refused with what is wrong and what to do.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Final
+
 import phonenumbers
+from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
+
+COUNTRIES_IN_PARTS: Final = (("FR", "BL", "GF", "GP", "MF", "MQ", "NC", "PF", "PM", "RE", "WF", "YT"),)
+"""Regions of one country that have country calling codes of their own, and write each other's numbers without them.
+
+Source: ISO 3166-2, subdivisions of a country that ISO 3166-1 gives a code too; Arcep decision 2018-0881, annex 1: one
+national plan for France and its overseas parts (02 62, 06 92 and 06 93 Réunion …). Parts that share the country's
+calling code need no entry: the library tells them apart.
+"""
+
+FICTION: Final = re.compile(r"\+3363998\d{4}|\+(?:447700900|441632960)\d{3}")
+"""Ranges that a regulator keeps for fiction and that the library does not know: nobody has these numbers.
+
+Sources: Arcep decision 2018-0881, annex 1 (06 39 98 xx xx); Ofcom, telephone numbers for use in TV and radio drama
+programmes (07700 900xxx, 01632 960xxx). Other countries' and ranges are valid by their plan.
+"""
+
+LONGEST: Final = 64
+"""Characters of a text that may be one number."""
+
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    "\U000e0000-\U000e0fff]"
+)
+"""Unicode's default-ignorable characters that are not of the category Cf."""
+_MARKS: Final[Mapping[str, str]] = {
+    **dict.fromkeys("+\uff0b\ufe62", "+"),
+    **dict.fromkeys("-\u2212\u30fc\uff70", "-"),
+    **dict.fromkeys(".\uff0e", "."),
+    **dict.fromkeys("/\uff0f", "/"),
+    **dict.fromkeys("([\uff08\uff3b", "("),
+    **dict.fromkeys(")]\uff09\uff3d", ")"),
+    "\t": " ",
+}
+_EXPONENT = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+")
+_EXTENSION = re.compile(r"(?:\b|(?<=\d))(?:ext\w*|x|poste|int\w*|dw|durchwahl|app|nebenstelle|#)[ .:]*\d{1,7}$", re.I)
+_BRACKETS = re.compile(r"\([ .-]*(\+?)([ .\d-]*)\)")
+_WORDS_OF_LENGTH: Final = {
+    ValidationResult.TOO_SHORT: "too short",
+    ValidationResult.TOO_LONG: "too long",
+    ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "without its area code",
+}
 
 
 class InvalidPhone(ValueError):
-    """Not a possible phone number. The message never holds the whole number."""
+    """Not one phone number. The message says what is wrong and what to do; it never holds the number."""
 
 
-def normalise(text: str, region: str | None = None) -> str:
+def normalise(text: str, region: str | None = None, *, possible: bool = False) -> str:
     """The number in E.164, `+33639980001`. `region` (ISO 3166, "FR") reads national numbers.
 
-    Raises InvalidPhone. Numbers that are possible but not assigned are accepted: numbering plans change.
+    Accepted are decimal digits of any script, one `+` before them, blanks, hyphens, dots, a slash after the area code
+    and brackets around it. Invisible characters are dropped. The number must be valid in its numbering plan, or of a
+    range for fiction; with `possible` the right length is enough, because new ranges appear. A national number that is
+    not valid in its region, but is in exactly one of the country's parts (Réunion's, in FR), is that part's.
+
+    Raises InvalidPhone, also for a number that could be read in two ways: `33639980001` in DE is French or German.
     """
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        raise InvalidPhone(f"not a phone number: {mask(text)!r}") from None
-    if not phonenumbers.is_possible_number(number) or number.extension:
-        raise InvalidPhone(f"not a possible phone number: {mask(text)!r}")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    digits, is_international = _digits(text)
+    if is_international:
+        return _international(digits, possible=possible)
+    if region is None:
+        raise InvalidPhone("is not in international form: write + and the country's code first, such as +33639980001")
+    return _national(digits, region, possible=possible)
 
 
 def mask(phone: str) -> str:
@@ -28,3 +83,196 @@ def mask(phone: str) -> str:
     if len(phone) <= 6:
         return "•" * len(phone)
     return f"{phone[:3]}{'•' * (len(phone) - 6)}{phone[-3:]}"
+
+
+def regions_of(phone: str) -> tuple[str, ...]:
+    """The regions in whose plan this E.164 number is valid; several where regions share numbers, none outside plans."""
+    number = phonenumbers.parse(phone)
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(number.country_code or 0, ())
+    return tuple(region for region in regions if phonenumbers.is_valid_number_for_region(number, region))
+
+
+def _digits(text: str) -> tuple[str, bool]:
+    """The digits of a text that is one number, and whether it begins with +. Raises InvalidPhone."""
+    written = _written(text)
+    if not written:
+        raise InvalidPhone("is empty: write a phone number")
+    if len(written) > LONGEST:
+        raise InvalidPhone("is longer than a phone number: write one number and nothing else")
+    _check_spreadsheet(written)
+    _check_characters(written)
+    bare = _BRACKETS.sub(lambda found: found[1] + found[2], written)
+    _check_brackets(written, bare)
+    bare = bare.lstrip(" ")
+    digits = "".join(re.findall(r"\d", bare))
+    if "+" in bare[1:]:
+        raise InvalidPhone("has a + after its beginning: write one number and nothing else")
+    if not bare[0].isdigit() and bare[0] != "+":
+        raise InvalidPhone(f"begins with {bare[0]!r}: write the number alone")
+    _check_slash(bare)
+    if not digits:
+        raise InvalidPhone("has no digits: write a phone number")
+    return digits, bare[0] == "+"
+
+
+def _written(text: str) -> str:
+    """The text in ASCII as far as it is a number: without invisible characters, with plain digits, blanks and marks."""
+    found: list[str] = []
+    for character in text.strip():
+        category = unicodedata.category(character)
+        if category == "Cf" or _INVISIBLE.match(character):
+            continue
+        if category == "Nd":
+            found.append(str(unicodedata.decimal(character)))
+        elif category == "Zs":
+            found.append(" ")
+        elif category == "Pd":
+            found.append("-")
+        else:
+            found.append(_MARKS.get(character, character))
+    return "".join(found).strip().rstrip(" .")
+
+
+def _check_spreadsheet(written: str) -> None:
+    """Raises InvalidPhone for a number that a spreadsheet took for a quantity."""
+    compact = re.sub(r"[ ()/-]", "", written)
+    if _EXPONENT.fullmatch(written):
+        raise InvalidPhone(
+            "was shortened by a spreadsheet (such as 3.36E10): format the column as text and enter the number again"
+        )
+    decimal = re.fullmatch(r"\+?(\d+)[.,](\d+)", compact)
+    if decimal is None:
+        return
+    whole, fraction = decimal.groups()
+    if "," in compact or len(whole) == 1 or len(whole) >= 7 or len(fraction) == 1 or not fraction.strip("0"):
+        raise InvalidPhone(
+            "looks like a decimal number of a spreadsheet (such as 3.0): format the column as text and export it again"
+        )
+
+
+def _check_characters(written: str) -> None:
+    """Raises InvalidPhone for an extension, letters, and marks that no number has."""
+    if _EXTENSION.search(written):
+        raise InvalidPhone("has an extension, which cannot be dialled: write the number alone")
+    for position, character in enumerate(written, 1):
+        category = unicodedata.category(character)
+        if category.startswith("L"):
+            raise InvalidPhone(f"has a letter at character {position}: write digits alone, without words or names")
+        if category.startswith("C") or category in ("Zl", "Zp"):
+            raise InvalidPhone(f"has a line break or control character at {position}: write one number on one line")
+        if not (character.isascii() and character.isdigit()) and character not in " +-./()":
+            raise InvalidPhone(f"has {character!r} at character {position}: write one number, in digits alone")
+
+
+def _check_brackets(written: str, bare: str) -> None:
+    """Raises InvalidPhone unless each pair of brackets holds a code, before the number itself."""
+    if "(" in bare or ")" in bare:
+        raise InvalidPhone("has a bracket too many: write the number without brackets")
+    groups = list(_BRACKETS.finditer(written))
+    for found in groups:
+        if not 1 <= sum(character.isdigit() for character in found[2]) <= 6:
+            raise InvalidPhone("has brackets that hold no area code: write the number without brackets")
+    if groups and sum(character.isdigit() for character in written[groups[-1].end() :]) < 4:
+        raise InvalidPhone("ends in brackets: write the number alone, without notes")
+
+
+def _check_slash(bare: str) -> None:
+    """Raises InvalidPhone for a slash that does not stand behind an area code: between two numbers, for example."""
+    before, slash, after = bare.partition("/")
+    if not slash:
+        return
+    code, rest = (sum(character.isdigit() for character in part) for part in (before, after))
+    if "/" in after or not 2 <= code <= (7 if bare.startswith("+") else 6) or rest < 3:
+        raise InvalidPhone("holds two numbers, or a / that stands behind no area code: write one number")
+
+
+def _international(digits: str, *, possible: bool) -> str:
+    number = _parsed(f"+{digits}", None)
+    if number is None:
+        raise InvalidPhone("begins with no country's code: write + and the country's code first")
+    if _is_valid(number) or (possible and _is_possible(number)):
+        return _e164(number)
+    raise InvalidPhone(_outside(number))
+
+
+def _national(digits: str, region: str, *, possible: bool) -> str:
+    number = _parsed(digits, region)
+    if number is None:
+        raise InvalidPhone(f"is not a number of {region}: write + and the country's code first")
+    abroad = _parsed(f"+{digits}", None)
+    if abroad is not None and (not _is_valid(abroad) or _e164(abroad) == _e164(number)):
+        abroad = None
+    if _is_valid(number):
+        if abroad is None or _is_as_written(digits, number):
+            return _e164(number)
+        if abroad.country_code == number.country_code and _is_mobile(abroad):
+            return _e164(abroad)
+        raise InvalidPhone(
+            f"is a number of +{abroad.country_code} without its +, or one of {region} without its beginning: write it "
+            "with + and the country's code"
+        )
+    elsewhere = {_e164(other) for part in _other_parts(region) if (other := _parsed(digits, part)) and _is_valid(other)}
+    if len(elsewhere) == 1:
+        return elsewhere.pop()
+    if elsewhere:
+        raise InvalidPhone(f"is a number of several parts of the country of {region}: write + and the code first")
+    if abroad is not None:
+        raise InvalidPhone(
+            f"is a number of +{abroad.country_code} without its +: write + first, or the number as it is dialled "
+            f"in {region}"
+        )
+    if possible and _is_possible(number):
+        return _e164(number)
+    with_zero = _parsed(f"0{digits}", region)
+    if with_zero is not None and _is_valid(with_zero):
+        raise InvalidPhone("has lost its leading zero: write it, and format the spreadsheet's column as text")
+    raise InvalidPhone(_outside(number))
+
+
+def _other_parts(region: str) -> tuple[str, ...]:
+    """The regions of the same country in which a national number may be meant."""
+    return next((parts for parts in COUNTRIES_IN_PARTS if region in parts), ())
+
+
+def _is_mobile(number: PhoneNumber) -> bool:
+    """Of a range that only mobile telephones have: no area code begins so."""
+    return phonenumbers.number_type(number) == PhoneNumberType.MOBILE
+
+
+def _is_as_written(digits: str, number: PhoneNumber) -> bool:
+    """Whether people write the number so in its country, with its trunk prefix, or dial it so from there."""
+    if number.country_code_source == CountryCodeSource.FROM_NUMBER_WITH_IDD:
+        return True
+    written = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
+    return digits == re.sub(r"\D", "", written)
+
+
+def _parsed(digits: str, region: str | None) -> PhoneNumber | None:
+    try:
+        return phonenumbers.parse(digits, region, keep_raw_input=True)
+    except phonenumbers.NumberParseException:
+        return None
+
+
+def _is_valid(number: PhoneNumber) -> bool:
+    return phonenumbers.is_valid_number(number) or FICTION.fullmatch(_e164(number)) is not None
+
+
+def _is_possible(number: PhoneNumber) -> bool:
+    """By its length, area code included."""
+    return phonenumbers.is_possible_number_with_reason(number) == ValidationResult.IS_POSSIBLE
+
+
+def _e164(number: PhoneNumber) -> str:
+    return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def _outside(number: PhoneNumber) -> str:
+    """Why a number that could be parsed is none of its plan."""
+    length = _WORDS_OF_LENGTH.get(phonenumbers.is_possible_number_with_reason(number))
+    if length:
+        return f"is {length} for +{number.country_code}: check its digits"
+    return (
+        f"is not in the numbering plan of +{number.country_code}: check its digits, or set the tenant's "
+        "allow_possible_numbers if its range is new"
+    )
