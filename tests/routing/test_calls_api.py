@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import pytest
 from common.events import CallEvent, CallWrappedUp
 from common.events.routing import AgentEvent
 from common.ids import new_id
@@ -151,28 +152,82 @@ async def test_facts_come_in_batches_once_and_in_order(routing: Routing) -> None
     await routing.agent_is("ann", "logged_out")
 
 
-async def test_a_batch_with_a_wrong_fact_is_refused_as_a_whole(routing: Routing) -> None:
+async def test_each_fact_of_a_batch_is_answered_for_itself(routing: Routing) -> None:
+    """Given a call that waits; when its hang-up comes in one batch with facts of every fault; then it is abandoned."""
     await routing.floor("ann")
-    facts = [
-        {"type": "offered", "queue_id": "help"},
+    waiting = (await routing.post("calls", {"queue_id": "help"}))["call_id"]
+    await routing.call_is(waiting, "queued")
+    wrong = [
         {"type": "offered", "queue_id": "none"},
-        {"type": "offered", "queue_id": "help", "contact_phone": "12"},
         {"type": "offered", "queue_id": "help", "call_id": f"{new_id()}.other"},
+        {"type": "offered", "queue_id": "help", "channel": "chat"},
+        {"type": "offered", "queue_id": "help", "max_wait_seconds": -1},
+        {"type": "arrived", "number": "063998dgfs"},
         {"type": "hung_up", "call_id": f"{new_id()}.none"},
+        {"type": "hung_up"},
         {"type": "agent_state", "agent_id": "nobody", "state": "available"},
+        {"type": "callback_requested", "call_id": waiting, "contact_phone": "anonymous"},
+        {"type": "nonsense"},
+        "no fact",
     ]
+    facts = [{"type": "offered", "queue_id": "help"}, *wrong, {"type": "hung_up", "call_id": waiting}]
     answer = await routing.operator.post("/v1/telephony/facts", json={"facts": facts})
-    assert answer.status_code == 422
-    assert [error["field"] for error in answer.json()["errors"]] == [
-        "facts.1.queue_id",
-        "facts.2.contact_phone",
-        "facts.3.call_id",
-        "facts.4.call_id",
-        "facts.5.agent_id",
+    assert answer.status_code == 202
+    assert [one["fact"] for one in answer.json()["accepted"]] == [0, len(facts) - 1]
+    assert [(one["fact"], one["field"]) for one in answer.json()["refused"]] == [
+        (1, "facts.1.queue_id"),
+        (2, "facts.2.call_id"),
+        (3, "facts.3.channel"),
+        (4, "facts.4.max_wait_seconds"),
+        (5, "facts.5.number"),
+        (6, "facts.6.call_id"),
+        (7, "facts.7.call_id"),
+        (8, "facts.8.agent_id"),
+        (9, "facts.9.contact_phone"),
+        (10, "facts.10"),
+        (11, "facts.11"),
     ]
-    marker = await routing.post("agents/ann/log-in")
-    await routing.outcome(marker["command_id"])
-    assert (await routing.operator.get("/v1/calls")).json()["items"] == []
+    assert all(one["reason"] for one in answer.json()["refused"])
+    await routing.call_is(waiting, "abandoned")
+
+    none = await routing.operator.post("/v1/telephony/facts", json={"facts": wrong})
+    assert (none.status_code, none.json()["field"], len(none.json()["errors"])) == (422, "facts.0.queue_id", 11)
+
+
+@pytest.mark.parametrize(
+    ("shown", "phone", "text"),
+    [
+        (None, "", None),
+        ("anonymous", "", None),
+        ("+266696687", "", None),
+        ("06 39 98 00 01", "+33639980001", None),
+        ("0692123456", "+262692123456", None),
+        ("12", "", "12"),
+        ("sip:alice@example.com", "", "sip:alice@example.com"),
+        ("\x00\ud800" + "9" * 500, "", "9" * 99 + "…"),
+        (33639980001, "+33639980001", None),
+        ({"number": "?"}, "", '{"number": "?"}'),
+    ],
+)
+async def test_what_the_network_shows_of_a_caller_never_refuses_the_call(
+    routing: Routing, shown: Any, phone: str, text: str | None
+) -> None:
+    await routing.floor()
+    offered = {"queue_id": "help", "contact_phone": shown}
+
+    async def post(path: str, body: Any) -> Any:
+        sent = {"content": json.dumps(body), "headers": {"content-type": "application/json"}}
+        answer = await routing.operator.post(f"/v1/{path}", **sent)
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    batch = await post("telephony/facts", {"facts": [{"type": "offered", **offered}]})
+    single = await post("calls", offered)
+    for call_id in (batch["accepted"][0]["call_id"], single["call_id"]):
+        call = await routing.call_is(call_id, "queued")
+        assert (call["contact_phone"], call["contact_shown"]) == (phone, text)
+    events = [event for event in await routing.published("calls", 4) if isinstance(event, CallEvent)]
+    assert {(event.contact_phone, event.contact_shown) for event in events} == {(phone, text)}
 
 
 async def test_calls_are_listed_newest_first_and_filtered(routing: Routing) -> None:

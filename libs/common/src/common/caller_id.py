@@ -89,7 +89,9 @@ def _text(given: Any) -> str:
         return ""
     if not isinstance(given, str):
         given = json.dumps(given, ensure_ascii=False, default=str)
-    kept = (character for character in given[: 4 * LONGEST_SHOWN] if unicodedata.category(character) not in ("Cc", "Cs"))
+    kept = (
+        character for character in given[: 4 * LONGEST_SHOWN] if unicodedata.category(character) not in ("Cc", "Cs")
+    )
     line = "".join(kept).strip()
     return line if len(line) <= LONGEST_SHOWN else f"{line[: LONGEST_SHOWN - 1]}…"
 

@@ -6,9 +6,8 @@ from typing import Annotated
 
 from fastapi import Path, Query
 from phonenumbers import SUPPORTED_REGIONS
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
-from common.phone import normalise
 from common.time_zones import is_time_zone
 
 SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
@@ -34,10 +33,6 @@ TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_know
 """The IANA name of a time zone."""
 
 
-PhoneNumber = Annotated[str, StringConstraints(max_length=40), AfterValidator(normalise)]
-"""In international form; read as E.164."""
-
-
 def _known_region(code: str) -> str:
     if code not in SUPPORTED_REGIONS:
         raise ValueError(f"there is no region {code!r}")
@@ -46,3 +41,12 @@ def _known_region(code: str) -> str:
 
 Region = Annotated[str, StringConstraints(max_length=2), AfterValidator(_known_region)]
 """An ISO 3166 code: how national phone numbers are read."""
+
+AllowPossibleNumbers = Annotated[
+    bool,
+    Field(
+        description="Whether phone numbers are taken that have the right length and are in no range that the numbering "
+        "plan is known to have: set it while a range is new"
+    ),
+]
+"""Beside a tenant's region."""

@@ -14,6 +14,9 @@ from typing import Final
 import phonenumbers
 from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
+DEFAULT_REGION: Final = "FR"
+"""Of tenants that name none."""
+
 COUNTRIES_IN_PARTS: Final = (("FR", "BL", "GF", "GP", "MF", "MQ", "NC", "PF", "PM", "RE", "WF", "YT"),)
 """Regions of one country that have country calling codes of their own, and write each other's numbers without them.
 

@@ -48,6 +48,7 @@ class Tenant(Base, table=True):
     name: str
     time_zone: str
     region: str
+    allow_possible_numbers: bool = Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
     reopen_window_days: int
     closing_dispositions: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
     version: int

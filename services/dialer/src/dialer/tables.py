@@ -46,6 +46,7 @@ class TenantRow(Base, table=True):
     name: str
     time_zone: str
     region: str
+    allow_possible_numbers: bool = Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
     version: int = Field(sa_column=Column(Integer, nullable=False))
 
 

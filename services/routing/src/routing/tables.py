@@ -54,6 +54,8 @@ class Tenant(Base, table=True):
     tenant_id: str = Field(primary_key=True)
     name: str
     time_zone: str
+    region: str = Field(sa_column=Column(String, nullable=False, server_default="FR"))
+    allow_possible_numbers: bool = Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
     directory: dict[str, str] = _json()
     version: int
     updated_at: datetime = _moment()

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 import yaml
-from common.phone import InvalidPhone, normalise
+from common.phone import InvalidPhone
 from routing.domain.flow_drawing import entry_point_svg
 from routing.domain.flow_faults import faults
 from routing.domain.flows import Flow
@@ -25,10 +25,11 @@ MOST_STEPS: Final = 200
 MOST_CHOICES: Final = 100
 
 
-def entry_point(tenant_id: str, name: str, fields: Fields) -> EntryPoint:
-    """One entry point. Wrong values are noted in the document."""
+def entry_point(tenant_id: str, name: str, fields: Fields, read_phone: Callable[[str], str]) -> EntryPoint:
+    """One entry point. `read_phone` reads a number of its tenant and raises InvalidPhone. Wrong values are noted in the
+    document."""
     places = {"pool_id": fields.places.get("pool", fields.place), "numbers": fields.places.get("numbers", fields.place)}
-    numbers = _numbers(fields, "numbers", places, "numbers")
+    numbers = _numbers(fields, "numbers", places, "numbers", read_phone)
     places["flow.start"] = fields.places.get("start", fields.place)
     steps: dict[str, Any] = {}
     unread: list[str] = []
@@ -38,7 +39,7 @@ def entry_point(tenant_id: str, name: str, fields: Fields) -> EntryPoint:
     else:
         section = fields.document.fields(node, fields.path_of("steps"), MOST_STEPS)
         for step, inner, path in section.entries():
-            made = _step(fields.document, inner, path, places, f"flow.steps.{step}")
+            made = _step(fields.document, inner, path, places, f"flow.steps.{step}", read_phone)
             places[f"flow.steps.{step}"] = fields.document.place(section.key(step))
             if made is None:
                 unread.append(step)
@@ -58,16 +59,17 @@ def entry_point(tenant_id: str, name: str, fields: Fields) -> EntryPoint:
     return read
 
 
-def _numbers(fields: Fields, name: str, places: dict[str, Place], as_field: str) -> list[str]:
+def _numbers(
+    fields: Fields, name: str, places: dict[str, Place], as_field: str, read_phone: Callable[[str], str]
+) -> list[str]:
     """Phone numbers in E.164, without an order."""
     found: list[str] = []
     for text, place in fields.texts(name, (), most=MOST_NUMBERS):
         places[f"{as_field}.{len(found)}"] = place
         try:
-            number = normalise(text)
-        except InvalidPhone:
-            detail = "must be a number in international form, such as +33639980100"
-            fields.document.wrong.append(Wrong(place, fields.path_of(name), detail, text))
+            number = read_phone(text)
+        except InvalidPhone as wrong:
+            fields.document.wrong.append(Wrong(place, fields.path_of(name), str(wrong), text))
             continue
         if number in found:
             fields.document.wrong.append(Wrong(place, fields.path_of(name), "is said twice", text))
@@ -75,7 +77,14 @@ def _numbers(fields: Fields, name: str, places: dict[str, Place], as_field: str)
     return sorted(found)
 
 
-def _step(document: Document, node: yaml.Node, path: str, places: dict[str, Place], at: str) -> dict[str, Any] | None:
+def _step(
+    document: Document,
+    node: yaml.Node,
+    path: str,
+    places: dict[str, Place],
+    at: str,
+    read_phone: Callable[[str], str],
+) -> dict[str, Any] | None:
     """A step as the API takes it; None when its type is not known."""
     fields = document.fields(node, path)
     kind = fields.text("type")
@@ -87,6 +96,8 @@ def _step(document: Document, node: yaml.Node, path: str, places: dict[str, Plac
     for name, place in fields.places.items():
         places[f"{at}.{'queue_id' if name == 'queue' else name}"] = place
     step = {"type": kind, **reader(fields, places, at)}
+    if kind == "priority":
+        step["phones"] = _numbers(fields, "phones", places, f"{at}.phones", read_phone)
     fields.done()
     return step
 
@@ -129,10 +140,9 @@ _READERS: Final[Mapping[str, Reader]] = {
         "open": fields.text("open", ""),
         "closed": fields.text("closed", ""),
     },
-    "priority": lambda fields, places, at: {
+    "priority": lambda fields, _, __: {
         "next": fields.text("next", ""),
         "steps": fields.integer("steps", 1, low=1, high=9),
-        "phones": _numbers(fields, "phones", places, f"{at}.phones"),
         "known_contacts": fields.boolean("known_contacts", False),
     },
     "queue": lambda fields, _, __: {"queue_id": fields.text("queue")},

@@ -95,6 +95,7 @@ async def export(client: Client) -> str:
                 "name": tenant["name"],
                 "time_zone": tenant["time_zone"],
                 "region": tenant["region"],
+                "allow_possible_numbers": tenant.get("allow_possible_numbers") or None,
                 "currency": payers.get(tenant_id, {}).get("currency", "EUR"),
                 "reopen_window_days": tenant["reopen_window_days"],
                 "closing_dispositions": _FlowList(tenant["closing_dispositions"]),

@@ -96,10 +96,10 @@ def _checks(campaign: Campaign, tenant: Tenant) -> Checks:
             {day: [list(one) for one in ranges] for day, ranges in campaign.calling_hours.items()}
         )
     except InvalidHours:  # told on its own, where it is written
-        return Checks(tenant.region, tenant.time_zone, lambda _: True)
+        return Checks(tenant.region, tenant.time_zone, lambda _: True, tenant.allow_possible_numbers)
 
     @cache
     def ever_open(zones: tuple[str, ...]) -> bool:
         return next_open(hours, zones, now) is not None
 
-    return Checks(tenant.region, tenant.time_zone, ever_open)
+    return Checks(tenant.region, tenant.time_zone, ever_open, tenant.allow_possible_numbers)

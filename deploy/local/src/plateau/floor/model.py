@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from common.phone import DEFAULT_REGION
 from common.requirements import Requirement, all_of, is_met, parse
 
 from plateau.floor.document import Place
@@ -47,7 +48,8 @@ class Tariff:
 class Tenant(Item):
     name: str
     time_zone: str
-    region: str = "FR"
+    region: str = DEFAULT_REGION
+    allow_possible_numbers: bool = False
     currency: str = "EUR"
     reopen_window_days: int = 14
     closing_dispositions: tuple[str, ...] = ()

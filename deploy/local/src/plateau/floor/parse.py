@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,7 +15,7 @@ import yaml
 from billing.domain.tariffs import HIGHEST_PRICE
 from common import spelling
 from common.money import EXPONENTS, InvalidMoney, Money
-from common.phone import InvalidPhone, normalise
+from common.phone import DEFAULT_REGION, InvalidPhone, normalise
 from crm_bridge.domain.webhooks import EVENT_TYPES, refusal
 
 from plateau.floor.campaigns import read_campaign
@@ -54,6 +56,9 @@ def _tenant(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path
     if name == RESERVED_TENANT:
         draft.document.refuse(node, path, "this id stands for the floor itself: choose another", name)
     fields = draft.document.fields(node, path)
+    region = fields.text("region", DEFAULT_REGION, check=_region)
+    possible = fields.boolean("allow_possible_numbers", False)
+    read_phone = partial(normalise, region=region, possible=possible)
     currency = fields.text("currency", "EUR", check=_currency)
     dispositions = fields.texts("closing_dispositions", (), most=MOST_DISPOSITIONS)
     for text, place in dispositions:
@@ -65,11 +70,12 @@ def _tenant(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path
             id=name,
             name=fields.text("name"),
             time_zone=fields.text("time_zone", check=time_zone),
-            region=fields.text("region", "FR", check=_region),
+            region=region,
+            allow_possible_numbers=possible,
             currency=currency,
             reopen_window_days=fields.integer("reopen_window_days", 14, low=0, high=3650),
             closing_dispositions=tuple(text for text, _ in dispositions),
-            directory=_directory(fields),
+            directory=_directory(fields, read_phone),
             tariff=_tariff(draft, fields, currency),
             place=fields.place,
             places=fields.places,
@@ -82,7 +88,7 @@ def _tenant(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path
         fields,
         "entry_points",
         "entry point",
-        lambda key, inner: entry_point(name, key, inner),
+        lambda key, inner: entry_point(name, key, inner, read_phone),
         draft.entry_points,
     )
     each(
@@ -127,7 +133,7 @@ def _webhook(tenant_id: str, name: str, fields: Fields) -> Webhook:
     return webhook
 
 
-def _directory(tenant: Fields) -> dict[str, str]:
+def _directory(tenant: Fields, read_phone: Callable[[str], str]) -> dict[str, str]:
     node = tenant.node_of("directory")
     if node is None:
         return {}
@@ -140,7 +146,7 @@ def _directory(tenant: Fields) -> dict[str, str]:
         if not SLUG.fullmatch(name):
             tenant.document.refuse(inner, path, ID_RULE, name)
         try:
-            found[name] = normalise(text)
+            found[name] = read_phone(text)
         except InvalidPhone as wrong:
             tenant.document.refuse(inner, path, str(wrong), text)
     return found

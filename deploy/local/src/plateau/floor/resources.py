@@ -84,19 +84,20 @@ def _resource(kind: str, item: Item, service: str, body: dict[str, Any]) -> Reso
 def tenant_bodies(tenant: Tenant) -> Iterator[tuple[str, dict[str, Any]]]:
     """What each service must know of a tenant."""
     both = {"name": tenant.name, "time_zone": tenant.time_zone}
-    yield "routing", {**both, "directory": dict(tenant.directory)}
+    numbers = {"region": tenant.region, "allow_possible_numbers": tenant.allow_possible_numbers}
+    yield "routing", {**both, **numbers, "directory": dict(tenant.directory)}
     yield (
         "crm-bridge",
         {
             **both,
-            "region": tenant.region,
+            **numbers,
             "reopen_window_days": tenant.reopen_window_days,
             "closing_dispositions": list(tenant.closing_dispositions),
         },
     )
     yield "billing", {**both, "currency": tenant.currency}
     yield "kpi", both
-    yield "dialer", {**both, "region": tenant.region}
+    yield "dialer", {**both, **numbers}
 
 
 def pool_body(pool: Pool) -> dict[str, Any]:

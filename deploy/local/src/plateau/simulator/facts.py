@@ -53,12 +53,18 @@ class Facts:
 
     async def _send(self, batch: list[dict[str, Any]]) -> None:
         try:
-            await self._client.post("routing", "/v1/telephony/facts", {"facts": batch})
-            self.sent += len(batch)
+            answer = await self._client.post("routing", "/v1/telephony/facts", {"facts": batch})
         except Refused as refused:
-            if len(batch) > 1:  # one wrong fact must not hold up the others
+            if len(batch) > 1:  # an older routing refuses all for one
                 for fact in batch:
                     await self._send([fact])
                 return
-            self.refused += 1
-            self.refusals = [*self.refusals[-_REMEMBERED:], f"{batch[0]['type']}: {refused}"]
+            self._note([f"{batch[0]['type']}: {refused}"])
+            return
+        self.sent += len(answer.get("accepted", batch))
+        first = {one["fact"]: one for one in reversed(answer.get("refused", []))}
+        self._note([f"{batch[number]['type']}: {one['field']}: {one['reason']}" for number, one in first.items()])
+
+    def _note(self, refusals: list[str]) -> None:
+        self.refused += len(refusals)
+        self.refusals = [*self.refusals, *refusals][-_REMEMBERED:]

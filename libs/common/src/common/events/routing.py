@@ -41,7 +41,7 @@ class CallEvent(Event, frozen=True, kw_only=True):
     channel: Channel
     direction: Direction
     contact_phone: str
-    """The other party, E.164; empty when withheld."""
+    """The other party, E.164; empty when withheld, or when nobody can be recognised by what the network shows."""
     service_level_seconds: float
     """The queue's threshold T of the service level X/T."""
     short_abandon_seconds: float
@@ -56,6 +56,8 @@ class CallEvent(Event, frozen=True, kw_only=True):
     attempt_id: str | None = None
     external_id: str | None = None
     """The PBX's own id of the call."""
+    contact_shown: str | None = None
+    """What the network showed instead of a number of `contact_phone`, for people to read; None: nothing."""
     first_call_id: str | None = None
     """The first of the calls through which agents have handed this caller on to here; None: this one is the first."""
     first_offered_at: Moment | None = None
@@ -387,11 +389,13 @@ class FlowEvent(Event, frozen=True, kw_only=True):
     dialled: str
     """The number of ours that was dialled, E.164."""
     contact_phone: str
-    """The caller, E.164; empty when withheld."""
+    """The caller, E.164; empty when withheld, or when nobody can be recognised by what the network shows."""
     occurred_at: Moment
     arrived_at: Moment
     external_id: str | None = None
     """The PBX's own id of the call."""
+    contact_shown: str | None = None
+    """As in CallEvent."""
 
     @property
     def subject(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.errors import Invalid
-from common.fields import Line, Region, TenantPath, TimeZone
+from common.fields import AllowPossibleNumbers, Line, Region, TenantPath, TimeZone
 from common.http import (
     Caller,
     Db,
@@ -20,11 +20,12 @@ from common.http import (
     page,
 )
 from common.ids import FLOOR
+from common.phone import DEFAULT_REGION
 from fastapi import Request, Response
 from pydantic import Field
 
 from crm_bridge.api.parameters import Disposition, Operator, Reader
-from crm_bridge.domain.settings import DEFAULT_CLOSING_DISPOSITIONS, DEFAULT_REGION, DEFAULT_REOPEN_WINDOW_DAYS
+from crm_bridge.domain.settings import DEFAULT_CLOSING_DISPOSITIONS, DEFAULT_REOPEN_WINDOW_DAYS
 from crm_bridge.service import tenants as service
 from crm_bridge.store import tenants as store
 from crm_bridge.store.tenants import Tenant
@@ -42,6 +43,7 @@ class TenantBody(Model):
         description="ISO 3166: how national phone numbers are read",
         examples=["FR"],
     )
+    allow_possible_numbers: AllowPossibleNumbers = False
     reopen_window_days: int = Field(
         default=DEFAULT_REOPEN_WINDOW_DAYS,
         ge=0,
@@ -69,6 +71,7 @@ def _view(tenant: Tenant, version: int) -> TenantView:
         name=tenant.name,
         time_zone=tenant.time_zone,
         region=tenant.region,
+        allow_possible_numbers=tenant.allow_possible_numbers,
         reopen_window_days=tenant.reopen_window_days,
         closing_dispositions=tenant.closing_dispositions,
         version=version,
@@ -94,6 +97,7 @@ async def put_tenant(
         name=body.name,
         time_zone=body.time_zone,
         region=body.region,
+        allow_possible_numbers=body.allow_possible_numbers,
         reopen_window_days=body.reopen_window_days,
         closing_dispositions=sorted(set(body.closing_dispositions)),
     )

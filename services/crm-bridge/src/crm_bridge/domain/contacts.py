@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from common.phone import InvalidPhone, normalise
-
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+from common.caller_id import caller_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +23,9 @@ def known(phone: str) -> ContactKey:
 def of_call(phone: str, call_id: str, region: str) -> ContactKey:
     """The contact of a call whose other party showed `phone`.
 
-    A withheld or unreadable number gives an anonymous contact of this one caller, whose first call `call_id` is,
+    Routing has decided which numbers are known; here, what has a number's length is read as it did. A withheld or
+    unreadable number gives an anonymous contact of this one caller, whose first call `call_id` is,
     wherever agents hand them on: nobody can be recognised by it, yet the case is worked on and billed like any other.
     """
-    if _E164.fullmatch(phone):
-        return known(phone)
-    if phone:
-        try:
-            return known(normalise(phone, region))
-        except InvalidPhone:
-            pass
-    return ContactKey(f"call:{call_id}", None)
+    party = caller_id(phone, region, possible=True)
+    return known(party.phone) if party.phone else ContactKey(f"call:{call_id}", None)

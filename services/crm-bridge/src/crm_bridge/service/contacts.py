@@ -13,6 +13,7 @@ from common.events import ContactCreated, ContactUpdated
 from common.ids import new_id
 from common.phone import InvalidPhone, normalise
 
+from crm_bridge.domain.settings import TenantSettings
 from crm_bridge.service import tenants
 from crm_bridge.store import contacts as store
 from crm_bridge.store.contacts import Contact
@@ -36,7 +37,7 @@ async def create(session: Session, tenant_id: str, details: Details, clock: Cloc
         session,
         contact_id=new_id(),
         tenant_id=tenant_id,
-        phone=read_phone(details.phone, settings.region),
+        phone=read_phone(details.phone, settings),
         name=details.name,
         email=details.email,
         priority=details.priority,
@@ -75,7 +76,7 @@ async def update(session: Session, present: Contact, details: Details, clock: Cl
     phone = present.phone
     if details.phone != (present.phone or ""):
         settings = await tenants.known(session, present.tenant_id)
-        phone = read_phone(details.phone, settings.region)
+        phone = read_phone(details.phone, settings)
     wanted = replace(present, phone=phone, name=details.name, email=details.email, priority=details.priority)
     if wanted == present:
         return present
@@ -100,9 +101,9 @@ async def update(session: Session, present: Contact, details: Details, clock: Cl
     return contact
 
 
-def read_phone(text: str, region: str) -> str:
-    """E.164. Raises Invalid that names the value."""
+def read_phone(text: str, settings: TenantSettings) -> str:
+    """E.164, read as the tenant's numbers are. Raises Invalid."""
     try:
-        return normalise(text, region)
+        return normalise(text, settings.region, possible=settings.allow_possible_numbers)
     except InvalidPhone as wrong:
-        raise Invalid(f"phone: {wrong}", field="phone", errors=[{"field": "phone", "reason": str(wrong)}]) from None
+        raise Invalid(f"phone {wrong}", field="phone", errors=[{"field": "phone", "reason": str(wrong)}]) from None

@@ -19,6 +19,7 @@ class Tenant:
     name: str
     time_zone: str
     region: str
+    allow_possible_numbers: bool = False
     reopen_window_days: int
     closing_dispositions: list[str]
 
@@ -26,12 +27,13 @@ class Tenant:
         """As the decisions read it."""
         return TenantSettings(
             region=self.region,
+            allow_possible_numbers=self.allow_possible_numbers,
             reopen_window=timedelta(days=self.reopen_window_days),
             closing_dispositions=frozenset(self.closing_dispositions),
         )
 
 
-_TENANT = "tenant_id, name, time_zone, region, reopen_window_days, closing_dispositions"
+_TENANT = "tenant_id, name, time_zone, region, allow_possible_numbers, reopen_window_days, closing_dispositions"
 
 
 async def settings(session: Session, tenant_ids: Iterable[str]) -> dict[str, TenantSettings]:
@@ -70,18 +72,21 @@ async def put(session: Session, tenant: Tenant) -> tuple[int, bool]:
     row = await session.fetchrow(
         """
         INSERT INTO tenants AS present (
-            tenant_id, name, time_zone, region, reopen_window_days, closing_dispositions, version
+            tenant_id, name, time_zone, region, reopen_window_days, closing_dispositions, allow_possible_numbers,
+            version
         )
-        VALUES ($1, $2, $3, $4, $5, $6, 1)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 1)
         ON CONFLICT (tenant_id) DO UPDATE SET
             name = EXCLUDED.name, time_zone = EXCLUDED.time_zone, region = EXCLUDED.region,
             reopen_window_days = EXCLUDED.reopen_window_days, closing_dispositions = EXCLUDED.closing_dispositions,
+            allow_possible_numbers = EXCLUDED.allow_possible_numbers,
             version = present.version + 1, updated_at = now()
         WHERE (
-            present.name, present.time_zone, present.region, present.reopen_window_days, present.closing_dispositions
+            present.name, present.time_zone, present.region, present.reopen_window_days, present.closing_dispositions,
+            present.allow_possible_numbers
         ) IS DISTINCT FROM (
             EXCLUDED.name, EXCLUDED.time_zone, EXCLUDED.region, EXCLUDED.reopen_window_days,
-            EXCLUDED.closing_dispositions
+            EXCLUDED.closing_dispositions, EXCLUDED.allow_possible_numbers
         )
         RETURNING version
         """,
@@ -91,6 +96,7 @@ async def put(session: Session, tenant: Tenant) -> tuple[int, bool]:
         tenant.region,
         tenant.reopen_window_days,
         tenant.closing_dispositions,
+        tenant.allow_possible_numbers,
     )
     if row is not None:
         return row["version"], row["version"] == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.errors import Invalid, NotFound
-from common.fields import Line, Region, TenantPath, TimeZone
+from common.fields import AllowPossibleNumbers, Line, Region, TenantPath, TimeZone
 from common.http import (
     Caller,
     Db,
@@ -20,6 +20,7 @@ from common.http import (
     page,
 )
 from common.ids import FLOOR
+from common.phone import DEFAULT_REGION
 from fastapi import Request, Response
 from pydantic import Field
 
@@ -36,7 +37,10 @@ class TenantBody(Model):
 
     name: Line = Field(examples=["Kettle & Sons"])
     time_zone: TimeZone = Field(description="IANA name: for leads whose number names none", examples=["Europe/Paris"])
-    region: Region = Field(default="FR", description="ISO 3166: how national phone numbers are read", examples=["FR"])
+    region: Region = Field(
+        default=DEFAULT_REGION, description="ISO 3166: how national phone numbers are read", examples=["FR"]
+    )
+    allow_possible_numbers: AllowPossibleNumbers = False
 
 
 class TenantView(TenantBody):
@@ -56,7 +60,7 @@ async def put_tenant(
         raise Invalid(f"{FLOOR} is the floor itself, not a client company", field="tenant_id")
     tenant, version, created = await service.put_tenant(
         session,
-        Tenant(tenant_id, body.name, body.time_zone, body.region),
+        Tenant(tenant_id, body.name, body.time_zone, body.region, body.allow_possible_numbers),
         lambda present: check_if_match(request, present),
     )
     answer_put(response, version, created=created)
@@ -86,5 +90,6 @@ def _view(tenant: Tenant, version: int) -> TenantView:
         name=tenant.name,
         time_zone=tenant.time_zone,
         region=tenant.region,
+        allow_possible_numbers=tenant.allow_possible_numbers,
         version=version,
     )

@@ -13,12 +13,14 @@ from dialer.domain.lead import CampaignRules, CampaignState
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """What dialer knows of a tenant. `region` (ISO 3166) reads national phone numbers."""
+    """What dialer knows of a tenant. `region` (ISO 3166) reads national phone numbers; `allow_possible_numbers` takes
+    those of ranges that no plan has yet."""
 
     tenant_id: str
     name: str
     time_zone: str
     region: str
+    allow_possible_numbers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ class Checks:
     """For numbers that name none."""
     ever_open: Callable[[tuple[str, ...]], bool]
     """Whether the campaign's calling hours are ever open in all of these time zones at once."""
+    allow_possible_numbers: bool = False
 
 
 @dataclass(slots=True)
@@ -150,10 +151,9 @@ def check_row(number: int, line: str, header: Header, checks: Checks) -> Row | l
     if zone is not None and not is_time_zone(zone):
         rejects.append(Reject(number, "time_zone", _shown(zone), "not an IANA time zone like Europe/Paris"))
     try:
-        phone = normalise(given["phone"], checks.region)
-    except InvalidPhone:
-        reason = "not a possible phone number" if given["phone"] else "empty"
-        rejects.append(Reject(number, "phone", _shown(given["phone"]), reason))
+        phone = normalise(given["phone"], checks.region, possible=checks.allow_possible_numbers)
+    except InvalidPhone as wrong:
+        rejects.append(Reject(number, "phone", _shown(given["phone"]), str(wrong)))
     if rejects:
         return rejects
     zones = zones_of(phone, zone, checks.time_zone)

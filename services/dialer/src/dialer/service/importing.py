@@ -148,7 +148,7 @@ def _checks(campaign: Campaign, owner: Tenant, clock: Clock) -> Checks:
     def ever_open(zones: tuple[str, ...]) -> bool:
         return next_open(campaign.rules.calling_hours, zones, now) is not None
 
-    return Checks(owner.region, owner.time_zone, ever_open)
+    return Checks(owner.region, owner.time_zone, ever_open, owner.allow_possible_numbers)
 
 
 def _rejected(result: Imported) -> RejectedRows:

@@ -34,13 +34,15 @@ async def insert_tenant(session: Session, new: Tenant) -> bool:
     return bool(
         await session.fetchval(
             """
-            INSERT INTO tenants (tenant_id, name, time_zone, region, version) VALUES ($1, $2, $3, $4, 1)
+            INSERT INTO tenants (tenant_id, name, time_zone, region, allow_possible_numbers, version)
+            VALUES ($1, $2, $3, $4, $5, 1)
             ON CONFLICT DO NOTHING RETURNING true
             """,
             new.tenant_id,
             new.name,
             new.time_zone,
             new.region,
+            new.allow_possible_numbers,
         )
     )
 
@@ -48,11 +50,15 @@ async def insert_tenant(session: Session, new: Tenant) -> bool:
 async def update_tenant(session: Session, changed: Tenant) -> None:
     """Save a tenant that is there; its version rises."""
     await session.execute(
-        "UPDATE tenants SET name = $2, time_zone = $3, region = $4, version = version + 1 WHERE tenant_id = $1",
+        """
+        UPDATE tenants SET name = $2, time_zone = $3, region = $4, allow_possible_numbers = $5, version = version + 1
+        WHERE tenant_id = $1
+        """,
         changed.tenant_id,
         changed.name,
         changed.time_zone,
         changed.region,
+        changed.allow_possible_numbers,
     )
 
 
@@ -174,7 +180,8 @@ def _values(campaign: Campaign) -> tuple[Any, ...]:
 
 
 def _tenant(row: asyncpg.Record) -> tuple[Tenant, int]:
-    return Tenant(row["tenant_id"], row["name"], row["time_zone"], row["region"]), row["version"]
+    owner = Tenant(row["tenant_id"], row["name"], row["time_zone"], row["region"], row["allow_possible_numbers"])
+    return owner, row["version"]
 
 
 def _campaign(row: asyncpg.Record) -> Campaign:

@@ -12,6 +12,7 @@ from routing.api import (
     conversation,
     entry_points,
     explain,
+    facts,
     history,
     hours,
     live,
@@ -42,5 +43,6 @@ ROUTERS = [
     agents.router,
     commands.router,
     streams.router,
+    facts.router,
     telephony.router,
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from common.http import Caller, Model, PlainRouter
 from pydantic import Field
 
-from routing.api.callers import phone_of
+from routing.api.callers import number_of
 from routing.api.calls import Floor, OrAgent, about_call
 from routing.api.commands import Accepted
 from routing.api.state import CallPath, Here, IdempotencyKey
@@ -15,7 +15,8 @@ router = PlainRouter(tags=["callbacks"])
 
 
 class CallbackRequestBody(Model):
-    """`contact_phone`: where to call, in international form; null: the number that the call came from."""
+    """`contact_phone`: where to call, in international form or national in the tenant's region; null: the number that
+    the call came from."""
 
     contact_phone: str | None = Field(None, max_length=40, examples=["+33639980001"])
 
@@ -28,7 +29,9 @@ async def request_callback(
     of the caller's leg means nothing. Refused (see the command): `no_callbacks`, `not_waiting`, `no_phone`,
     `not_an_inbound_call`, `callback_pending` (the number has one already), `called_back_before`, `closed` (the queue
     opens only when the callback would not be valid any more): then the caller goes on waiting."""
-    phone = phone_of(body.contact_phone) if body and body.contact_phone else None
+    phone = None
+    if body and body.contact_phone:
+        phone = number_of(body.contact_phone, await here.directory.home_of_call(call_id, caller))
     return await about_call(inputs.RequestCallback, call_id, caller, here, key, phone=phone)
 
 

@@ -27,7 +27,7 @@ from common.ids import derived_id, new_id
 from fastapi import Query
 from pydantic import Field
 
-from routing.api.callers import Callers, asks_for_last_agent, phone_of
+from routing.api.callers import Callers, Shown, asks_for_last_agent, party_of
 from routing.api.commands import Accepted
 from routing.api.consultations import ConsultationView, open_consultation
 from routing.api.state import (
@@ -69,8 +69,7 @@ class CallOffer(Model):
     """A call for a queue. `max_wait_seconds`: how long it waits for an agent (outbound: 2)."""
 
     queue_id: Slug
-    contact_phone: str | None = Field(None, max_length=40, examples=["+33639980001"])
-    """International form; null when withheld."""
+    contact_phone: Shown = None
     channel: Channel = "voice"
     direction: Direction = "inbound"
     external_id: Line | None = None
@@ -130,6 +129,9 @@ class CallView(Model):
     channel: Channel
     direction: Direction
     contact_phone: str
+    """E.164; empty when nobody can be recognised by what was shown."""
+    contact_shown: str | None
+    """What the network showed instead of a number; null: nothing, the caller withheld it."""
     agent_id: str | None
     offers: int
     offered_at: datetime
@@ -180,7 +182,7 @@ class OneCallView(CallView):
 
 
 def offer_of(offer: CallOffer, call_id: str, home: QueueHome, now: datetime, callers: Callers) -> inputs.OfferCall:
-    """The input for an offered call. Raises Invalid for a phone number or channel that does not fit."""
+    """The input for an offered call. Raises Invalid for a channel that does not fit."""
     if offer.channel != home.channel:
         raise Invalid(f"queue {offer.queue_id} is for {home.channel}, not {offer.channel}", field="channel")
     return inputs.OfferCall(
@@ -196,7 +198,12 @@ def offer_of(offer: CallOffer, call_id: str, home: QueueHome, now: datetime, cal
         campaign_id=offer.campaign_id,
         lead_id=offer.lead_id,
         attempt_id=offer.attempt_id,
-        **callers.fields_of(home, phone_of(offer.contact_phone), offer.preferred_agent_id, offer.direction),
+        **callers.fields_of(
+            home,
+            party_of(offer.contact_phone, home, offer.direction),
+            offer.preferred_agent_id,
+            offer.direction,
+        ),
     )
 
 
@@ -213,7 +220,7 @@ async def offer_call(offer: CallOffer, caller: Caller, here: Here, key: Idempote
         made = derived_id("call", caller.tenant_id or "", caller.subject, key)
         if await here.directory.call_named(made) not in (None, f"{made}.{offer.queue_id}"):
             raise Conflict("this Idempotency-Key was used for a call of another queue", field="Idempotency-Key")
-    known = [(home.tenant_id, phone_of(offer.contact_phone))]
+    known = [(home.tenant_id, party_of(offer.contact_phone, home, offer.direction).phone)]
     coming_again = known if asks_for_last_agent(home, offer.preferred_agent_id, offer.direction) else []
     callers = Callers(await here.directory.contact_priorities(known), await here.directory.last_agents(coming_again))
     given = offer_of(offer, f"{made}.{offer.queue_id}", home, here.sender.clock.now(), callers)
@@ -364,6 +371,7 @@ def view_of(pool_id: str, call: Call) -> CallView:
         channel=call.channel,
         direction=call.direction,
         contact_phone=call.contact_phone,
+        contact_shown=call.contact_shown,
         agent_id=call.agent_id,
         offers=call.offers,
         offered_at=call.offered_at,

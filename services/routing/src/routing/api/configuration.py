@@ -9,7 +9,7 @@ import asyncpg
 from common.auth import Role
 from common.errors import Invalid, NotFound
 from common.events.routing import AgentState, Channel
-from common.fields import SLUG, Line, PhoneNumber, Slug, TenantFilter, TenantPath, TimeZone
+from common.fields import SLUG, AllowPossibleNumbers, Line, Region, Slug, TenantFilter, TenantPath, TimeZone
 from common.http import (
     Db,
     Model,
@@ -25,9 +25,10 @@ from common.http import (
     require,
 )
 from common.ids import FLOOR
+from common.phone import DEFAULT_REGION, InvalidPhone, normalise
 from common.requirements import LONGEST
 from fastapi import Depends, Query, Response
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from routing.api.capacity import CallAtHandView, Capacity, Interrupts, at_hand, taken_by
 from routing.api.history import Changing
@@ -49,12 +50,33 @@ router = Router(
 )
 OPERATOR = [require(Role.OPERATOR), Depends(check_floor)]
 
+Number = Annotated[str, StringConstraints(max_length=40)]
+"""A phone number as typed."""
+
 
 class TenantBody(Model):
     name: Line
     time_zone: TimeZone = Field(examples=["Europe/Paris"])
-    directory: dict[Slug, PhoneNumber] = Field({}, max_length=1000, examples=[{"night-desk": "+33639980002"}])
-    """Numbers outside that agents may hand callers on to, by name."""
+    region: Region = Field(DEFAULT_REGION, examples=["FR"])
+    """ISO 3166: how national phone numbers are read, those of callers too."""
+    allow_possible_numbers: AllowPossibleNumbers = False
+    directory: dict[Slug, Number] = Field({}, max_length=1000, examples=[{"night-desk": "+33639980002"}])
+    """Numbers outside that agents may hand callers on to, by name: national in the tenant's region, or
+    international."""
+
+    @field_validator("directory")
+    @classmethod
+    def _e164(cls, directory: dict[str, str], given: ValidationInfo) -> dict[str, str]:
+        """Read in the tenant's region."""
+        read = {}
+        for name, number in directory.items():
+            try:
+                read[name] = normalise(
+                    number, given.data.get("region"), possible=given.data.get("allow_possible_numbers", False)
+                )
+            except InvalidPhone as wrong:
+                raise ValueError(f"{name}: the number {wrong}") from None
+        return read
 
 
 class TenantView(TenantBody):
@@ -216,7 +238,15 @@ async def put_tenant(
     if tenant_id == FLOOR:
         raise Invalid(f"{FLOOR!r} is the floor itself", field="tenant_id")
     row, created = await service.put_tenant(
-        session, tenant_id, body.name, body.time_zone, body.directory, change.clock, change.check
+        session,
+        tenant_id,
+        body.name,
+        body.time_zone,
+        body.directory,
+        body.region,
+        change.clock,
+        change.check,
+        allow_possible_numbers=body.allow_possible_numbers,
     )
     answer_put(response, row["version"], created=created)
     return await change.noted("tenant", _tenant(row), TenantBody, tenant_id=tenant_id)
@@ -381,7 +411,7 @@ async def list_agents(
 
 
 def _tenant(row: asyncpg.Record) -> TenantView:
-    names = ("name", "time_zone", "directory", "version")
+    names = ("name", "time_zone", "region", "allow_possible_numbers", "directory", "version")
     return TenantView(id=row["tenant_id"], **{name: row[name] for name in names})
 
 

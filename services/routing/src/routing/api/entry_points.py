@@ -33,6 +33,7 @@ from routing.domain.declarations import Faults
 from routing.domain.flow_drawing import entry_point_svg
 from routing.domain.flows import Flow
 from routing.service import entry_points as service
+from routing.store import configuration
 from routing.store import entry_points as store
 
 router = Router(
@@ -98,7 +99,8 @@ class HoursBody(Model):
 
 
 class PriorityBody(Model):
-    """Raises the priority of listed numbers and, if asked for, of known contacts (by their own priority too)."""
+    """Raises the priority of listed numbers, written as an entry point's, and, if asked for, of known contacts (by
+    their own priority too)."""
 
     type: Literal["priority"]
     next: Target
@@ -184,7 +186,7 @@ class EntryPointBody(Model):
     numbers: list[Annotated[str, Field(max_length=40)]] = Field(
         default=[], max_length=1000, examples=[["+33639980100"]]
     )
-    """Dialled numbers, international form. A number leads to one entry point."""
+    """Dialled numbers, in international form or national in the tenant's region. A number leads to one entry point."""
     flow: FlowBody = Field(examples=[EXAMPLE])
 
 
@@ -203,8 +205,13 @@ async def put_entry_point(
 ) -> EntryPointView:
     """Create or replace an entry point, for calls that come from now on. Pool and tenant stay."""
     faults, numbers = Faults(), list[str]()
+    tenant = await configuration.tenant(session, body.tenant_id)
     with faults.collect():
-        numbers = _normalised(body.numbers)
+        numbers = _normalised(body.numbers, "numbers", tenant)
+    for name, step in body.flow.steps.items():
+        if isinstance(step, PriorityBody):
+            with faults.collect():
+                step.phones = _normalised(step.phones, f"flow.steps.{name}.phones", tenant)
     row, created = await service.put_entry_point(
         session,
         entry_point_id,
@@ -260,20 +267,21 @@ async def _row(session: Db, entry_point_id: str) -> asyncpg.Record:
     return row
 
 
-def _normalised(numbers: list[str]) -> list[str]:
-    """In E.164. Raises Invalid with every number that is none, or that is there twice."""
+def _normalised(numbers: list[str], field: str, tenant: asyncpg.Record | None) -> list[str]:
+    """In E.164, as the tenant's numbers are read. Raises Invalid with every number that is none, or is there twice."""
+    region, possible = (None, False) if tenant is None else (tenant["region"], tenant["allow_possible_numbers"])
     read: list[str] = []
     errors: list[dict[str, Any]] = []
     for position, number in enumerate(numbers):
         try:
-            phone = normalise(number)
+            phone = normalise(number, region, possible=possible)
             if phone in read:
-                errors.append({"field": f"numbers.{position}", "reason": "is there twice"})
+                errors.append({"field": f"{field}.{position}", "reason": "is there twice"})
             read.append(phone)
         except InvalidPhone as wrong:
-            errors.append({"field": f"numbers.{position}", "reason": str(wrong)})
+            errors.append({"field": f"{field}.{position}", "reason": str(wrong)})
     if errors:
-        raise Invalid(f"numbers: {errors[0]['reason']}", field=errors[0]["field"], errors=errors)
+        raise Invalid(f"{errors[0]['field']} {errors[0]['reason']}", field=errors[0]["field"], errors=errors)
     return read
 
 

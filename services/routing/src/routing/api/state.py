@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
+import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from common import envelope, telemetry
@@ -39,7 +40,7 @@ CALL_ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.@?" + SLUG.removeprefix(
 
 HOME_SECONDS = 30.0
 """Until then a call for a queue that has moved goes by way of its former pool, and whether calls may wait for one agent
-alone counts as before."""
+alone and how callers' numbers are read counts as before."""
 
 SlugPath = Annotated[str, Path(pattern=SLUG)]
 CallId = Annotated[str, StringConstraints(pattern=CALL_ID)]
@@ -66,6 +67,21 @@ class QueueHome:
     channel: Channel
     is_sticky: bool = False
     """Its calls, or for an entry point those of a queue that its flow names, may wait for one agent alone."""
+    region: str | None = None
+    """In which its tenant's national phone numbers are read."""
+    allow_possible_numbers: bool = False
+
+    @classmethod
+    def of(cls, row: asyncpg.Record, channel: Channel, *, is_sticky: bool = False) -> QueueHome:
+        """Of a queue's or an entry point's row."""
+        return cls(
+            row["tenant_id"],
+            row["pool_id"],
+            channel,
+            is_sticky=is_sticky,
+            region=row["region"],
+            allow_possible_numbers=row["allow_possible_numbers"],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +112,10 @@ class Directory:
         if missing:
             async with self._database.transaction() as session:
                 for row in await store.homes_of_queues(session, missing):
-                    known[row["id"]] = QueueHome(
-                        row["tenant_id"], row["pool_id"], row["channel"], is_sticky=row["sticky_seconds"] > 0
-                    )
+                    known[row["id"]] = QueueHome.of(row, row["channel"], is_sticky=row["sticky_seconds"] > 0)
                 entered = [name.removeprefix("@") for name in missing if name.startswith("@")]
                 for row in await entry_points.homes_of(session, entered) if entered else ():
-                    known[f"@{row['id']}"] = QueueHome(row["tenant_id"], row["pool_id"], "voice")
+                    known[f"@{row['id']}"] = QueueHome.of(row, "voice")
         return {queue_id: known[queue_id] for queue_id in wanted if queue_id in known}
 
     async def dialled(self, numbers: Collection[str]) -> dict[str, Entry]:
@@ -115,8 +129,7 @@ class Directory:
         for row in rows:
             flow = flows[row["number"]]
             is_sticky = not sticky.isdisjoint(queue_ids_of(flow))
-            home = QueueHome(row["tenant_id"], row["pool_id"], "voice", is_sticky=is_sticky)
-            entries[row["number"]] = Entry(row["id"], home, flow)
+            entries[row["number"]] = Entry(row["id"], QueueHome.of(row, "voice", is_sticky=is_sticky), flow)
         return entries
 
     async def contact_priorities(self, callers: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:

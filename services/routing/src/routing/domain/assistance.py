@@ -127,6 +127,7 @@ def _after(turn: Turn, call: Call, call_id: str, queue_id: str, state: CallState
         channel=call.channel,
         direction=call.direction,
         contact_phone=call.contact_phone,
+        contact_shown=call.contact_shown,
         offered_at=now,
         first_queued_at=now,
         queued_at=now,

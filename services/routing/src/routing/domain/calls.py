@@ -218,6 +218,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     first_queued_at: datetime
     queued_at: datetime
     state: CallState
+    contact_shown: str | None = None
+    """What the network showed instead of a number that can be recognised."""
     entry: int = 0
     """How many queues it has entered."""
     sequence: int = 0

@@ -81,6 +81,7 @@ def transfer(turn: Turn, call: Call, talking: Talking, given: inputs.Transfer) -
             call_id=given.to_call_id,
             queue_id=given.to_queue_id,
             contact_phone=call.contact_phone,
+            contact_shown=call.contact_shown,
             channel=call.channel,
             direction=call.direction,
             external_id=call.external_id,

@@ -210,6 +210,7 @@ def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:
         channel=given.channel,
         direction=given.direction,
         contact_phone=given.contact_phone,
+        contact_shown=given.contact_shown,
         offered_at=now,
         first_queued_at=now,
         queued_at=now,

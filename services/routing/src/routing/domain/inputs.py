@@ -51,6 +51,7 @@ class OfferCall(Input, frozen=True, kw_only=True):
     contact_phone: str
     channel: Channel
     direction: Direction
+    contact_shown: str | None = None
     external_id: str | None = None
     max_wait_seconds: float | None = None
     campaign_id: str | None = None
@@ -86,6 +87,7 @@ class ArriveCall(Input, frozen=True, kw_only=True):
     dialled: str
     contact_phone: str
     flow: Flow
+    contact_shown: str | None = None
     contact_priority: int | None = None
     external_id: str | None = None
     preferred_agent_id: str | None = None

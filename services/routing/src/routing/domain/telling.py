@@ -140,6 +140,7 @@ class Telling:
             "channel": call.channel,
             "direction": call.direction,
             "contact_phone": call.contact_phone,
+            "contact_shown": call.contact_shown,
             "service_level_seconds": queue.service_level_seconds,
             "short_abandon_seconds": queue.short_abandon_seconds,
             "time_zone": queue.time_zone,

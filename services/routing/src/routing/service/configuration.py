@@ -96,16 +96,25 @@ async def put_tenant(
     name: str,
     time_zone: str,
     directory: dict[str, str],
+    region: str,
     clock: Clock,
     check: CheckVersion,
+    *,
+    allow_possible_numbers: bool,
 ) -> tuple[asyncpg.Record, bool]:
     """The tenant's queues get the time zone with their next events; its shares follow it."""
     await store.lock(session, "tenant", tenant_id)
     before = await store.tenant(session, tenant_id)
     check(before["version"] if before else None)
-    if before and (before["name"], before["time_zone"], before["directory"]) == (name, time_zone, directory):
+    fields = ("name", "time_zone", "directory", "region", "allow_possible_numbers")
+    wanted = (name, time_zone, directory, region, allow_possible_numbers)
+    if before and tuple(before[field] for field in fields) == wanted:
         return before, False
-    after = saved(await store.save_tenant(session, tenant_id, name, time_zone, directory))
+    after = saved(
+        await store.save_tenant(
+            session, tenant_id, name, time_zone, directory, region, allow_possible_numbers=allow_possible_numbers
+        )
+    )
     for pool_id, queue in await store.rules_of_tenant(session, tenant_id):
         outbox.add(
             session,

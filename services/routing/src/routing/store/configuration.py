@@ -10,6 +10,7 @@ import asyncpg
 from common.database import Session
 from common.events.routing import Channel
 from common.ids import FLOOR
+from common.phone import DEFAULT_REGION
 
 from routing.domain.configuration import AgentProfile, Queue
 from routing.store.states import agent_profile, elsewhere, queue_of
@@ -26,20 +27,31 @@ async def tenant(session: Session, tenant_id: str) -> asyncpg.Record | None:
 
 
 async def save_tenant(
-    session: Session, tenant_id: str, name: str, time_zone: str, directory: Mapping[str, str]
+    session: Session,
+    tenant_id: str,
+    name: str,
+    time_zone: str,
+    directory: Mapping[str, str],
+    region: str = DEFAULT_REGION,
+    *,
+    allow_possible_numbers: bool = False,
 ) -> asyncpg.Record | None:
     """Create or replace; the version grows."""
     return await session.fetchrow(
         """
-        INSERT INTO tenants (tenant_id, name, time_zone, directory, version) VALUES ($1, $2, $3, $4, 1)
+        INSERT INTO tenants (tenant_id, name, time_zone, directory, region, allow_possible_numbers, version)
+        VALUES ($1, $2, $3, $4, $5, $6, 1)
         ON CONFLICT (tenant_id) DO UPDATE SET name = excluded.name, time_zone = excluded.time_zone,
-            directory = excluded.directory, version = tenants.version + 1, updated_at = now()
+            directory = excluded.directory, region = excluded.region,
+            allow_possible_numbers = excluded.allow_possible_numbers, version = tenants.version + 1, updated_at = now()
         RETURNING *
         """,
         tenant_id,
         name,
         time_zone,
         directory,
+        region,
+        allow_possible_numbers,
     )
 
 
@@ -277,9 +289,14 @@ async def sharing_agents(session: Session, pool_id: str) -> list[AgentProfile]:
 
 
 async def homes_of_queues(session: Session, queue_ids: Sequence[str]) -> list[asyncpg.Record]:
-    """(id, tenant_id, pool_id, channel, sticky_seconds) of those queues that exist."""
+    """(id, tenant_id, pool_id, channel, sticky_seconds) of those queues that exist, with how their tenants read
+    numbers (region, allow_possible_numbers)."""
     return await session.fetch(
-        "SELECT id, tenant_id, pool_id, channel, sticky_seconds FROM queues WHERE id = ANY($1::text[])", queue_ids
+        """
+        SELECT q.id, q.tenant_id, q.pool_id, q.channel, q.sticky_seconds, t.region, t.allow_possible_numbers
+        FROM queues q JOIN tenants t USING (tenant_id) WHERE q.id = ANY($1::text[])
+        """,
+        queue_ids,
     )
 
 

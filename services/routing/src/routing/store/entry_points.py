@@ -74,20 +74,26 @@ async def owners_of(session: Session, numbers: Sequence[str]) -> dict[str, str]:
 
 
 async def of_numbers(session: Session, numbers: Sequence[str]) -> list[asyncpg.Record]:
-    """The entry points that these numbers lead to, each with its `number`."""
+    """The entry points that these numbers lead to, each with its `number` and how its tenant reads numbers."""
     return await session.fetch(
         """
-        SELECT e.id, e.tenant_id, e.pool_id, e.flow, n.number
-        FROM entry_point_numbers n JOIN entry_points e ON e.id = n.entry_point_id WHERE n.number = ANY($1::text[])
+        SELECT e.id, e.tenant_id, e.pool_id, e.flow, n.number, t.region, t.allow_possible_numbers
+        FROM entry_point_numbers n JOIN entry_points e ON e.id = n.entry_point_id
+            JOIN tenants t ON t.tenant_id = e.tenant_id
+        WHERE n.number = ANY($1::text[])
         """,
         numbers,
     )
 
 
 async def homes_of(session: Session, entry_point_ids: Sequence[str]) -> list[asyncpg.Record]:
-    """(id, tenant_id, pool_id) of those entry points that exist."""
+    """(id, tenant_id, pool_id) of those entry points that exist, with how their tenants read numbers."""
     return await session.fetch(
-        "SELECT id, tenant_id, pool_id FROM entry_points WHERE id = ANY($1::text[])", entry_point_ids
+        """
+        SELECT e.id, e.tenant_id, e.pool_id, t.region, t.allow_possible_numbers
+        FROM entry_points e JOIN tenants t USING (tenant_id) WHERE e.id = ANY($1::text[])
+        """,
+        entry_point_ids,
     )
 
 
