@@ -74,7 +74,11 @@ def test_the_second_reading_of_an_hour_reopens_a_window_that_spans_the_jump() ->
 
 
 def test_a_number_of_262_is_called_only_inside_the_hours_of_mayotte_and_reunion() -> None:
-    zones = zones_of("+262692123456", None, "Europe/Paris")
+    """0709 4 is open to both; 0692 is Réunion's and 0639 Mayotte's."""
+    assert zones_of("+262692123456", None, "Europe/Paris") == ("Indian/Reunion",)
+    assert zones_of("+262639012345", None, "Europe/Paris") == ("Indian/Mayotte",)
+    assert zones_of("+596696201234", None, "Europe/Paris") == ("America/Martinique",)
+    zones = zones_of("+262709401234", None, "Europe/Paris")
     assert zones == ("Indian/Mayotte", "Indian/Reunion")
     # Monday: 10:00 on Réunion is 09:00 on Mayotte, and 13:00 on Réunion closes while Mayotte is at 12:00.
     assert not is_open(FRENCH, zones, utc("2026-11-23T06:00:00"))

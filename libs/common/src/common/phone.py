@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 import phonenumbers
@@ -18,11 +19,12 @@ DEFAULT_REGION: Final = "FR"
 """Of tenants that name none."""
 
 COUNTRIES_IN_PARTS: Final = (("FR", "BL", "GF", "GP", "MF", "MQ", "NC", "PF", "PM", "RE", "WF", "YT"),)
-"""Regions of one country that have country calling codes of their own, and write each other's numbers without them.
+"""Regions of one country, the mainland first, that have country calling codes of their own and write each other's
+numbers without them.
 
-Source: ISO 3166-2, subdivisions of a country that ISO 3166-1 gives a code too; Arcep decision 2018-0881, annex 1: one
-national plan for France and its overseas parts (02 62, 06 92 and 06 93 Réunion …). Parts that share the country's
-calling code need no entry: the library tells them apart.
+Source: ISO 3166-2, subdivisions of a country that ISO 3166-1 gives a code too; Arcep decisions 2006-0509 and 2018-0881:
+one national plan for +33 and the codes overseas (02 62, 06 92 and 06 93 Réunion, 05 96 Martinique …). Parts that share
+the country's calling code need no entry: the library tells them apart.
 """
 
 FICTION: Final = re.compile(r"\+3363998\d{4}|\+(?:447700900|441632960)\d{3}")
@@ -49,8 +51,10 @@ _MARKS: Final[Mapping[str, str]] = {
     **dict.fromkeys(")]\uff09\uff3d", ")"),
     "\t": " ",
 }
+_PLAIN = re.compile(r"[0-9 +./()-]*")
 _EXPONENT = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+")
 _EXTENSION = re.compile(r"(?:\b|(?<=\d))(?:ext\w*|x|poste|int\w*|dw|durchwahl|app|nebenstelle|#)[ .:]*\d{1,7}$", re.I)
+_SUBSCRIBERS: Final = (PhoneNumberType.FIXED_LINE, PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
 _BRACKETS = re.compile(r"\([ .-]*(\+?)([ .\d-]*)\)")
 _WORDS_OF_LENGTH: Final = {
     ValidationResult.TOO_SHORT: "too short",
@@ -69,7 +73,7 @@ def normalise(text: str, region: str | None = None, *, possible: bool = False) -
     Accepted are decimal digits of any script, one `+` before them, blanks, hyphens, dots, a slash after the area code
     and brackets around it. Invisible characters are dropped. The number must be valid in its numbering plan, or of a
     range for fiction; with `possible` the right length is enough, because new ranges appear. A national number that is
-    not valid in its region, but is in exactly one of the country's parts (Réunion's, in FR), is that part's.
+    of exactly one of the country's other parts (Réunion's, in FR) is that part's.
 
     Raises InvalidPhone, also for a number that could be read in two ways: `33639980001` in DE is French or German.
     """
@@ -120,6 +124,8 @@ def _digits(text: str) -> tuple[str, bool]:
 
 def _written(text: str) -> str:
     """The text in ASCII as far as it is a number: without invisible characters, with plain digits, blanks and marks."""
+    if _PLAIN.fullmatch(text):
+        return text.strip().rstrip(" .")
     found: list[str] = []
     for character in text.strip():
         category = unicodedata.category(character)
@@ -138,11 +144,13 @@ def _written(text: str) -> str:
 
 def _check_spreadsheet(written: str) -> None:
     """Raises InvalidPhone for a number that a spreadsheet took for a quantity."""
-    compact = re.sub(r"[ ()/-]", "", written)
+    if not any(mark in written for mark in ".,eE"):
+        return
     if _EXPONENT.fullmatch(written):
         raise InvalidPhone(
             "was shortened by a spreadsheet (such as 3.36E10): format the column as text and enter the number again"
         )
+    compact = re.sub(r"[ ()/-]", "", written)
     decimal = re.fullmatch(r"\+?(\d+)[.,](\d+)", compact)
     if decimal is None:
         return
@@ -155,6 +163,8 @@ def _check_spreadsheet(written: str) -> None:
 
 def _check_characters(written: str) -> None:
     """Raises InvalidPhone for an extension, letters, and marks that no number has."""
+    if _PLAIN.fullmatch(written):
+        return
     if _EXTENSION.search(written):
         raise InvalidPhone("has an extension, which cannot be dialled: write the number alone")
     for position, character in enumerate(written, 1):
@@ -202,23 +212,24 @@ def _national(digits: str, region: str, *, possible: bool) -> str:
     number = _parsed(digits, region)
     if number is None:
         raise InvalidPhone(f"is not a number of {region}: write + and the country's code first")
-    abroad = _parsed(f"+{digits}", None)
+    abroad = None if digits.startswith("0") else _parsed(f"+{digits}", None)
     if abroad is not None and (not _is_valid(abroad) or _e164(abroad) == _e164(number)):
         abroad = None
-    if _is_valid(number):
+    is_valid = _is_valid(number)
+    of_parts = _of_overseas(number, region) if is_valid else _of_other_parts(digits, region)
+    if len(of_parts) == 1:
+        return of_parts.pop()
+    if of_parts:
+        raise InvalidPhone(f"is a number of several parts of the country of {region}: write + and the code first")
+    if is_valid:
         if abroad is None or _is_as_written(digits, number):
             return _e164(number)
-        if abroad.country_code == number.country_code and _is_mobile(abroad):
-            return _e164(abroad)
+        if abroad.country_code == number.country_code and _type(abroad) == PhoneNumberType.MOBILE:
+            return _e164(abroad)  # no area code begins as mobile numbers do
         raise InvalidPhone(
             f"is a number of +{abroad.country_code} without its +, or one of {region} without its beginning: write it "
             "with + and the country's code"
         )
-    elsewhere = {_e164(other) for part in _other_parts(region) if (other := _parsed(digits, part)) and _is_valid(other)}
-    if len(elsewhere) == 1:
-        return elsewhere.pop()
-    if elsewhere:
-        raise InvalidPhone(f"is a number of several parts of the country of {region}: write + and the code first")
     if abroad is not None:
         raise InvalidPhone(
             f"is a number of +{abroad.country_code} without its +: write + first, or the number as it is dialled "
@@ -232,14 +243,40 @@ def _national(digits: str, region: str, *, possible: bool) -> str:
     raise InvalidPhone(_outside(number))
 
 
-def _other_parts(region: str) -> tuple[str, ...]:
-    """The regions of the same country in which a national number may be meant."""
+def _of_overseas(number: PhoneNumber, region: str) -> set[str]:
+    """The E.164 of a mainland's landline in the ranges of its parts overseas.
+
+    The library knows those ranges exactly, and counts some of them to the mainland's landlines too.
+    """
+    parts = _parts_of(region)
+    if not parts or region != parts[0] or _type(number) != PhoneNumberType.FIXED_LINE:
+        return set()
+    others = (PhoneNumber(code, number.national_number) for code in _codes_overseas(region))
+    return {_e164(other) for other in others if _is_valid(other) and _type(other) in _SUBSCRIBERS}
+
+
+def _of_other_parts(digits: str, region: str) -> set[str]:
+    """The E.164 of a number that is none of its region as one of the country's other parts; subscribers' ranges
+    overseas first, because the mainland seems to have some of them, and free numbers that begin alike."""
+    mainland = _parts_of(region)[:1]
+    others = {part: _parsed(digits, part) for part in _parts_of(region) if part != region}
+    valid = {part: number for part, number in others.items() if number is not None and _is_valid(number)}
+    ranges = {_e164(number) for part, number in valid.items() if part not in mainland and _type(number) in _SUBSCRIBERS}
+    return ranges or {_e164(number) for number in valid.values()}
+
+
+def _parts_of(region: str) -> tuple[str, ...]:
     return next((parts for parts in COUNTRIES_IN_PARTS if region in parts), ())
 
 
-def _is_mobile(number: PhoneNumber) -> bool:
-    """Of a range that only mobile telephones have: no area code begins so."""
-    return phonenumbers.number_type(number) == PhoneNumberType.MOBILE
+@cache
+def _codes_overseas(region: str) -> frozenset[int]:
+    return frozenset(phonenumbers.country_code_for_region(part) for part in _parts_of(region)[1:])
+
+
+def _type(number: PhoneNumber) -> int:
+    kind: int = phonenumbers.number_type(number)
+    return kind
 
 
 def _is_as_written(digits: str, number: PhoneNumber) -> bool:
