@@ -180,7 +180,13 @@ def test_clocks_that_disagree_do_not_lose_the_closing() -> None:
     [
         (PHONE, ContactKey(PHONE, PHONE)),
         ("06 39 98 00 01", ContactKey(PHONE, PHONE)),
+        ("06.39.98.00.01", ContactKey(PHONE, PHONE)),
+        ("０６３９９８０００１", ContactKey(PHONE, PHONE)),
+        ("tel:+33-6-39-98-00-01", ContactKey(PHONE, PHONE)),
+        ("+33639123456", ContactKey("+33639123456", "+33639123456")),
         ("", ContactKey("call:c-1", None)),
+        ("+266696687", ContactKey("call:c-1", None)),
+        ("sip:alice@example.com", ContactKey("call:c-1", None)),
         ("anonymous", ContactKey("call:c-1", None)),
         ("+0", ContactKey("call:c-1", None)),
     ],

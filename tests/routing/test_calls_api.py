@@ -216,8 +216,9 @@ async def test_what_the_network_shows_of_a_caller_never_refuses_the_call(
     offered = {"queue_id": "help", "contact_phone": shown}
 
     async def post(path: str, body: Any) -> Any:
-        sent = {"content": json.dumps(body), "headers": {"content-type": "application/json"}}
-        answer = await routing.operator.post(f"/v1/{path}", **sent)
+        answer = await routing.operator.post(
+            f"/v1/{path}", content=json.dumps(body), headers={"content-type": "application/json"}
+        )
         assert answer.status_code == 202, answer.text
         return answer.json()
 
