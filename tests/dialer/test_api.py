@@ -241,7 +241,9 @@ async def test_putting_is_idempotent_and_names_what_is_wrong(dialer: Dialer) -> 
         assert (answer.status_code, answer.json()["field"]) == (422, field_name)
     assert (await operator.put("/v1/tenants/kettle", json=tenant)).status_code == 201
     assert (await operator.put("/v1/tenants/kettle", json=tenant)).json()["version"] == 1
-    assert (await operator.get("/v1/tenants")).json()["items"] == [{**tenant, "tenant_id": "kettle", "version": 1}]
+    assert (await operator.get("/v1/tenants")).json()["items"] == [
+        {**tenant, "allow_possible_numbers": False, "tenant_id": "kettle", "version": 1}
+    ]
 
     wrong_hours = {**CAMPAIGN, "calling_hours": {"mon": [["10:00", "09:00"]]}}
     answer = await operator.put("/v1/campaigns/renewals", json=wrong_hours)
@@ -282,7 +284,13 @@ async def test_lists_come_in_by_http(dialer: Dialer) -> None:
     assert refused.status_code == 422
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.json()["errors"] == [
-        {"line": 3, "column": "phone", "value": "not a number", "reason": "not a possible phone number"}
+        {
+            "line": 3,
+            "column": "phone",
+            "value": "not a number",
+            "reason": "'not••••••ber' is not a phone number: it has a letter at character 1: write digits alone, "
+            "without words or names",
+        }
     ]
     skipped = await dialer.operator.post(path, params={"on_reject": "skip"}, content=slowly(), headers=CSV)
     assert (skipped.status_code, skipped.json()["imported"], skipped.json()["rejected"]) == (200, 1, 1)

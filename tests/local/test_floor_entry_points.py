@@ -87,7 +87,7 @@ def test_an_entry_point_is_read_with_every_default() -> None:
         ("queue: orders, otherwise", "queue: repairs, otherwise", "call-me: {", "'repairs' calls nobody back"),
         ("type: queue", "type: que", "wait: {type", 'must be one of greeting, menu, language, hours, priority'),
         ("start: hello", "start: hallo", "start: hello", "there is no step 'hallo'"),
-        ('"+33 6 39 98 01 00"', '"0639"', "numbers:", "must be a number in international form"),
+        ('"+33 6 39 98 01 00"', '"0639"', "numbers:", "it is too short for +33"),
         ("line:\n        pool: room", "line:\n        pool: rom", "        pool: room", "there is no such pool"),
         ("          wait: {", "          x: {type: message, prompt: x}\n          wait: {", "wait: {", "unreachable"),
     ],

@@ -61,7 +61,7 @@ CASES: list[tuple[type[Model], str, Callable[[int], Any]]] = [
     (
         EntryPointBody,
         "tenants.boats.entry_points.line.numbers",
-        lambda count: [f"+336399{number:05d}" for number in range(count)],
+        lambda count: [f"+3363998{number:04d}" for number in range(count)],
     ),
     (
         EntryPointBody,

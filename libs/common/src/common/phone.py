@@ -64,7 +64,11 @@ _WORDS_OF_LENGTH: Final = {
 
 
 class InvalidPhone(ValueError):
-    """Not one phone number. The message says what is wrong and what to do; it never holds the number."""
+    """Not one phone number. The message says what is wrong and what to do; of the text it shows what `mask` leaves."""
+
+
+class _Fault(ValueError):
+    """What is wrong, and the remedy: a sentence without its subject."""
 
 
 def normalise(text: str, region: str | None = None, *, possible: bool = False) -> str:
@@ -77,12 +81,15 @@ def normalise(text: str, region: str | None = None, *, possible: bool = False) -
 
     Raises InvalidPhone, also for a number that could be read in two ways: `33639980001` in DE is French or German.
     """
-    digits, is_international = _digits(text)
-    if is_international:
-        return _international(digits, possible=possible)
-    if region is None:
-        raise InvalidPhone("is not in international form: write + and the country's code first, such as +33639980001")
-    return _national(digits, region, possible=possible)
+    try:
+        digits, is_international = _digits(text)
+        if is_international:
+            return _international(digits, possible=possible)
+        if region is None:
+            raise _Fault("is not in international form: write + and the country's code first, such as +33639980001")
+        return _national(digits, region, possible=possible)
+    except _Fault as fault:
+        raise InvalidPhone(f"{mask(text[:LONGEST])!r} is not a phone number: it {fault}") from None
 
 
 def mask(phone: str) -> str:
@@ -100,12 +107,12 @@ def regions_of(phone: str) -> tuple[str, ...]:
 
 
 def _digits(text: str) -> tuple[str, bool]:
-    """The digits of a text that is one number, and whether it begins with +. Raises InvalidPhone."""
+    """The digits of a text that is one number, and whether it begins with +. Raises _Fault."""
     written = _written(text)
     if not written:
-        raise InvalidPhone("is empty: write a phone number")
+        raise _Fault("is empty: write a phone number")
     if len(written) > LONGEST:
-        raise InvalidPhone("is longer than a phone number: write one number and nothing else")
+        raise _Fault("is longer than a phone number: write one number and nothing else")
     _check_spreadsheet(written)
     _check_characters(written)
     bare = _BRACKETS.sub(lambda found: found[1] + found[2], written)
@@ -113,12 +120,12 @@ def _digits(text: str) -> tuple[str, bool]:
     bare = bare.lstrip(" ")
     digits = "".join(re.findall(r"\d", bare))
     if "+" in bare[1:]:
-        raise InvalidPhone("has a + after its beginning: write one number and nothing else")
+        raise _Fault("has a + after its beginning: write one number and nothing else")
     if not bare[0].isdigit() and bare[0] != "+":
-        raise InvalidPhone(f"begins with {bare[0]!r}: write the number alone")
+        raise _Fault(f"begins with {bare[0]!r}: write the number alone")
     _check_slash(bare)
     if not digits:
-        raise InvalidPhone("has no digits: write a phone number")
+        raise _Fault("has no digits: write a phone number")
     return digits, bare[0] == "+"
 
 
@@ -143,11 +150,11 @@ def _written(text: str) -> str:
 
 
 def _check_spreadsheet(written: str) -> None:
-    """Raises InvalidPhone for a number that a spreadsheet took for a quantity."""
+    """Raises _Fault for a number that a spreadsheet took for a quantity."""
     if not any(mark in written for mark in ".,eE"):
         return
     if _EXPONENT.fullmatch(written):
-        raise InvalidPhone(
+        raise _Fault(
             "was shortened by a spreadsheet (such as 3.36E10): format the column as text and enter the number again"
         )
     compact = re.sub(r"[ ()/-]", "", written)
@@ -156,62 +163,62 @@ def _check_spreadsheet(written: str) -> None:
         return
     whole, fraction = decimal.groups()
     if "," in compact or len(whole) == 1 or len(whole) >= 7 or len(fraction) == 1 or not fraction.strip("0"):
-        raise InvalidPhone(
+        raise _Fault(
             "looks like a decimal number of a spreadsheet (such as 3.0): format the column as text and export it again"
         )
 
 
 def _check_characters(written: str) -> None:
-    """Raises InvalidPhone for an extension, letters, and marks that no number has."""
+    """Raises _Fault for an extension, letters, and marks that no number has."""
     if _PLAIN.fullmatch(written):
         return
     if _EXTENSION.search(written):
-        raise InvalidPhone("has an extension, which cannot be dialled: write the number alone")
+        raise _Fault("has an extension, which cannot be dialled: write the number alone")
     for position, character in enumerate(written, 1):
         category = unicodedata.category(character)
         if category.startswith("L"):
-            raise InvalidPhone(f"has a letter at character {position}: write digits alone, without words or names")
+            raise _Fault(f"has a letter at character {position}: write digits alone, without words or names")
         if category.startswith("C") or category in ("Zl", "Zp"):
-            raise InvalidPhone(f"has a line break or control character at {position}: write one number on one line")
+            raise _Fault(f"has a line break or control character at {position}: write one number on one line")
         if not (character.isascii() and character.isdigit()) and character not in " +-./()":
-            raise InvalidPhone(f"has {character!r} at character {position}: write one number, in digits alone")
+            raise _Fault(f"has {character!r} at character {position}: write one number, in digits alone")
 
 
 def _check_brackets(written: str, bare: str) -> None:
-    """Raises InvalidPhone unless each pair of brackets holds a code, before the number itself."""
+    """Raises _Fault unless each pair of brackets holds a code, before the number itself."""
     if "(" in bare or ")" in bare:
-        raise InvalidPhone("has a bracket too many: write the number without brackets")
+        raise _Fault("has a bracket too many: write the number without brackets")
     groups = list(_BRACKETS.finditer(written))
     for found in groups:
         if not 1 <= sum(character.isdigit() for character in found[2]) <= 6:
-            raise InvalidPhone("has brackets that hold no area code: write the number without brackets")
+            raise _Fault("has brackets that hold no area code: write the number without brackets")
     if groups and sum(character.isdigit() for character in written[groups[-1].end() :]) < 4:
-        raise InvalidPhone("ends in brackets: write the number alone, without notes")
+        raise _Fault("ends in brackets: write the number alone, without notes")
 
 
 def _check_slash(bare: str) -> None:
-    """Raises InvalidPhone for a slash that does not stand behind an area code: between two numbers, for example."""
+    """Raises _Fault for a slash that does not stand behind an area code: between two numbers, for example."""
     before, slash, after = bare.partition("/")
     if not slash:
         return
     code, rest = (sum(character.isdigit() for character in part) for part in (before, after))
     if "/" in after or not 2 <= code <= (7 if bare.startswith("+") else 6) or rest < 3:
-        raise InvalidPhone("holds two numbers, or a / that stands behind no area code: write one number")
+        raise _Fault("holds two numbers, or a / that stands behind no area code: write one number")
 
 
 def _international(digits: str, *, possible: bool) -> str:
     number = _parsed(f"+{digits}", None)
     if number is None:
-        raise InvalidPhone("begins with no country's code: write + and the country's code first")
+        raise _Fault("begins with no country's code: write + and the country's code first")
     if _is_valid(number) or (possible and _is_possible(number)):
         return _e164(number)
-    raise InvalidPhone(_outside(number))
+    raise _Fault(_outside(number))
 
 
 def _national(digits: str, region: str, *, possible: bool) -> str:
     number = _parsed(digits, region)
     if number is None:
-        raise InvalidPhone(f"is not a number of {region}: write + and the country's code first")
+        raise _Fault(f"is not a number of {region}: write + and the country's code first")
     abroad = None if digits.startswith("0") else _parsed(f"+{digits}", None)
     if abroad is not None and (not _is_valid(abroad) or _e164(abroad) == _e164(number)):
         abroad = None
@@ -220,18 +227,18 @@ def _national(digits: str, region: str, *, possible: bool) -> str:
     if len(of_parts) == 1:
         return of_parts.pop()
     if of_parts:
-        raise InvalidPhone(f"is a number of several parts of the country of {region}: write + and the code first")
+        raise _Fault(f"is a number of several parts of the country of {region}: write + and the code first")
     if is_valid:
         if abroad is None or _is_as_written(digits, number):
             return _e164(number)
         if abroad.country_code == number.country_code and _type(abroad) == PhoneNumberType.MOBILE:
             return _e164(abroad)  # no area code begins as mobile numbers do
-        raise InvalidPhone(
+        raise _Fault(
             f"is a number of +{abroad.country_code} without its +, or one of {region} without its beginning: write it "
             "with + and the country's code"
         )
     if abroad is not None:
-        raise InvalidPhone(
+        raise _Fault(
             f"is a number of +{abroad.country_code} without its +: write + first, or the number as it is dialled "
             f"in {region}"
         )
@@ -239,8 +246,8 @@ def _national(digits: str, region: str, *, possible: bool) -> str:
         return _e164(number)
     with_zero = _parsed(f"0{digits}", region)
     if with_zero is not None and _is_valid(with_zero):
-        raise InvalidPhone("has lost its leading zero: write it, and format the spreadsheet's column as text")
-    raise InvalidPhone(_outside(number))
+        raise _Fault("has lost its leading zero: write it, and format the spreadsheet's column as text")
+    raise _Fault(_outside(number))
 
 
 def _of_overseas(number: PhoneNumber, region: str) -> set[str]:
@@ -308,7 +315,7 @@ def _e164(number: PhoneNumber) -> str:
 
 
 def _outside(number: PhoneNumber) -> str:
-    """Why a number that could be parsed is none of its plan."""
+    """The fault of a number that could be parsed and is none of its plan."""
     length = _WORDS_OF_LENGTH.get(phonenumbers.is_possible_number_with_reason(number))
     if length:
         return f"is {length} for +{number.country_code}: check its digits"

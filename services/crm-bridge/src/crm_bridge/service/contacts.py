@@ -106,4 +106,4 @@ def read_phone(text: str, settings: TenantSettings) -> str:
     try:
         return normalise(text, settings.region, possible=settings.allow_possible_numbers)
     except InvalidPhone as wrong:
-        raise Invalid(f"phone {wrong}", field="phone", errors=[{"field": "phone", "reason": str(wrong)}]) from None
+        raise Invalid(f"phone: {wrong}", field="phone", errors=[{"field": "phone", "reason": str(wrong)}]) from None

@@ -62,4 +62,4 @@ def number_of(contact_phone: str, home: QueueHome) -> str:
     try:
         return normalise(contact_phone, home.region, possible=home.allow_possible_numbers)
     except InvalidPhone as wrong:
-        raise Invalid(f"contact_phone {wrong}", field="contact_phone") from None
+        raise Invalid(f"contact_phone: {wrong}", field="contact_phone") from None

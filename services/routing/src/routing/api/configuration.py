@@ -75,7 +75,7 @@ class TenantBody(Model):
                     number, given.data.get("region"), possible=given.data.get("allow_possible_numbers", False)
                 )
             except InvalidPhone as wrong:
-                raise ValueError(f"{name}: the number {wrong}") from None
+                raise ValueError(f"{name}: {wrong}") from None
         return read
 
 

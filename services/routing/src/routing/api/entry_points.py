@@ -281,7 +281,7 @@ def _normalised(numbers: list[str], field: str, tenant: asyncpg.Record | None) -
         except InvalidPhone as wrong:
             errors.append({"field": f"{field}.{position}", "reason": str(wrong)})
     if errors:
-        raise Invalid(f"{errors[0]['field']} {errors[0]['reason']}", field=errors[0]["field"], errors=errors)
+        raise Invalid(f"{errors[0]['field']}: {errors[0]['reason']}", field=errors[0]["field"], errors=errors)
     return read
 
 

@@ -61,7 +61,7 @@ class Arrived(Fact):
         try:
             return normalise(self.number, possible=True)
         except InvalidPhone as wrong:
-            raise Invalid(f"number {wrong}", field="number") from None
+            raise Invalid(f"number: {wrong}", field="number") from None
 
 
 class Digits(Fact):
