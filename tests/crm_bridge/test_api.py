@@ -43,7 +43,8 @@ async def test_tenants(bridge: Bridge) -> None:
     assert (made.status_code, made.headers["etag"]) == (201, '"1"')
     assert made.json() == {
         "tenant_id": "kettle", "name": "Kettle", "time_zone": "Europe/Paris", "region": "FR",
-        "allow_possible_numbers": False, "reopen_window_days": 14, "closing_dispositions": ["refunded", "resolved"], "version": 1,
+        "allow_possible_numbers": False, "reopen_window_days": 14,
+        "closing_dispositions": ["refunded", "resolved"], "version": 1,
     }  # fmt: skip
     same = await bridge.tenant(closing_dispositions=["refunded", "resolved"])
     assert (same.status_code, same.json()["version"]) == (200, 1)

@@ -8,7 +8,7 @@ import io
 import pytest
 from common.errors import NotFound
 from dialer.domain.errors import RejectedRows, TooLarge
-from dialer.domain.lead_file import Reject
+from dialer.domain.lead_file import Checks, Header, LineReader, Reject, Row, check_row
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -149,7 +149,6 @@ names = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_character
     mark=st.sampled_from(["", "\ufeff"]),
 )
 def test_a_file_reads_the_same_however_it_is_cut(people: list[str], size: int, ends: str, mark: str) -> None:
-    from dialer.domain.lead_file import Checks, Header, LineReader, Row, check_row
 
     out = io.StringIO()
     writer = csv.writer(out, lineterminator=ends, quoting=csv.QUOTE_ALL)
@@ -162,3 +161,35 @@ def test_a_file_reads_the_same_however_it_is_cut(people: list[str], size: int, e
     rows = [check_row(number, line, Header.parse(1, first), checks) for number, line in rest]
     assert [row.name for row in rows if isinstance(row, Row)] == [name.strip() or None for name in people]
     assert [row.line for row in rows if isinstance(row, Row)] == list(range(2, len(people) + 2))
+
+
+@pytest.mark.parametrize(
+    ("region", "phone", "fault"),
+    [
+        ("FR", "063998dgfs", "letter"),
+        ("FR", "3.36123456E10", "spreadsheet"),
+        ("DE", "015112345678.0", "decimal"),
+        ("DE", "030 123456 privat", "letter"),
+        ("DE", "0171 1234567 (Axel)", "letter"),
+        ("DE", "33639980001", "without its +"),
+        ("FR", "0639123456", "allow_possible_numbers"),
+        ("FR", "", "is empty"),
+    ],
+)
+def test_a_wrong_number_is_told_with_its_fault_and_the_remedy(region: str, phone: str, fault: str) -> None:
+    checks = Checks(region, "Europe/Paris", lambda _: True)
+    rejects = check_row(2, f"{phone},Somebody", Header.parse(1, "phone,name"), checks)
+    assert isinstance(rejects, list)
+    ((column, reason),) = [(reject.column, reject.reason) for reject in rejects]
+    assert (column, fault in reason) == ("phone", True), reason
+
+
+def test_a_number_overseas_has_its_own_code_and_zone() -> None:
+    checks = Checks("FR", "Europe/Paris", lambda _: True, allow_possible_numbers=True)
+    header = Header.parse(1, "phone")
+    rows = [check_row(2, text, header, checks) for text in ("0692123456", "0696201234", "0639123456")]
+    assert [(row.phone, row.zones) for row in rows if isinstance(row, Row)] == [
+        ("+262692123456", ("Indian/Reunion",)),
+        ("+596696201234", ("America/Martinique",)),
+        ("+33639123456", ("Europe/Paris",)),
+    ]

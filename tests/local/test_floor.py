@@ -312,7 +312,7 @@ def test_rows_of_a_leads_file_are_checked_by_line(tmp_path: Path) -> None:
     text = GOOD + "        leads: leads.csv\n"
     messages = wrong_of(text, tmp_path)
     assert messages == [
-        "leads.csv:3:1: campaign autumn: leads: phone: 'non••ens' is not a phone number: it has a letter at character 1: "
+        "leads.csv:3:1: campaign autumn: leads: phone: 'non••nse' is not a phone number: it has a letter at character 1: "
         'write digits alone, without words or names; read "nonsense"',
         'leads.csv:4:1: campaign autumn: leads: phone: duplicate of line 2; read "+33199001234"',
         'leads.csv:5:1: campaign autumn: leads: time_zone: not an IANA time zone like Europe/Paris; read "Mars/Base"',

@@ -145,3 +145,34 @@ async def test_another_tenants_entry_point_does_not_exist(routing: Routing) -> N
         "flow.steps.help.queue_id",
         "flow.steps.record.queue_id",
     ]
+
+
+async def test_numbers_are_read_as_their_tenant_says(routing: Routing) -> None:
+    """Given a tenant of France; when its numbers come in national form, from people and from the network; then they are
+    one number each; and a range that no plan has is taken only once the tenant says so."""
+    await routing.floor()
+    tenant = {"name": "Kettle", "time_zone": "Europe/Paris", "region": "FR", "directory": {"desk": "06 39 98 00 02"}}
+    assert (await routing.put("tenants/kettle", tenant))["directory"] == {"desk": "+33639980002"}
+    flow = copy.deepcopy(FLOW)
+    flow["steps"]["hello"]["next"] = "first"
+    flow["steps"]["first"] = {"type": "priority", "next": "language", "phones": ["06.39.98.00.01"]}
+    body = {**BODY, "numbers": ["06 39 98 01 00"], "flow": flow}
+    entry_point = await routing.put("entry-points/main-line", body)
+    assert entry_point["numbers"] == [NUMBER]
+    assert entry_point["flow"]["steps"]["first"]["phones"] == ["+33639980001"]
+    arrived = {"type": "arrived", "number": NUMBER, "contact_phone": "0639980001"}
+    (accepted,) = (await routing.post("telephony/facts", {"facts": [arrived]}))["accepted"]
+    call = await routing.call_is(accepted["call_id"], "in_flow")
+    assert (call["contact_phone"], call["priority"]) == ("+33639980001", 1)
+
+    new = {**tenant, "directory": {"desk": "0639123456"}}
+    refused = await routing.operator.put("/v1/tenants/kettle", json=new)
+    assert (refused.status_code, refused.json()["field"]) == (422, "directory")
+    assert "allow_possible_numbers" in refused.json()["detail"]
+    assert "639123" not in refused.text
+    taken = await routing.put("tenants/kettle", {**new, "allow_possible_numbers": True})
+    assert taken["directory"] == {"desk": "+33639123456"}
+    german = await routing.operator.put(
+        "/v1/tenants/kettle", json={**new, "region": "DE", "directory": {"d": "33639980001"}}
+    )
+    assert (german.status_code, "+33" in german.json()["detail"]) == (422, True)
