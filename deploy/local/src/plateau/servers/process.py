@@ -205,7 +205,7 @@ async def kill_tree(process: Process) -> None:
 async def run(
     name: str, command: list[str], *, environment: Mapping[str, str] | None = None, directory: Path | None = None
 ) -> None:
-    """Runs a command of the server `name` to its end, in `directory` if given. Raises `ServerFailed` with its output."""
+    """Runs a command of the server `name` to its end, in `directory` if given. Raises `ServerFailed` with its words."""
     program = Path(command[0]).name
     try:
         process = await asyncio.create_subprocess_exec(
