@@ -228,7 +228,7 @@ async def _show(figures: view.Figures, stack: Stack, counters: Counters, console
 
 def main(options: Options) -> int:
     """Run to the end; errors are told on stderr. The exit status."""
-    errors = Console(stderr=True, highlight=False)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         return run_process(lambda stop: run(options, Console(), stop), grace_seconds=GRACE_SECONDS)
     except Interrupted as interrupted:
@@ -236,11 +236,12 @@ def main(options: Options) -> int:
         return interrupted.status
     except (Exception, BaseExceptionGroup) as raised:
         failures = leaves(raised)
-        if not all(isinstance(failure, PlateauError) or remedy(failure) for failure in failures):
+        remedies = [remedy(failure, options.directory) for failure in failures]
+        if not all(isinstance(failure, PlateauError) or what for failure, what in zip(failures, remedies, strict=True)):
             raise
         for failure in failures:
             errors.print(f"error: {failure}", style="red", markup=False)
-        for what in dict.fromkeys(filter(None, map(remedy, failures))):
+        for what in dict.fromkeys(filter(None, remedies)):
             errors.print(f"remedy: {what}", style="red", markup=False)
         return 1
 

@@ -88,7 +88,7 @@ class Server(abc.ABC):
         if self.running:
             return
         if not port_is_free(self.port):
-            raise ServerFailed(self.name, f"cannot listen on {HOST}:{self.port}: the port is taken")
+            raise ServerFailed(self.name, f"cannot listen on {HOST}:{self.port}: the port is taken: end what listens there")
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             await self._prepare()
@@ -253,7 +253,7 @@ def free_port(*, but_not: int | None = None) -> int:
     for port in random.sample(FREE_PORTS, 200):
         if port != but_not and port_is_free(port):
             return port
-    raise OSError(f"no free port among 200 tried on {HOST}")
+    raise ServerFailed("a server", f"found no free port among 200 tried on {HOST}: end what listens there")
 
 
 def port_is_free(port: int) -> bool:
