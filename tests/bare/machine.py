@@ -169,7 +169,8 @@ class OrdinaryUser:
 def without_name(user: int, *command: str | Path) -> list[str | Path]:
     """The command as a user id, whether or not an account has it."""
     needs_root()
-    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all", "--", *command]
+    # `env` starts the command: setpriv itself could still pass where the user cannot.
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all", "env", *command]
 
 
 NEWEST: Final = ("3.11", "3.12", "3.13", "3.14")

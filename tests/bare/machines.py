@@ -5,6 +5,7 @@ Needs Python 3.11 and git; as root it tries more. Each case prints a line, a fai
 
 from __future__ import annotations
 
+import ensurepip
 import socket
 import sys
 import tempfile
@@ -233,8 +234,6 @@ def neither_ensurepip_nor_pip(machine: Machine) -> None:
 
 
 def _without_ensurepip(command: list[str]) -> list[str | Path]:
-    import ensurepip
-
     return mounting('mount -t tmpfs none "$1"', Path(ensurepip.__file__).parent, command=command)
 
 
@@ -318,7 +317,7 @@ def main(words: list[str]) -> int:
         with ThreadPoolExecutor(2) as two:
             outcomes += two.map(partial(tried, machine=machine), chosen)
     finally:
-        rmtree(folder)
+        rmtree(folder, ignore_errors=True)
     print(f"in {time.monotonic() - begin:.0f} s")
     print(", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in ("passed", "failed", "skipped")))
     return 1 if "failed" in outcomes else 0

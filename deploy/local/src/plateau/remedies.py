@@ -21,8 +21,10 @@ _OF_THE_MACHINE: Final = {
     os.strerror(errno.EACCES): _CLOSED,
     os.strerror(errno.EPERM): _CLOSED,
     os.strerror(errno.EROFS): _CLOSED,
+    os.strerror(
+        errno.ENFILE
+    ): "the machine has no files left to open: end other programs",  # before the next, which its words begin with
     os.strerror(errno.EMFILE): "allow more open files: ulimit -n 4096",
-    os.strerror(errno.ENFILE): "the machine has no files left to open: end other programs",
     os.strerror(errno.ENOMEM): "the machine has no memory left: end other programs",
     os.strerror(errno.EAGAIN): "the machine starts no more processes: end other programs, or ulimit -u unlimited",
 }

@@ -88,7 +88,9 @@ class Server(abc.ABC):
         if self.running:
             return
         if not port_is_free(self.port):
-            raise ServerFailed(self.name, f"cannot listen on {HOST}:{self.port}: the port is taken: end what listens there")
+            raise ServerFailed(
+                self.name, f"cannot listen on {HOST}:{self.port}: the port is taken: end what listens there"
+            )
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             await self._prepare()
