@@ -40,7 +40,7 @@ from machine import (
 )
 
 PORTS: Final = (8101, 8102, 8103, 8104, 8105, 8132, 8192)
-TESTS: Final = ("-m", "pytest", "-q", "-m", "not kafka", "tests/local/test_servers.py", "-k", "postgres or noida")
+TESTS: Final = ("-m", "pytest", "-q", "-m", "not kafka", "tests/local/test_servers.py")
 FULL: Final = "remedy: free some space"
 ANOTHER_STATE: Final = "plateau run --state"
 ORDINARY: Final = "run it as an ordinary user"

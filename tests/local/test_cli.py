@@ -107,7 +107,12 @@ def test_without_traffic_time_is_real_unless_a_speed_is_given(
     monkeypatch: pytest.MonkeyPatch, asked: list[str], speed: float
 ) -> None:
     given: list[Options] = []
-    monkeypatch.setattr(run, "main", lambda options: given.append(options) or 0)
+
+    def main(options: Options) -> int:
+        given.append(options)
+        return 0
+
+    monkeypatch.setattr(run, "main", main)
     result = runner.invoke(app, ["run", "--floor", str(FLOORS / "sample.yaml"), *asked])
     assert result.exit_code == 0, result.output
     assert [(options.plays, options.speed) for options in given] == [("--no-traffic" not in asked, speed)]

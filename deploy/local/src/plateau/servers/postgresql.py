@@ -157,9 +157,10 @@ def _lock_holder(lock: Path) -> int | None:
 
 def _is_postgres(pid: int) -> bool:
     try:
-        return b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        program = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
     except FileNotFoundError:
         return not Path("/proc/self").exists()  # no /proc on this system: leave the judgement to the server
+    return program.endswith(b"/postgres")
 
 
 def _has_a_name(user: int) -> bool:
