@@ -61,7 +61,8 @@ class Tally:
         for attempt in range(OPENINGS, 0, -1):
             try:
                 async with asyncio.timeout(OPENING_SECONDS):
-                    return await self._open()
+                    await self._open()
+                return
             except (KafkaError, TimeoutError):
                 # On a busy machine aiokafka's first question for offsets may never be answered; a new consumer's is.
                 await self.close()
