@@ -32,16 +32,19 @@ NO_NETWORK: Final = (
 def install(environment: Path, uv_version: str, packages: list[str]) -> None:
     """Raises `SystemExit` with the remedy."""
     python = environment / "bin" / "python"
+    pip = [str(python), "-m", "pip"]
     try:
         from ensurepip import version as _  # noqa: F401 - Debian splits it off; its folder may still be there
     except ImportError:
         if find_spec("pip") is None:
             raise SystemExit(NO_VENV) from None
-        make, pip = ["--without-pip"], [sys.executable, "-m", "pip", "--python", str(python)]
+        bring, pip = [], [sys.executable, "-m", "pip", "--python", str(python)]
     else:
-        make, pip = [], [str(python), "-m", "pip"]
+        bring = [str(python), "-m", "ensurepip", "--default-pip"]
     if not _succeeds([*pip, "--version"]):
-        _step([sys.executable, "-m", "venv", "--clear", *make, str(environment)], "")
+        _step([sys.executable, "-m", "venv", "--clear", "--without-pip", str(environment)], "")
+        if bring:  # by itself, for venv would keep what it says to itself
+            _step(bring, "")
     _step([*pip, "install", "--quiet", "--disable-pip-version-check", f"uv=={uv_version}"], NO_NETWORK)
     uv = [str(environment / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(python)]
     _step([*uv, "--require-hashes", "-r", "requirements.lock"], NO_NETWORK)

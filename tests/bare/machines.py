@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
@@ -93,8 +93,9 @@ def no_postgres_account(machine: Machine) -> None:
 
 def no_account(machine: Machine) -> None:
     passwd = _passwd(machine, but_not="postgres:nobody")
-    told = accounts(passwd, run(1, state=machine.state("root alone"), traffic=False))
-    refuses(told, machine.closed, ORDINARY)
+    if output(accounts(passwd, ["getent", "passwd", "nobody"]), machine.folder)[0] == 0:
+        raise Skipped("this machine knows nobody without /etc/passwd")
+    refuses(accounts(passwd, run(1, state=machine.state("root alone"), traffic=False)), machine.closed, ORDINARY)
 
 
 def _passwd(machine: Machine, *, but_not: str) -> Path:
@@ -156,16 +157,16 @@ def one_python(version: str, machine: Machine) -> None:
 
 
 def taken_ports(machine: Machine) -> None:
+    ours = []
     with ExitStack() as held:
         for port in PORTS:
             taken = held.enter_context(socket.socket())
-            try:
+            with suppress(OSError):  # else somebody else has taken it, and may free it
                 taken.bind(("127.0.0.1", port))
                 taken.listen()
-            except OSError:  # somebody else has taken it for us
-                continue
+                ours.append(port)
         told = plays(run(3, state=machine.state("ports")), machine.closed)
-    for port in PORTS:
+    for port in ours:
         if f"port {port} is taken" not in told:
             raise Failed(f"does not say that port {port} is taken")
 
