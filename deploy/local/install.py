@@ -58,7 +58,8 @@ def _step(command: list[str], remedy: str) -> None:
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
     if done.returncode == 0:
         return
-    print(done.stdout, end="", file=sys.stderr)
+    # The traceback of ensurepip says nothing that pip has not said before it.
+    print(done.stdout.partition("Traceback (most recent call last)")[0], end="", file=sys.stderr)
     found = next((what for cause, what in REMEDIES.items() if cause in done.stdout), remedy)
     raise SystemExit(f"could not make the environment: {' '.join(command)}" + (f"\nremedy: {found}" if found else ""))
 
