@@ -9,17 +9,14 @@ PARALLEL := $(BIN)/pytest --numprocesses 2 --dist loadfile
 # Set in many containers: each of the processes that are started by the dozen would compile all its modules.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help run test test-deep check test-kafka contracts bench bench-routing bench-scale replay migrate fmt lock dlq clean
+.PHONY: help run test test-deep check test-kafka test-bare contracts bench bench-routing bench-scale replay migrate fmt lock dlq clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(VENV)/installed: requirements.lock Makefile $(addsuffix /pyproject.toml,$(PACKAGES))
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Plateau needs Python 3.11 or newer; set PYTHON=")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps $(addprefix -e ,$(PACKAGES))
+$(VENV)/installed: requirements.lock Makefile deploy/local/install.py $(addsuffix /pyproject.toml,$(PACKAGES))
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Plateau needs Python 3.11 or newer: name one, as in: make run PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) deploy/local/install.py $(VENV) $(UV) $(PACKAGES)
 	@touch $@
 
 run: $(VENV)/installed ## the local stack with a day of traffic (SECONDS=60: that long, then a summary)
@@ -46,6 +43,9 @@ types:
 
 test-kafka: $(VENV)/installed ## integration and fault tests on real Apache Kafka (or on KAFKA_BOOTSTRAP_SERVERS)
 	PLATEAU_TEST_KAFKA=apache $(BIN)/pytest tests/common tests/routing/test_replicas.py tests/e2e/test_trace.py tests/faults tests/local/test_servers.py
+
+test-bare: ## `make run` and `plateau run` on bare machines of every kind: accounts, paths, Pythons, a full disk
+	@$(PYTHON) tests/bare/machines.py
 
 contracts: $(VENV)/installed ## publish the events as they stand: golden files, schemas, AsyncAPI
 	$(BIN)/python tests/contracts/published.py

@@ -7,8 +7,10 @@ from pathlib import Path
 import jwt
 import msgspec
 import pytest
+from plateau import run
 from plateau.cli import app
 from plateau.floor import load
+from plateau.run import Options
 from plateau.state import State
 from routing.domain.flow_drawing import entry_point_svg
 from routing.domain.flows import Flow
@@ -91,3 +93,26 @@ def test_without_a_stack_a_token_is_asked_for(tmp_path: Path, monkeypatch: pytes
         result = runner.invoke(app, [*arguments, "--state", missing])
         assert result.exit_code == 1
         assert "there is no local stack" in result.output
+
+
+def test_no_traffic_and_a_traffic_file_contradict_each_other() -> None:
+    traffic = ["--traffic", str(FLOORS / "sample.traffic.yaml")]
+    result = runner.invoke(app, ["run", "--floor", str(FLOORS / "sample.yaml"), "--no-traffic", *traffic])
+    assert result.exit_code == 1
+    assert "leave out --traffic" in result.output
+
+
+@pytest.mark.parametrize(("asked", "speed"), [([], 10), (["--no-traffic"], 1), (["--no-traffic", "--speed", "5"], 5)])
+def test_without_traffic_time_is_real_unless_a_speed_is_given(
+    monkeypatch: pytest.MonkeyPatch, asked: list[str], speed: float
+) -> None:
+    given: list[Options] = []
+
+    def main(options: Options) -> int:
+        given.append(options)
+        return 0
+
+    monkeypatch.setattr(run, "main", main)
+    result = runner.invoke(app, ["run", "--floor", str(FLOORS / "sample.yaml"), *asked])
+    assert result.exit_code == 0, result.output
+    assert [(options.plays, options.speed) for options in given] == [("--no-traffic" not in asked, speed)]

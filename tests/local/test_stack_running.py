@@ -157,6 +157,16 @@ async def _the_floor_file_against_the_running_floor(directory: Path) -> None:
             await client.put("routing", "/v1/queues/none", {"tenant_id": "nobody", "pool_id": "plateau"})
 
 
+async def test_without_traffic_the_services_run_with_the_floor_and_nobody_calls(directory: Path) -> None:
+    async with plateau_run(directory, "--no-traffic", "--seconds", "3") as run:
+        assert await run.end() == 0, "\n".join(run.lines)
+    told = "\n".join(run.lines)
+    assert "floor applied" in told
+    assert "no traffic" in told
+    assert "refused fact" not in told
+    await eventually(lambda: _gone(directory))
+
+
 async def test_a_signal_while_it_starts_leaves_nothing_behind(directory: Path) -> None:
     async with plateau_run(directory) as run:
         await run.until("starting the five services")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
@@ -31,8 +32,8 @@ from plateau.floor.apply import apply as apply_plan
 from plateau.floor.apply import plan as plan_of
 from plateau.floor.entry_points import picture
 from plateau.floor.export import export as export_floor
+from plateau.remedies import remedy
 from plateau.replay.command import replay
-from plateau.servers import ServerFailed
 from plateau.stack import DEFAULT_SPEED, DIRECTORY, KAFKA_PORT
 from plateau.state import State
 
@@ -225,22 +226,33 @@ def run_stack(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Traffic (YAML); without it <floor>.traffic.yaml, or a guess."),
     ] = None,
+    no_traffic: Annotated[
+        bool, typer.Option("--no-traffic", help="The services and the floor alone, without the simulator.")
+    ] = False,
     seconds: Annotated[
-        float | None, typer.Option(min=1, help="Real seconds of traffic; without it, until Ctrl-C.")
+        float | None, typer.Option(min=1, help="Real seconds that it runs; without it, until Ctrl-C.")
     ] = None,
-    speed: Annotated[float, typer.Option(min=0.1, max=1000, help="Simulated seconds per real second.")] = DEFAULT_SPEED,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            max=1000,
+            help=f"Simulated seconds per real second; {DEFAULT_SPEED:g} if not given, 1 with --no-traffic.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed draws the same callers.")] = 1,
     directory: Directory = DIRECTORY,
 ) -> None:
     """Start everything on this machine, apply the floor, play traffic, show it live; end with a summary."""
+    if no_traffic and traffic is not None:
+        raise Failure("--no-traffic plays no traffic file: leave out --traffic, or play it without --no-traffic")
     loaded(floor)
-    options = running.Options(floor, traffic, seconds, speed, directory, seed)
+    speed = speed or (1.0 if no_traffic else DEFAULT_SPEED)
+    options = running.Options(floor, traffic, not no_traffic, seconds, speed, directory, seed)
     try:
         status = running.main(options)
     except ValidationError as invalid:
         raise Failure(f"{traffic or floor.with_suffix('.traffic.yaml')}: {invalid}") from None
-    except ServerFailed as failure:
-        raise Failure(str(failure)) from None
     raise typer.Exit(status)
 
 
@@ -344,5 +356,16 @@ def _services(chosen: Service | None) -> list[str]:
     return list(SERVICES) if chosen is None else [str(chosen)]
 
 
+def main() -> None:
+    """The command; a fault of the machine ends it with its remedy."""
+    try:
+        app()
+    except OSError as failure:
+        if (what := remedy(failure)) is None:
+            raise
+        err.print(f"error: {failure}\nremedy: {what}", style="red", markup=False)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    app()
+    main()

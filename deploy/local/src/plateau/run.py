@@ -24,7 +24,8 @@ from plateau import view
 from plateau.checker import check
 from plateau.client import Client, Refused, Unreachable
 from plateau.floor.apply import apply, plan
-from plateau.simulator import Simulator, Traffic
+from plateau.remedies import remedy
+from plateau.simulator import Counters, Simulator, Traffic
 from plateau.stack import DEFAULT_SPEED, DIRECTORY, Stack, running_stack
 from plateau.state import State
 from plateau.tally import Tally, ends, lag
@@ -43,10 +44,11 @@ VIOLATIONS_SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asks for. `seconds` are real ones; None: until Ctrl-C."""
+    """What the command line asks for. `seconds` are real ones; None: until Ctrl-C. `plays`: with the simulator."""
 
     floor: Path
     traffic: Path | None = None
+    plays: bool = True
     seconds: float | None = None
     speed: float = DEFAULT_SPEED
     directory: Path = DIRECTORY
@@ -71,6 +73,8 @@ async def run(options: Options, console: Console, stop: Stop) -> int:
         keep = group.create_task(stack.keep_time())
         try:
             await _apply(stack, floor, console)
+            if not options.plays:
+                return await _serve(stack, options, console, stop)
             return await _play(stack, floor, traffic, options, console, stop)
         finally:
             watch.cancel()
@@ -91,6 +95,29 @@ async def _apply(stack: Stack, floor: floors.Floor, console: Console) -> None:
     console.print(f"floor applied: {len(changes)} changes, {made.count('unchanged')} unchanged", highlight=False)
 
 
+async def _serve(stack: Stack, options: Options, console: Console, stop: Stop) -> int:
+    """The services alone, for whoever calls them."""
+    kafka = Kafka(stack.bootstrap_servers)
+    tally = Tally(kafka)
+    await tally.open()
+    console.print("no traffic: the APIs are yours, `plateau token` mints tokens for them", highlight=False)
+    try:
+        async with _shown(stack, Counters(), tally, kafka, console):
+            await _until_asked(stop, options.seconds)
+    finally:
+        await tally.close()
+    return 0
+
+
+async def _until_asked(stop: Stop, seconds: float | None) -> None:
+    """Until the time is over or Ctrl-C asks for the end."""
+    stop.gentle = {signal.SIGINT}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.asked.wait()
+    stop.gentle = ()
+
+
 async def _play(
     stack: Stack, floor: floors.Floor, traffic: Traffic, options: Options, console: Console, stop: Stop
 ) -> int:
@@ -100,12 +127,8 @@ async def _play(
     seed = f"{options.seed}/{stack.state.next_run()}"
     simulator = Simulator(stack.urls, stack.token, floor, stack.clock, seed, traffic)
     try:
-        async with simulator.playing(), _shown(stack, simulator, tally, kafka, console):
-            stop.gentle = {signal.SIGINT}
-            with suppress(TimeoutError):
-                async with asyncio.timeout(options.seconds):
-                    await stop.asked.wait()
-            stop.gentle = ()
+        async with simulator.playing(), _shown(stack, simulator.counters, tally, kafka, console):
+            await _until_asked(stop, options.seconds)
             console.print("no new calls; those in progress go to their end", highlight=False)
             finish = min(FINISH_SECONDS, (options.seconds or 0) / 2)
             drained = await simulator.drain(0 if stop.asked.is_set() else finish)
@@ -149,9 +172,7 @@ async def _settle(kafka: Kafka, quiet_seconds: float) -> bool:
 
 
 @asynccontextmanager
-async def _shown(
-    stack: Stack, simulator: Simulator, tally: Tally, kafka: Kafka, console: Console
-) -> AsyncIterator[None]:
+async def _shown(stack: Stack, counters: Counters, tally: Tally, kafka: Kafka, console: Console) -> AsyncIterator[None]:
     """The live view while the block runs."""
     figures = view.Figures()
     async with Client(stack.urls, stack.token, patience=1.0) as client, asyncio.TaskGroup() as group:
@@ -159,7 +180,7 @@ async def _shown(
             group.create_task(tally.follow()),
             group.create_task(_refresh(figures, stack, client, tally)),
             group.create_task(_refresh_lag(figures, kafka)),
-            group.create_task(_show(figures, stack, simulator, console)),
+            group.create_task(_show(figures, stack, counters, console)),
         ]
         try:
             yield
@@ -190,11 +211,11 @@ async def _refresh_lag(figures: view.Figures, kafka: Kafka) -> None:
         await asyncio.sleep(3)
 
 
-async def _show(figures: view.Figures, stack: Stack, simulator: Simulator, console: Console) -> None:
+async def _show(figures: view.Figures, stack: Stack, counters: Counters, console: Console) -> None:
     if console.is_terminal:
         with Live(console=console, screen=False, auto_refresh=False, transient=True) as live:
             while True:
-                live.update(view.screen(figures, simulator.counters, stack.urls), refresh=True)
+                live.update(view.screen(figures, counters, stack.urls), refresh=True)
                 await asyncio.sleep(0.5)
     for service, url in stack.urls.items():
         console.print(f"{service}: {url}/docs", highlight=False)
@@ -207,18 +228,21 @@ async def _show(figures: view.Figures, stack: Stack, simulator: Simulator, conso
 
 def main(options: Options) -> int:
     """Run to the end; errors are told on stderr. The exit status."""
-    errors = Console(stderr=True, highlight=False)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         return run_process(lambda stop: run(options, Console(), stop), grace_seconds=GRACE_SECONDS)
     except Interrupted as interrupted:
         errors.print(str(interrupted))
         return interrupted.status
-    except (PlateauError, BaseExceptionGroup) as raised:
+    except (Exception, BaseExceptionGroup) as raised:
         failures = leaves(raised)
-        if not all(isinstance(failure, PlateauError) for failure in failures):
+        remedies = [remedy(failure, options.directory) for failure in failures]
+        if not all(isinstance(failure, PlateauError) or what for failure, what in zip(failures, remedies, strict=True)):
             raise
         for failure in failures:
             errors.print(f"error: {failure}", style="red", markup=False)
+        for what in dict.fromkeys(filter(None, remedies)):
+            errors.print(f"remedy: {what}", style="red", markup=False)
         return 1
 
 

@@ -172,7 +172,7 @@ async def running_stack(
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(state.locked())
-        ports = _Ports(stack)
+        ports = _Ports(stack, tell)
         servers: list[Server] = []
 
         async def database() -> str:
@@ -258,15 +258,18 @@ class _Ports:
     """Ports for one stack. Each is held by a lock file, so that two stacks that start at once never choose the same:
     a service that is told one of another stack would look ready long before it finds that it cannot listen."""
 
-    def __init__(self, held: AsyncExitStack) -> None:
+    def __init__(self, held: AsyncExitStack, tell: Tell) -> None:
         self._held = held
+        self._tell = tell
 
     def take(self, preferred: int) -> int:
         """The preferred port if it is free and nobody else's, else another one."""
         for port in (preferred, *(free_port() for _ in range(_TRIES))):
             if port_is_free(port) and self._hold(port):
+                if port != preferred:
+                    self._tell(f"port {preferred} is taken: {port} serves instead")
                 return port
-        raise ServerFailed("the stack", f"found no free port on {HOST}")
+        raise ServerFailed("the stack", f"found no free port on {HOST}: end what listens there")
 
     def _hold(self, port: int) -> bool:
         path = Path(tempfile.gettempdir()) / f"plateau-port-{port}.lock"

