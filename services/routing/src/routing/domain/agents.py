@@ -163,6 +163,11 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
                 return None
 
     @property
+    def stays(self) -> bool:
+        """Whether they are logged in, and have not asked to log out after a call."""
+        return not isinstance(self.state, LoggedOut) and not isinstance(self.asked_for, ThenLogOut)
+
+    @property
     def foremost(self) -> Engagement | None:
         """The call that names the state; None: they have none."""
         if isinstance(self.state, Serving):
