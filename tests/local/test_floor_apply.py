@@ -76,7 +76,7 @@ tenants:
         numbers: ["+33 6 39 98 01 00"]
         start: topic
         steps:
-          topic: {type: menu, prompt: topics, choices: {"1": ask, "2": call-me, "*": record}, otherwise: ask, tries: 2}
+          topic: {type: menu, prompt: topics, choices: {"1": ask, "2": call-me}, otherwise: ask, tries: 2}
           ask: {type: priority, phones: ["+33639980199"], next: wait}
           wait: {type: queue, queue: orders}
           record: {type: voicemail, prompt: speak, queue: late}

@@ -29,6 +29,7 @@ tenants:
             choices: {"1": french}
             next: topic
             otherwise: topic
+            no_input: topic
           topic:
             type: menu
             prompt: topics
@@ -37,6 +38,7 @@ tenants:
               "2": hello
               "3": call-me
             otherwise: wait
+            no_match: wait
           wait: {type: queue, queue: orders}
           call-me: {type: callback, queue: orders, otherwise: wait}
 """
@@ -67,6 +69,8 @@ def test_an_entry_point_is_read_with_every_default() -> None:
         "otherwise": "wait",
         "tries": 3,
         "timeout_seconds": 15,
+        "no_input": None,
+        "no_match": "wait",
     }
     assert line.flow["steps"]["call-me"] == {"type": "callback", "queue_id": "orders", "otherwise": "wait"}
 
@@ -81,6 +85,9 @@ def test_an_entry_point_is_read_with_every_default() -> None:
         ('"2": hello', '"1": hello', '"2": hello', "is said twice"),
         ("  otherwise: wait\n", "  otherwise: topic\n", "  otherwise: wait", "is a loop without an exit"),
         ("  otherwise: wait\n", "  otherwise: hello\n", "  otherwise: wait", "is a loop without an exit"),
+        ("no_match: wait", "no_match: weight", "no_match: wait", "there is no step 'weight'"),
+        ("no_match: wait", 'no_match: ""', "no_match: wait", "must be a text of 1 to"),
+        ("no_input: topic", "no_input: hello", "no_input: topic", "a loop without an exit: hello -> speech -> hello"),
         ("queue: orders}", "queue: order}", "queue: orders}", "there is no queue 'order'"),
         (", otherwise: wait}", "}", "call-me: {", "callers who withhold the number cannot be called back"),
         (", otherwise: wait}", ", otherwise: call-me}", "call-me: {", "is a loop without an exit"),
@@ -105,7 +112,7 @@ def test_a_number_leads_to_one_entry_point() -> None:
     second = """\
       second: {pool: room, numbers: ["+33639980100"], start: wait, steps: {wait: {type: queue, queue: orders}}}
 """
-    with pytest.raises(FloorInvalid, match=r"floor.yaml:34:.*leads to line already"):
+    with pytest.raises(FloorInvalid, match=r"floor.yaml:36:.*leads to line already"):
         parse(FLOOR + second, "floor.yaml")
 
 

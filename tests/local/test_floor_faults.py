@@ -99,7 +99,7 @@ FAULTS = {
     "percent: 60": "split: the percentages come to 90, not to 100",
     "queue_id: odd": "split.1: this queue is for voice, not for post",
     "sites: []": "at least 1 is needed",
-    "type: never": "must be waited, queue_length, estimated_wait, site_down or closed",
+    "type: never": "must be waited, queue_length, estimated_wait, nobody_logged_in, site_down or closed",
     "to: {type: callback": "overflows.1.to: the queue has no callback rules",
     "next: nowhere": "nowhere",
     "lonely:": "lonely",

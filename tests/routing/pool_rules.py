@@ -381,10 +381,24 @@ class PoolRules(RuleBasedStateMachine):
             case "transfer":
                 kind = inputs.Transfer
                 fields["to_number"] = "+33639980002"
+            case "hand_on":
+                self.hand_on(call_id, who)
+                return
             case _:
                 kind = SIMPLE[act]
         self.floor.give(kind, self.seconds, **fields)
         assert self.floor.give(kind, self.seconds, **fields) == []
+
+    def hand_on(self, call_id: str, agent_id: str) -> None:
+        """To the call's own queue, while the agent is free at once, as without a wrap-up."""
+        queue_id = self.pool.calls[call_id].queue_id
+        to = {"to_call_id": f"t{self.count}", "to_queue_id": queue_id, "to_pool_id": "main"}
+        events = self.floor.give(inputs.Transfer, self.seconds, call_id=call_id, agent_id=agent_id, **to)
+        for offered in [event for event in events if isinstance(event, inputs.OfferCall)]:
+            self.floor.wrap_up(self.seconds, call_id, agent_id)
+            fields = {name: getattr(offered, name) for name in offered.__struct_fields__}
+            del fields["tenant_id"], fields["pool_id"], fields["occurred_at"], fields["command_id"]
+            self.floor.give(inputs.OfferCall, self.seconds, **fields)
 
     @rule(data=st.data(), queue_id=st.sampled_from(QUEUES))
     def change_a_queue(self, data: st.DataObject, queue_id: str) -> None:

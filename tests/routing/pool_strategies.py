@@ -17,6 +17,7 @@ from routing.domain.configuration import (
     Closed,
     Cover,
     EstimatedWait,
+    NobodyLoggedIn,
     OverflowRule,
     Queue,
     QueueLength,
@@ -78,6 +79,8 @@ OVERFLOWS = {
                 QueueLength(1),
                 QueueLength(2),
                 EstimatedWait(5),
+                NobodyLoggedIn(),
+                NobodyLoggedIn(),
                 SiteDown("lyon"),
                 SiteDown("lyon", waiting=True),
                 Closed(),
@@ -248,4 +251,6 @@ OUTCOMES = [
     "first_leaves",
     "caller_leaves",
 ]
-CONVERSATION = ["consult"] * 3 + ["confer", "complete"] * 2 + ["cancel", "hold", "resume", "transfer", "take_over"]
+CONVERSATION = (
+    ["consult"] * 3 + ["confer", "complete"] * 2 + ["cancel", "hold", "resume", "transfer", "take_over", "hand_on"]
+)

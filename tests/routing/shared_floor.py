@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from common.requirements import is_met
-from routing.domain.agents import Agent, Available
+from routing.domain.agents import Agent, Available, LoggedOut, ThenLogOut
 from routing.domain.call_states import HeldPlace, Queued
 from routing.domain.calls import Call
 from routing.domain.configuration import Queue
@@ -91,6 +91,60 @@ def is_permitted(pool: Pool, call: Call, agent_id: str) -> bool:
     return True
 
 
+def could_serve(pool: Pool, agent_id: str, call: Call) -> bool:
+    """Whether the agent is there and could serve the call at one time or another, while figures and agents stay as they
+    are."""
+    if not _stays(pool, agent_id):
+        return False
+    queue, figures = declared_order.rules_of(pool, call), in_force(pool)
+    if not declared_order.may_serve(pool, agent_id, call, len(queue.relaxations)):
+        return False
+    own = figures.get(call.tenant_id, Positions())
+    if own.most_positions == 0:
+        return False
+    if own.reserved_positions:
+        return True
+    releases = {one.tenant_id: one.release_after_seconds for one in pool.sharing.known}
+    place = None if declared_order.declared(pool, agent_id).capacity is None else queue.channel
+    for tenant_id, other in figures.items():
+        if tenant_id == call.tenant_id or not other.reserved_positions or releases[tenant_id] is not None:
+            continue
+        there = sum(
+            serves_tenant(pool, one, tenant_id, channel)
+            for one in pool.agents
+            if _stays(pool, one)
+            for channel in _channels(pool, one)
+        )
+        if there <= other.reserved_positions and serves_tenant(pool, agent_id, tenant_id, place):
+            return False
+    return True
+
+
+def _stays(pool: Pool, agent_id: str) -> bool:
+    """Whether the agent is logged in, has not asked to log out, and is not drained."""
+    state, declared = pool.agents[agent_id].state, declared_order.declared(pool, agent_id)
+    if isinstance(state, LoggedOut) or getattr(state, "then", None) == ThenLogOut():
+        return False
+    site_is_down = declared.site_id is not None and pool.is_down(declared.site_id)
+    return declared.drain is None and not site_is_down
+
+
+def _channels(pool: Pool, agent_id: str) -> list[str | None]:
+    """Those that the agent takes; None: any, one call at a time."""
+    capacity = declared_order.declared(pool, agent_id).capacity
+    return [None] if capacity is None else [channel for channel, calls in capacity.calls.items() if calls]
+
+
+def nobody_serves(pool: Pool, call: Call, but: str | None = None) -> bool:
+    """Whether no agent is there who could serve the call, but one who does not count."""
+    return not any(could_serve(pool, one, call) for one in pool.agents if one != but)
+
+
+def is_barred(pool: Pool, agent_id: str, call: Call) -> bool:
+    """Whether the agent has handed the call on, and somebody else could serve it."""
+    return call.handed_on_by == agent_id and not nobody_serves(pool, call, agent_id)
+
+
 def is_owed(pool: Pool, tenant_id: str) -> bool:
     """Whether fewer agents serve the tenant than it is guaranteed."""
     return serving(pool, tenant_id) < in_force(pool).get(tenant_id, Positions()).guaranteed_positions
@@ -102,6 +156,7 @@ class CheckedTurn(Turn):
 
     def assign(self, call: Call, waiting: Queued | HeldPlace, agent: Agent, *, came_free: bool) -> None:
         assert is_permitted(self.pool, call, agent.id), f"{agent.id} is not for {call.id}"
+        assert not is_barred(self.pool, agent.id, call), f"{agent.id} has handed {call.id} on to others"
         before = [one.id for one in self._calls(agent) if self._goes_before(one, call, agent.id, came_free=came_free)]
         assert not before, f"{agent.id} takes {call.id} before {before}"
         if not came_free:
@@ -110,7 +165,7 @@ class CheckedTurn(Turn):
         super().assign(call, waiting, agent, came_free=came_free)
 
     def _permits(self, call: Call, agent: Agent) -> bool:
-        return is_permitted(self.pool, call, agent.id)
+        return is_permitted(self.pool, call, agent.id) and not is_barred(self.pool, agent.id, call)
 
     def _calls(self, agent: Agent) -> list[Call]:
         return declared_order.calls_for(self.pool, agent, self._permits)

@@ -129,6 +129,35 @@ async def test_an_offer_times_out_by_the_clock(routing: Routing) -> None:
     assert (await routing.call_is(call_id, "abandoned"))["offers"] == 1
 
 
+async def test_what_is_asked_for_during_a_call_shows_in_the_agents_view(routing: Routing) -> None:
+    """Given an agent in a call; when they ask for a break, take that back, and ask to log out; then each shows until
+    the wrap-up is done, and the same in a list of agents; an operator's drain shows with its reason."""
+    await routing.floor("ann")
+    await routing.post("agents/ann/log-in")
+    call_id = (await routing.post("calls", {"queue_id": "help"}))["call_id"]
+    await routing.agent_is("ann", "offered")
+    await routing.post(f"calls/{call_id}/accept", {"agent_id": "ann"})
+    asked = [
+        ("agents/ann/state", {"state": "break", "reason": "lunch"}, ("break", "lunch")),
+        ("agents/ann/state", {"state": "available"}, (None, None)),
+        ("agents/ann/log-out", None, ("logged_out", None)),
+    ]
+    for path, body, shown in asked:
+        command = await routing.post(path, body)
+        assert (await routing.outcome(command["command_id"]))["status"] == "applied"
+        view = await routing.agent_is("ann", "busy")
+        assert (view["next_state"], view["next_reason"]) == shown
+    (listed,) = (await routing.operator.get("/v1/agents")).json()["items"]
+    assert (listed["next_state"], listed["reason"]) == ("logged_out", None)
+    drained = await routing.operator.post("/v1/agents/ann/drain", json={"reason": "desk moves"})
+    assert (drained.json()["next_state"], drained.json()["next_reason"]) == ("logged_out", "desk moves")
+    await routing.post(f"calls/{call_id}/hang-up")
+    assert (await routing.agent_is("ann", "wrap_up"))["next_state"] == "logged_out"
+    await routing.post(f"calls/{call_id}/wrap-up", {"agent_id": "ann"})
+    view = await routing.agent_is("ann", "logged_out")
+    assert (view["next_state"], view["next_reason"]) == (None, None)
+
+
 async def test_facts_come_in_batches_once_and_in_order(routing: Routing) -> None:
     await routing.floor("ann")
     call_id = f"{new_id()}.help"

@@ -27,6 +27,7 @@ FLOW: dict[str, Any] = {
             "otherwise": "bye",
             "tries": 2,
             "timeout_seconds": 10.0,
+            "no_input": "help",
         },
         "help": {"type": "queue", "queue_id": "help"},
         "record": {"type": "voicemail", "prompt": "leave-a-message", "queue_id": "help", "max_seconds": 60.0},
@@ -70,6 +71,7 @@ async def test_a_wrong_flow_is_refused_as_a_whole_with_every_fault(routing: Rout
     steps["hello"]["next"] = ""
     steps["language"]["choices"].append({"digits": "x", "skill": "klingon"})
     steps["topic"]["otherwise"] = "topic"
+    steps["topic"]["no_match"] = "gone"
     steps["help"]["queue_id"] = "nowhere"
     steps["bye"] = {"type": "callback", "queue_id": "help", "otherwise": ""}
     answer = await routing.operator.put("/v1/entry-points/main-line", json=body)
@@ -79,6 +81,7 @@ async def test_a_wrong_flow_is_refused_as_a_whole_with_every_fault(routing: Rout
         "flow.steps.language.choices.1.digits",
         "flow.steps.language.choices.1.skill",
         "flow.steps.topic.otherwise",
+        "flow.steps.topic.no_match",
         "flow.steps.help.queue_id",
         "flow.steps.bye.queue_id",
         "flow.steps.bye.otherwise",
@@ -123,7 +126,7 @@ async def test_a_flow_is_drawn(routing: Routing) -> None:
     answer = await routing.operator.get("/v1/entry-points/main-line/flow.svg")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
     told = " ".join(ElementTree.fromstring(answer.text).itertext())
-    for name in (*FLOW["steps"], NUMBER, "otherwise", "1 french"):
+    for name in (*FLOW["steps"], NUMBER, "otherwise", "no input", "1 french"):
         assert name in told
 
 

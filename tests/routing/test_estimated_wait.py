@@ -50,8 +50,29 @@ def test_the_rule_holds_from_its_estimate_on_and_the_explanation_says_which() ->
     )
 
 
+def test_while_nobody_is_logged_in_every_call_would_wait_too_long() -> None:
+    """Given a queue of which much or nothing is known; when nobody who could serve it is logged in; then its rule holds
+    for the first call too, and the explanation says why."""
+    fresh = Floor(queue("help", "french", overflows=(RULE,)), queue("late"), profile("ann", "french"), profile("ben"))
+    known = learnt(RULE)
+    known.hang_up(181, "c6")
+    known.log_out(182, "ann")
+    for floor in (fresh, known):
+        floor.log_in(200, *(agent_id for agent_id in floor.pool.agents if agent_id == "ben"))
+        assert only(floor.call(201, "d1", "help"), CallOverflowed).to_queue_id == "late"
+        (said, *_) = explanation.words(floor.pool.calls["d1"], None)
+        assert said == (
+            f"At {at(201).isoformat()} a rule of queue help sent it to queue late: no agent who could serve it was "
+            "logged in, and the rule is for an estimated wait of 50 s or more."
+        )
+        floor.give(inputs.LogIn, 202, agent_id="ann", state="break")
+        assert names(floor.call(203, "d2", "help")) == ["call.offered", "call.queued"]
+
+
 def test_while_too_few_have_waited_to_tell_nobody_is_sent_away() -> None:
-    floor = Floor(queue("help", overflows=(OverflowRule(EstimatedWait(0), ToMessage("later")),)), profile("ann"))
+    rule = OverflowRule(EstimatedWait(0), ToMessage("later"))
+    floor = Floor(queue("help", overflows=(rule,)), profile("ann"), profile("ben"))
+    floor.give(inputs.LogIn, 0, agent_id="ben", state="break")
     for number in range(1, 6):
         assert names(floor.call(number, f"c{number}", "help")) == ["call.offered", "call.queued"]
     for number in range(1, 5):
@@ -65,7 +86,9 @@ def test_while_too_few_have_waited_to_tell_nobody_is_sent_away() -> None:
 
 
 def test_callers_who_give_up_are_learnt_from_and_those_who_move_on_are_not() -> None:
-    floor = Floor(queue("help", overflows=(RULE, OverflowRule(Waited(20), ToQueue("late")))), queue("late"))
+    rules = (RULE, OverflowRule(Waited(20), ToQueue("late")))
+    floor = Floor(queue("help", overflows=rules), queue("late"), profile("ann"))
+    floor.give(inputs.LogIn, 0, agent_id="ann", state="break")
     floor.call(0, "c1", "help")
     floor.call(0, "c2", "help")
     floor.hang_up(10, "c1")
@@ -121,8 +144,10 @@ async def test_what_is_learnt_is_saved_with_the_calls(routing: Routing) -> None:
     """Given a queue with a rule about its estimated wait; when a call waits in it and gives up; then the next owner of
     the pool reads what this one has learnt, and the rule is shown as it was declared."""
     rule = {"when": {"type": "estimated_wait", "seconds": 60.0}, "to": {"type": "message", "message": "later"}}
-    await routing.floor(overflows=[rule])
+    await routing.floor("ann", overflows=[rule])
     assert (await routing.operator.get("/v1/queues/help")).json()["overflows"] == [rule]
+    await routing.post("agents/ann/log-in", {"state": "break"})
+    await routing.agent_is("ann", "break")
     call_id = (await routing.post("calls", {"queue_id": "help"}))["call_id"]
     await routing.call_is(call_id, "queued")
     await routing.post(f"calls/{call_id}/hang-up")

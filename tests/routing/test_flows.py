@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import Any
 from xml.etree import ElementTree
@@ -47,13 +48,24 @@ def flow(start: str = "a", **steps: flows.Step) -> Flow:
     return Flow(start=start, steps={name.replace("_", "-"): step for name, step in steps.items()})
 
 
-def menu(otherwise: str = "end", tries: int = 2, **choices: str) -> flows.Menu:
+def menu(
+    otherwise: str = "end", tries: int = 2, no_input: str | None = None, no_match: str | None = None, **choices: str
+) -> flows.Menu:
     """Choices as `d1="sales"`."""
     return flows.Menu(
         prompt="which",
         choices=tuple(flows.Choice(digits=digits[1:], next=target) for digits, target in choices.items()),
         otherwise=otherwise,
         tries=tries,
+        no_input=no_input,
+        no_match=no_match,
+    )
+
+
+def language(**ways: str) -> flows.Language:
+    """Of two tries; its ways but `next` and `otherwise` are given."""
+    return flows.Language(
+        prompt="lang", choices=(FRENCH, ENGLISH), **{"next": "end", "otherwise": "end", "tries": 2, **ways}
     )
 
 
@@ -81,6 +93,10 @@ FRENCH = flows.LanguageChoice(digits="1", skill="french")
         (flow(a=flows.Greeting(prompt="x", next="a")), ["steps.a.next"]),
         (flow(a=menu("a", d1="end"), end=END), ["steps.a.otherwise"]),
         (flow(a=menu("b", d1="end"), b=flows.Greeting(prompt="x", next="a"), end=END), ["steps.b.next"]),
+        (flow(a=menu(no_input="a", no_match="gone", d1="end"), end=END), ["steps.a.no_match", "steps.a.no_input"]),
+        (flow(a=menu(no_match="", d1="end"), end=END), ["steps.a.no_match"]),
+        (flow(a=menu(no_match="b", d1="end"), b=flows.Greeting(prompt="x", next="a"), end=END), ["steps.b.next"]),
+        (flow(a=language(no_input="gone", no_match="a"), end=END), ["steps.a.no_input", "steps.a.no_match"]),
         (flow(a=menu(d1="end", dA="end"), end=END), ["steps.a.choices.1.digits"]),
         (
             flow(
@@ -145,15 +161,88 @@ def test_a_caller_chooses_a_language_and_a_queue() -> None:
     assert (ended.position, commands) == (Done(), [Release()])
 
 
-def test_a_menu_is_presented_so_many_times_and_then_leads_elsewhere() -> None:
-    wanted = flow(a=menu("bye", tries=2, d1="end", d9="a"), end=END, bye=BYE)
+TWO_WAYS = {"otherwise": "end", "no_input": "silent", "no_match": "wrong"}
+SILENT, WRONG = flows.Message(prompt="silent"), flows.Message(prompt="wrong")
+
+
+@pytest.mark.parametrize("asking", [menu(**TWO_WAYS, d1="end"), language(**TWO_WAYS)], ids=["menu", "language"])
+@pytest.mark.parametrize(
+    ("given", "prompt"),
+    [
+        ([TimedOut(), TimedOut()], "silent"),
+        ([Digits(""), Digits("")], "silent"),
+        ([Digits("7"), Digits("77")], "wrong"),
+        ([TimedOut(), Digits("7")], "wrong"),
+        ([Digits("7"), TimedOut()], "silent"),
+    ],
+)
+def test_silence_and_digits_that_are_no_choice_lead_to_steps_of_their_own(
+    asking: flows.Step, given: list[flows.FlowInput], prompt: str
+) -> None:
+    """Given a menu of two tries; when the caller makes no valid choice twice; then what they did last decides."""
+    wanted = flow(a=asking, end=END, silent=SILENT, wrong=WRONG)
     assert faults(wanted, QUEUES, SKILLS) == []
-    for pressed in (TimedOut(), Digits("7"), Digits("9")):
-        state, _ = run(wanted, FlowState(), Arrived())
-        state, commands = run(wanted, state, pressed)
-        assert isinstance(commands[0], Collect)
-        state, commands = run(wanted, state, pressed)
-        assert (state.position, commands) == (Done(), [Play("bye", "bye"), Release()])
+    state, _ = run(wanted, FlowState(), Arrived())
+    state, commands = run(wanted, state, given[0])
+    assert isinstance(commands[0], Collect)
+    state, commands = run(wanted, state, given[1])
+    assert (state.position, commands) == (Done(), [Play(prompt, prompt), Release()])
+
+
+@pytest.mark.parametrize("pressed", [TimedOut(), Digits("7")])
+def test_without_steps_of_their_own_both_lead_to_otherwise(pressed: flows.FlowInput) -> None:
+    wanted = flow(a=menu("bye", tries=2, d1="end"), end=END, bye=BYE)
+    state, _ = run(wanted, FlowState(), Arrived())
+    state, _ = run(wanted, state, pressed)
+    state, commands = run(wanted, state, pressed)
+    assert (state.position, commands) == (Done(), [Play("bye", "bye"), Release()])
+
+
+def test_a_valid_return_to_a_menu_uses_up_none_of_its_tries() -> None:
+    """Given two menus of two tries that lead to each other; when the caller goes to and fro ten times and each time is
+    silent once; then both are still presented, and only two failures in a row lead elsewhere."""
+    wanted = flow(a=menu("bye", d1="b"), b=menu("bye", d1="a", d2="end"), end=END, bye=BYE)
+    assert faults(wanted, QUEUES, SKILLS) == []
+    state, _ = run(wanted, FlowState(), Arrived())
+    for name in ("a", "b") * 10:
+        state, commands = run(wanted, state, TimedOut())
+        assert commands == [Collect(name, "which", 1, START + timedelta(seconds=15))]
+        state, _ = run(wanted, state, Digits("1"))
+    again, _ = run(wanted, state, Digits("7"))
+    assert run(wanted, again, TimedOut())[1] == [Play("bye", "bye"), Release()]
+
+
+def test_the_menus_of_a_flow_are_presented_so_often_to_one_call() -> None:
+    """Given a caller who goes back to the start with every choice; when the menus have been presented as often as they
+    are; then the call goes on by the menu's `otherwise`."""
+    wanted = flow(
+        a=flows.Greeting(prompt="hello", next="m"),
+        m=menu("end", no_input="bye", no_match="bye", d9="a"),
+        end=END,
+        bye=BYE,
+    )
+    assert faults(wanted, QUEUES, SKILLS) == []
+    state, _ = run(wanted, FlowState(), Arrived())
+    for _ in range(flows.MOST_PRESENTATIONS - 1):
+        state, commands = run(wanted, state, Digits("9"))
+        assert isinstance(commands[-1], Collect)
+    state, commands = run(wanted, state, Digits("9"))
+    assert (state.position, commands) == (Done(), [Play("a", "hello"), Enter("sales")])
+
+
+def test_calls_that_were_saved_before_menus_had_these_ways_go_on() -> None:
+    saved = (
+        b'{"start":"a","steps":{"a":{"type":"menu","prompt":"which","choices":[{"digits":"1","next":"end"}],'
+        b'"otherwise":"bye","tries":2,"timeout_seconds":15},"end":{"type":"queue","queue_id":"sales"},'
+        b'"bye":{"type":"message","prompt":"bye"}}}'
+    )
+    wanted = msgspec.json.decode(saved, type=Flow)
+    at = b'{"position":{"type":"collecting","step":"a","due_at":"2026-03-02T09:00:15Z"},"presented":{"a":2}}'
+    state = msgspec.json.decode(at, type=FlowState)
+    assert faults(wanted, QUEUES, SKILLS) == []
+    assert run(wanted, state, Digits("1"))[1] == [Enter("sales")]
+    state, _ = run(wanted, state, TimedOut())
+    assert run(wanted, state, TimedOut())[1] == [Play("bye", "bye"), Release()]
 
 
 @pytest.mark.parametrize(
@@ -218,6 +307,7 @@ def run(
 NAMES = ["a", "b", "c", "d", "e", "f"]
 targets = st.sampled_from(NAMES)
 pressed = st.sampled_from(["1", "2", "3", "*"])
+heard = st.sampled_from(["1", "2", "3", "*", "12", ""])
 
 
 def _choices(
@@ -235,6 +325,8 @@ steps = st.one_of(
         choices=_choices(flows.Choice, "next", targets),
         otherwise=targets,
         tries=st.integers(1, 3),
+        no_input=st.none() | targets,
+        no_match=st.none() | targets,
     ),
     st.builds(
         flows.Language,
@@ -243,6 +335,8 @@ steps = st.one_of(
         next=targets,
         otherwise=targets,
         tries=st.integers(1, 3),
+        no_input=st.none() | targets,
+        no_match=st.none() | targets,
     ),
     st.builds(flows.Hours, queue_id=st.just("sales"), open=targets, closed=targets),
     st.builds(flows.Priority, next=targets, known_contacts=st.just(True)),
@@ -251,9 +345,7 @@ steps = st.one_of(
     st.builds(flows.Voicemail, prompt=st.just("x"), queue_id=st.just("support")),
     st.builds(flows.ToCallback, queue_id=st.just("sales"), otherwise=targets),
 )
-events = st.one_of(
-    st.builds(Digits, pressed), st.just(TimedOut()), st.just(RecordingDone("r", 1.0)), st.just(Arrived())
-)
+events = st.one_of(st.builds(Digits, heard), st.just(TimedOut()), st.just(RecordingDone("r", 1.0)), st.just(Arrived()))
 
 
 @st.composite
@@ -270,16 +362,17 @@ def valid_flows(draw: st.DrawFn) -> Flow:
     return Flow(start="a", steps=made)
 
 
-@given(valid_flows(), st.sampled_from([None, "no_phone"]), st.data())
-def test_every_valid_flow_ends_or_reaches_a_queue(wanted: Flow, refused: str | None, data: st.DataObject) -> None:
-    """Given any valid flow; when the caller does anything at all, in any order, for as long as the flow waits for
-    something; then it is done after no more inputs that move it than its menus have tries and one recording."""
-    bound = 1 + sum(step.tries for step in wanted.steps.values() if isinstance(step, flows.Menu | flows.Language)) + 1
+@given(valid_flows(), st.sampled_from([None, "no_phone"]), st.lists(events, min_size=1, max_size=8))
+def test_every_valid_flow_ends_or_reaches_a_queue(wanted: Flow, refused: str | None, habit: list[Any]) -> None:
+    """Given any valid flow; when the caller does the same few things over and over, whatever they are, for as long as
+    the flow waits for something; then it is done after no more inputs that move it than there are presentations of
+    menus, and one recording."""
     ask = ASK._replace(why_no_callback=lambda _: refused)
     state, commands = run(wanted, FlowState(), Arrived(), ask)
     moves = 1
+    given = itertools.cycle(habit)
     while not isinstance(state.position, Done):
-        happened = data.draw(events)
+        happened = next(given)
         after, commands = run(wanted, state, happened, ask)
         if after == state:
             fits = isinstance(state.position, Collecting) and isinstance(happened, Digits | TimedOut)
@@ -291,7 +384,7 @@ def test_every_valid_flow_ends_or_reaches_a_queue(wanted: Flow, refused: str | N
         state = msgspec.json.decode(msgspec.json.encode(after), type=FlowState)
         assert state == after
         moves += 1
-        assert moves <= bound
+        assert moves <= flows.MOST_PRESENTATIONS + 2
         assert isinstance(state.position, Collecting | Recording | Done)
     last = commands[-1]
     assert refused is None or not isinstance(last, KeepPlace)

@@ -22,6 +22,7 @@ from routing.domain.call_states import (
     WrappingUp,
 )
 from routing.domain.calls import Call
+from routing.domain.configuration import NobodyLoggedIn, ToMessage
 from routing.domain.decisions import decide
 from routing.domain.pool import Pool
 from routing.domain.turns import Turn
@@ -31,7 +32,7 @@ from .floors import START, Floor, profile, queue
 from .histories import check_by_the_log, check_histories
 from .pool_rules import PoolRules
 from .pool_strategies import AGENTS
-from .shared_floor import in_force, is_permitted, positions, serving
+from .shared_floor import in_force, is_barred, is_permitted, nobody_serves, positions, serving
 
 
 class PoolMachine(PoolRules):
@@ -140,6 +141,8 @@ class PoolMachine(PoolRules):
         ]
         for agent in self.pool.agents.values():
             for call in waiting:
+                if is_barred(self.pool, agent.id, call):
+                    continue
                 if could_take(self.pool, agent, call) and self.may_serve(agent.id, call):
                     assert not is_permitted(self.pool, call, agent.id) or self.is_kept_from(call), (agent, call)
         for call, state in every:
@@ -150,6 +153,18 @@ class PoolMachine(PoolRules):
                 assert not isinstance(preferred.state, LoggedOut)
                 assert not could_take(self.pool, preferred, call)
                 assert self.may_serve(preferred.id, call)
+
+    @invariant()
+    def nobody_waits_for_nobody_where_a_rule_ends_it(self) -> None:
+        """A message can always be followed; other targets may be closed at the moment."""
+        for call in self.pool.calls.values():
+            if not isinstance(call.state, Queued) or call.callback is not None or call.is_consultation:
+                continue
+            assert self.pool.nobody_serves(call) == nobody_serves(self.pool, call)
+            rules = self.pool.queue(call.queue_id)
+            assert rules is not None
+            if any(isinstance(one.when, NobodyLoggedIn) and isinstance(one.to, ToMessage) for one in rules.overflows):
+                assert not nobody_serves(self.pool, call), call
 
     @invariant()
     def what_is_explained_of_agents_is_what_the_pool_goes_by(self) -> None:

@@ -111,6 +111,7 @@ def _menu(fields: Fields) -> dict[str, Any]:
         "otherwise": fields.text("otherwise", ""),
         "tries": fields.integer("tries", 3, low=1, high=9),
         "timeout_seconds": fields.number("timeout_seconds", 15, low=1, high=MOST_SECONDS),
+        **{name: None if fields.node_of(name) is None else fields.text(name, "") for name in ("no_input", "no_match")},
     }
 
 
@@ -202,6 +203,8 @@ def step_as_written(step: Mapping[str, Any]) -> dict[str, Any]:
 _DEFAULTS: Final[Mapping[tuple[str, str], Any]] = {
     ("", "tries"): 3,
     ("", "timeout_seconds"): 15,
+    ("", "no_input"): None,
+    ("", "no_match"): None,
     ("", "max_seconds"): 120,
     ("", "phones"): [],
     ("", "known_contacts"): False,

@@ -13,6 +13,7 @@ MOST_RULES: Final = 20
 _DAY_SECONDS: Final = 86_400
 _ALWAYS: Final[Mapping[str, Any]] = {"type": "waited", "seconds": 0}
 _AWAY: Final[Mapping[str, Any]] = {"type": "message", "message": "unread"}
+_CONDITIONS: Final = "must be waited, queue_length, estimated_wait, nobody_logged_in, site_down or closed"
 _STAY: Final[Mapping[str, Any]] = {"type": "stay"}
 """What stands for a part that could not be read (and was noted), so that the rest is checked all the same."""
 
@@ -86,13 +87,15 @@ def _when(fields: Fields) -> dict[str, Any]:
             return {"type": kind, "calls": fields.integer("calls", low=1, high=1_000_000)}
         case "estimated_wait":
             return {"type": kind, "seconds": fields.number("seconds", low=0, high=_DAY_SECONDS)}
+        case "nobody_logged_in":
+            return {"type": kind}
         case "site_down":
             waiting = fields.boolean("waiting", False)
             return {"type": kind, "site_id": fields.text("site_id", check=_id), "waiting": waiting}
         case "closed":
             return {"type": kind, "waiting": fields.boolean("waiting", False)}
         case _:
-            fields.refuse("type", "must be waited, queue_length, estimated_wait, site_down or closed", kind)
+            fields.refuse("type", _CONDITIONS, kind)
             return {}
 
 

@@ -13,13 +13,34 @@ from common.ids import FLOOR
 from fastapi import Depends
 
 from routing.api.commands import Accepted
+from routing.api.sites import DrainView
 from routing.api.state import Here, IdempotencyKey, SlugPath, acting_agent, check_floor, command_id
 from routing.domain import inputs
+from routing.domain.agents import Agent, ThenBreak, ThenLogOut
 
 router = PlainRouter(
     tags=["agents"],
     dependencies=[require(Role.OPERATOR, Role.SERVICE, Role.AGENT), Depends(check_floor)],
 )
+
+
+NextState = Literal["break", "logged_out"]
+
+
+def next_of(agent: Agent | None, drain: DrainView | None) -> tuple[NextState | None, str | None]:
+    """Where the agent goes after the calls at hand, and why: a break or log-out that was asked for meanwhile, or by
+    which an operator takes them out of service. None: to the next call."""
+    if agent is None or not agent.calls:
+        return None, None
+    if drain is not None:
+        return "logged_out", drain.reason
+    match agent.asked_for:
+        case ThenBreak(reason=reason):
+            return "break", reason
+        case ThenLogOut():
+            return "logged_out", None
+        case None:
+            return None, None
 
 
 class LogInBody(Model):

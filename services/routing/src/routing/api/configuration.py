@@ -30,6 +30,7 @@ from common.requirements import LONGEST
 from fastapi import Depends, Query, Response
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
+from routing.api.agents import NextState, next_of
 from routing.api.capacity import CallAtHandView, Capacity, Interrupts, at_hand, taken_by
 from routing.api.history import Changing
 from routing.api.hours import HoursBody, hours_of
@@ -226,6 +227,11 @@ class AgentView(Model):
     capacity: Capacity
     calls: list[CallAtHandView]
     """In the order in which they were offered."""
+    next_state: NextState | None
+    """Asked for during a call; it takes effect after the wrap-up of the last call at hand. Null: nothing was asked for,
+    and the agent takes calls again then."""
+    next_reason: str | None
+    """Of that break; of that log-out, where an operator drains the agent."""
     takes: list[Channel] | None
     """The channels of which they could be offered one more call now. Null: any, while available."""
 
@@ -437,6 +443,10 @@ def agent_view(row: asyncpg.Record) -> AgentView:
     """The agent as the API shows them; `saved` is their state, None before their first shift."""
     agent = agent_of(row["saved"])
     state = agent.state if agent else None
+    drain = None
+    if row["drained_at"] is not None:
+        drain = DrainView(by=row["drained_by"], at=row["drained_at"], reason=row["drain_reason"])
+    next_state, next_reason = next_of(agent, drain)
     return AgentView(
         id=row["id"],
         name=row["name"],
@@ -448,10 +458,10 @@ def agent_view(row: asyncpg.Record) -> AgentView:
         since=state.since if state else None,
         reason=state.reason if isinstance(state, OnBreak | LoggedOut) else None,
         call_id=agent.foremost.call_id if agent and agent.foremost else None,
-        drain=None
-        if row["drained_at"] is None
-        else DrainView(by=row["drained_by"], at=row["drained_at"], reason=row["drain_reason"]),
+        drain=drain,
         capacity=row["capacity"],
         calls=at_hand(agent),
         takes=taken_by(row, agent),
+        next_state=next_state,
+        next_reason=next_reason,
     )

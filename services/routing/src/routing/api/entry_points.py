@@ -61,7 +61,9 @@ class ChoiceBody(Model):
 
 
 class MenuBody(Model):
-    """Asks for digits, at most `tries` times per call, then goes to `otherwise`."""
+    """Asks for digits, at most `tries` times until a valid choice, and as often again when the caller comes back to it.
+    Then it goes to `no_input` after silence, to `no_match` after digits that are no choice. All menus of a flow ask one
+    call at most 100 times together; after that each of them goes to `otherwise` at once."""
 
     type: Literal["menu"]
     prompt: Line
@@ -70,6 +72,10 @@ class MenuBody(Model):
     tries: Tries = 3
     timeout_seconds: MenuSeconds = 15.0
     """From the beginning of the prompt."""
+    no_input: Target | None = None
+    """Null: `otherwise`."""
+    no_match: Target | None = None
+    """Null: `otherwise`."""
 
 
 class LanguageChoiceBody(Model):
@@ -78,7 +84,8 @@ class LanguageChoiceBody(Model):
 
 
 class LanguageBody(Model):
-    """A menu that sets the skill which the call asks for beside its queue's."""
+    """A menu that sets the skill which the call asks for beside its queue's, and goes to `next`; by `otherwise`,
+    `no_input` or `no_match` it goes on without one."""
 
     type: Literal["language"]
     prompt: Line
@@ -87,6 +94,10 @@ class LanguageBody(Model):
     otherwise: Target
     tries: Tries = 3
     timeout_seconds: MenuSeconds = 15.0
+    no_input: Target | None = None
+    """Null: `otherwise`."""
+    no_match: Target | None = None
+    """Null: `otherwise`."""
 
 
 class HoursBody(Model):

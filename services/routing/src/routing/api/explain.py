@@ -148,6 +148,9 @@ class ExplanationView(Model):
     who should take it, or none of its queues waits for one agent alone."""
     transferred_from: str | None
     """The call that this one goes on from."""
+    handed_on_by: str | None
+    """The agent who handed the caller on to a queue. It rings at them only while nobody else is logged in who could
+    serve it. Null: nobody did."""
     transferred_to: str | None
     """The call that the caller went on as, or the number outside."""
 
@@ -196,6 +199,7 @@ async def explain_call(call_id: CallPath, caller: Caller, request: Request) -> E
         consultations=past_consultations(call),
         last_agent_id=call.preferred_agent_id if call.spoke_last else None,
         transferred_from=call.transferred_from,
+        handed_on_by=call.handed_on_by,
         transferred_to=call.transferred_to,
     )
 

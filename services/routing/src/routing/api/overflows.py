@@ -30,10 +30,20 @@ class QueueLengthBody(Model):
 
 class EstimatedWaitBody(Model):
     """A call that enters and that no agent can take at once would wait this long, as the queue's last waits tell. The
-    first of a queue always stays, and so does everybody while too few have waited there to tell."""
+    first of a queue stays, and so does everybody while too few have waited there to tell. Where nobody is logged in who
+    could serve it, as in `nobody_logged_in`, there is no estimate, and the rule holds."""
 
     type: Literal["estimated_wait"]
     seconds: Seconds
+
+
+class NobodyLoggedInBody(Model):
+    """No agent is logged in who could serve the call, by its queue's requirement or one of its relaxations: when it
+    enters, and as soon as the last such agent leaves while it waits. Agents who are busy or on a break are logged in.
+    Not counted are agents who have asked to log out after a call, who are drained, whose site is down or drained, or
+    who, as many as there are, are reserved for other tenants without a release time."""
+
+    type: Literal["nobody_logged_in"]
 
 
 class SiteDownBody(Model):
@@ -98,7 +108,8 @@ class OverflowRuleBody(Model):
     """Of the rules that hold at a moment, the first one listed that can be followed is."""
 
     when: Annotated[
-        WaitedBody | QueueLengthBody | EstimatedWaitBody | SiteDownBody | ClosedBody, Field(discriminator="type")
+        WaitedBody | QueueLengthBody | EstimatedWaitBody | NobodyLoggedInBody | SiteDownBody | ClosedBody,
+        Field(discriminator="type"),
     ] = Field(examples=[{"type": "waited", "seconds": 45}])
     to: Annotated[
         ToQueueBody | ToSiteBody | ToNumberBody | ToMessageBody | ToCallbackBody, Field(discriminator="type")

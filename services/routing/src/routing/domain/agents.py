@@ -154,6 +154,20 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
         return self.state.foremost.phase if isinstance(self.state, Serving) else _NAMES[type(self.state)]
 
     @property
+    def asked_for(self) -> ThenBreak | ThenLogOut | None:
+        """The break or log-out that was asked for during a call, and is to come after it; None: none was."""
+        match self.state:
+            case Busy(then=then) | AfterCall(then=then) | Serving(then=then) if not isinstance(then, ThenAvailable):
+                return then
+            case _:
+                return None
+
+    @property
+    def stays(self) -> bool:
+        """Whether they are logged in, and have not asked to log out after a call."""
+        return not isinstance(self.state, LoggedOut) and not isinstance(self.asked_for, ThenLogOut)
+
+    @property
     def foremost(self) -> Engagement | None:
         """The call that names the state; None: they have none."""
         if isinstance(self.state, Serving):

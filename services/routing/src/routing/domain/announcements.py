@@ -38,7 +38,7 @@ def announce(turn: Turn, call: Call, waiting: Queued) -> None:
     """The caller hears what is due now."""
     queue, now = turn.queue_of(call), turn.pool.now
     ahead = turn.pool.standing(call, waiting.ring)[3]
-    wait = turn.pool.memories.wait(call.queue_id, ahead)
+    wait = None if turn.pool.nobody_serves(call) else turn.pool.memories.wait(call.queue_id, ahead)
     for one in queue.announcements:
         if _next(one, call.queued_at, now) != now:
             continue

@@ -144,7 +144,7 @@ def place(turn: Turn, call: Call, held: HeldPlace) -> None:
     if held.rests_until is None and not is_near(call):
         agent = turn.pool.preferred(call, held.ring) if call.offers == 0 else None
         if agent is None or not turn.pool.can_take(agent, call):
-            agent = turn.pool.best_agent(call.queue_id, held.ring, call.skills, since=call.first_queued_at)
+            agent = turn.pool.agent_for(call, held.ring)
         if agent is not None:
             turn.assign(call, held, agent, came_free=False)
             return

@@ -233,6 +233,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     left_queues: tuple[str, ...] = ()
     """Those it has overflowed from: it never comes back to one."""
     transferred_from: str | None = None
+    handed_on_by: str | None = None
+    """The agent who handed its caller on to a queue: it rings at them only while nobody else could serve it."""
     first_call_id: str | None = None
     """The first of the calls through which its caller was handed on; None: this one is the first."""
     first_offered_at: datetime | None = None

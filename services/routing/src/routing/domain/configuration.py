@@ -101,10 +101,16 @@ class QueueLength(msgspec.Struct, frozen=True, tag="queue_length"):
 
 
 class EstimatedWait(msgspec.Struct, frozen=True, tag="estimated_wait"):
-    """A call that enters and finds no agent would wait this long, as far as the queue's last waits tell. While too few
-    have waited there to tell, the rule does not hold."""
+    """A call that enters and finds no agent would wait this long, as far as the queue's last waits tell, or for ever:
+    nobody is logged in who could serve it. While too few have waited there to tell, the rule does not hold."""
 
     seconds: float
+
+
+class NobodyLoggedIn(msgspec.Struct, frozen=True, tag="nobody_logged_in"):
+    """No agent is logged in who could serve the call, in whatever ring: when it enters, and as soon as the last one
+    leaves while it waits. Who is on a break or busy is logged in. Who has asked to log out after a call, is being
+    drained, or is reserved for other tenants as long as they stay, could not serve it."""
 
 
 class Closed(msgspec.Struct, frozen=True, tag="closed"):
@@ -155,7 +161,7 @@ class ToCallback(msgspec.Struct, frozen=True, tag="callback"):
     waits for a callback already."""
 
 
-When: TypeAlias = Waited | QueueLength | EstimatedWait | SiteDown | Closed
+When: TypeAlias = Waited | QueueLength | EstimatedWait | NobodyLoggedIn | SiteDown | Closed
 To: TypeAlias = ToQueue | ToSite | ToNumber | ToMessage | ToCallback
 
 

@@ -69,7 +69,8 @@ def supervise(turn: Turn, given: inputs.Supervise) -> str | None:
 
 def transfer(turn: Turn, call: Call, talking: Talking, given: inputs.Transfer) -> str | None:
     """The conversation ends for the agent; the caller goes on as a new call, or at a number. Not to a closed queue,
-    where nobody would take the caller on."""
+    where nobody would take the caller on. The new call rings at this agent only while nobody else is logged in who
+    could serve it."""
     if given.to_closed == "by_operator" or (given.to_closed == "by_hours" and call.direction == "inbound"):
         return "queue_closed"
     turn.end(call, talking, to_call_id=given.to_call_id, to_number=given.to_number)
@@ -86,6 +87,7 @@ def transfer(turn: Turn, call: Call, talking: Talking, given: inputs.Transfer) -
             direction=call.direction,
             external_id=call.external_id,
             transferred_from=call.id,
+            handed_on_by=talking.agent_id,
             first_call_id=call.first_call_id or call.id,
             first_offered_at=call.first_offered_at or call.offered_at,
             contact_priority=call.contact_priority,

@@ -43,7 +43,8 @@ def came_from(call: Call) -> Iterator[str]:
     if call.consults is not None:
         yield f"{call.consults.agent_id} asked for help with call {call.consults.call_id}."
     elif call.transferred_from is not None:
-        yield f"Its caller comes from call {call.transferred_from}."
+        by = f", handed on by {call.handed_on_by}" if call.handed_on_by is not None else ""
+        yield f"Its caller comes from call {call.transferred_from}{by}."
     elif call.spoke_last:
         yield f"It is to go to {call.preferred_agent_id}, who last spoke with its caller."
     for one in call.take_overs:

@@ -15,6 +15,8 @@ Rules of the match
   for dearer calls: see `policy`.
 - In a pool where tenants have shares, agents may be kept for a tenant, a tenant may be full, and one below its
   guarantee comes first: see `sharing`. Everything else holds within these bounds.
+- A call that an agent has handed on to a queue is not offered to them as long as anybody else is logged in who could
+  serve it, now or in a later ring; if nobody is, it rings at them rather than wait for nobody.
 - A missed offer returns the call to its queue at its place. The agent who let it time out or declined it goes on a
   break once they have missed as many in a row as the queue bears; until then they come behind all others available, so
   that the call rings at them again at once only when nobody else can take it.
@@ -223,6 +225,7 @@ def _offer_call(turn: Turn, given: inputs.OfferCall) -> str | None:
         sequence=1,
         state=Queued(None, None),
         transferred_from=given.transferred_from,
+        handed_on_by=given.handed_on_by,
         first_call_id=given.first_call_id or given.transferred_from,
         first_offered_at=given.first_offered_at,
         preferred_agent_id=given.preferred_agent_id,

@@ -126,14 +126,30 @@ def _queued(turn: Turn, call: Call, queue: Queue) -> Call:
 
 def _wait(turn: Turn, call: Call, queue: Queue) -> None:
     now = turn.pool.now
-    open_ring, since = queue.ring_at(now, now)[0], call.first_queued_at
-    if queue.overflows and turn.pool.best_agent(queue.id, open_ring, call.skills, since=since) is None:
+    open_ring = queue.ring_at(now, now)[0]
+    if queue.overflows and turn.pool.agent_for(call, open_ring) is None:
         move = overflows.move_possible(turn.pool, call, overflows.moves_on_entry(turn.pool, queue, call))
         if move is not None:
             move_on(turn, call, move)
             return
     if isinstance(call.state, Queued):
         turn.place(call, call.state)
+
+
+def follow_staff(turn: Turn) -> None:
+    """After agents have come or gone, and other changes of who could serve whom: a call that nobody could serve any
+    more goes where a rule of its queue says so; one that was handed on rings at who did if nobody else is left."""
+    pool = turn.pool
+    while pool.staff.is_to_be_looked_at:
+        queue_ids, handed_on = pool.staff.look()
+        for queue_id in queue_ids:
+            for call in pool.unserved(queue_id):
+                move = overflows.move_possible(
+                    pool, call, overflows.moves_when_nobody_serves(pool, turn.queue_of(call), call)
+                )
+                if move is not None:
+                    move_on(turn, call, move)
+        turn.place_anew(one.id for one in pool.in_order(handed_on) if not pool.is_barred(one.handed_on_by or "", one))
 
 
 def overflow(turn: Turn, call: Call) -> None:

@@ -157,6 +157,8 @@ def words(
     said = [*came_from(call), *_flow(call)]
     for one in steps:
         said += [said_of(one)] if isinstance(one, Move) else told_assignment(one, call.channel, tenant_id)
+        if isinstance(one, Assignment) and one.agent_id == call.handed_on_by:
+            said.append(f"{one.agent_id} had handed it on, but nobody else who could serve it was logged in.")
     said += announced(call)
     said += [_removed(one) for one in call.removals]
     said += told_callback(call)
@@ -174,6 +176,9 @@ def words(
             said.append(_told(word))
     elif standing is not None:
         said += _stands(standing, tenant_id)
+        if call.handed_on_by is not None:
+            while_alone = "only while nobody else is logged in who could serve it"
+            said.append(f"It is offered to {call.handed_on_by}, who handed it on, {while_alone}.")
     return [*said, *spoke(call), *_paused(call, tenant_id), *went_on(call), *wrapped_up(call)]
 
 

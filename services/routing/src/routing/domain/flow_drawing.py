@@ -24,6 +24,7 @@ from routing.domain.flows import (
     ToCallback,
     ToQueue,
     Voicemail,
+    unasked_ways,
     ways,
 )
 
@@ -200,10 +201,9 @@ def _lines(step: Step) -> list[str]:
 
 
 def _named_ways(step: Step) -> list[tuple[str, str]]:
+    chosen: list[tuple[str, str]] = []
     if isinstance(step, Menu):
         chosen = [(choice.digits, choice.next) for choice in step.choices]
-        return [*chosen, ("otherwise", step.otherwise)]
-    if isinstance(step, Language):
+    elif isinstance(step, Language):
         chosen = [(f"{choice.digits} {choice.skill}", step.next) for choice in step.choices]
-        return [*chosen, ("otherwise", step.otherwise)]
-    return list(ways(step))
+    return [*chosen, *((field.replace("_", " "), target) for field, target in unasked_ways(step))]

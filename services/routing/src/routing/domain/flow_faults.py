@@ -7,7 +7,18 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
-from routing.domain.flows import Flow, Hours, Language, Menu, Priority, Step, ToCallback, ToQueue, Voicemail, ways
+from routing.domain.flows import (
+    Flow,
+    Hours,
+    Language,
+    Menu,
+    Priority,
+    ToCallback,
+    ToQueue,
+    Voicemail,
+    unasked_ways,
+    ways,
+)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _DIGITS = re.compile(r"[0-9*#]{1,8}")
@@ -98,23 +109,15 @@ def _priority(place: str, step: Priority) -> Iterator[Fault]:
             yield Fault(f"{place}.phones.{number}", f"must be a number such as +33639980001, not {phone!r}")
 
 
-def _unasked(step: Step) -> Iterator[tuple[str, str]]:
-    """The ways that a call takes without a choice of its caller. A choice uses up a try of its menu, so that it can be
-    taken only so often."""
-    for field, target in ways(step):
-        if field.startswith("choices.") or (isinstance(step, Language) and field == "next"):
-            continue
-        yield field, target
-
-
 def _rings(flow: Flow) -> Iterator[Fault]:
-    """Each way that closes a ring of ways which need no choice: a caller who presses nothing would never get out."""
+    """Each way that closes a ring of ways which need no choice: a caller who makes none would never get out.
+    Choices are bounded, by the presentations of menus."""
     done: set[str] = set()
     on_the_way: list[str] = []
 
     def visit(name: str) -> Iterator[Fault]:
         on_the_way.append(name)
-        for field, target in _unasked(flow.steps[name]):
+        for field, target in unasked_ways(flow.steps[name]):
             if target in on_the_way:
                 ring = " -> ".join([*on_the_way[on_the_way.index(target) :], target])
                 yield Fault(f"steps.{name}.{field}", f"is a loop without an exit: {ring}")

@@ -4,20 +4,25 @@
 
 A call keeps the flow with which it arrived: a change of the entry point is for the calls that come after it.
 
-Every valid flow ends under any input. A menu is presented at most `tries` times to one call, however often its caller
-comes back to it; used up, it leads to `otherwise` at once. The ways that need no digits hold no ring (`flow_faults`
-sees to it), so that between two presentations no step is passed twice.
+A menu is presented until its caller makes a valid choice, at most `tries` times: then it leads to `no_input` after
+silence and to `no_match` after wrong digits. A caller who comes back to it has all its tries again.
+
+Every valid flow ends under any input. Its menus are presented at most MOST_PRESENTATIONS times to one call; then each
+of them leads to `otherwise` at once. The ways that need no choice hold no ring (`flow_faults` sees to it), so that
+between two presentations no step is passed twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeAlias, assert_never
+from typing import Final, NamedTuple, TypeAlias, assert_never
 
 import msgspec
 from msgspec.structs import replace
 
+MOST_PRESENTATIONS: Final = 100
+"""Of all the menus of a flow together, to one call."""
 RECORDING_GRACE_SECONDS = 30.0
 """A recording's end is told by the PBX; this long after its limit the call is over without one."""
 
@@ -35,14 +40,17 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Menu(msgspec.Struct, frozen=True, kw_only=True, tag="menu", tag_field="type"):
-    """Ask for digits. `timeout_seconds` counts from the presentation, the prompt included; `tries`: presentations per
-    call. `otherwise`: where a call goes after the last."""
+    """Ask for digits. `timeout_seconds` counts from the presentation, the prompt included; `tries`: presentations until
+    a valid choice. `no_input` and `no_match`: where a call goes when the last of them was answered by silence, or by
+    digits that are no choice (so they are called in VoiceXML); None: to `otherwise`."""
 
     prompt: str
     choices: tuple[Choice, ...]
     otherwise: str
     tries: int = 3
     timeout_seconds: float = 15.0
+    no_input: str | None = None
+    no_match: str | None = None
 
 
 class LanguageChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +59,8 @@ class LanguageChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Language(msgspec.Struct, frozen=True, kw_only=True, tag="language", tag_field="type"):
-    """A menu that sets the skill which the call asks for beside its queue's. `otherwise`: goes on without one."""
+    """A menu that sets the skill which the call asks for beside its queue's, and goes on to `next`. By its other ways
+    the call goes on without one."""
 
     prompt: str
     choices: tuple[LanguageChoice, ...]
@@ -59,6 +68,8 @@ class Language(msgspec.Struct, frozen=True, kw_only=True, tag="language", tag_fi
     otherwise: str
     tries: int = 3
     timeout_seconds: float = 15.0
+    no_input: str | None = None
+    no_match: str | None = None
 
 
 class Hours(msgspec.Struct, frozen=True, kw_only=True, tag="hours", tag_field="type"):
@@ -119,16 +130,25 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 
 def ways(step: Step) -> Iterator[tuple[str, str]]:
     """(field, step that it leads to), in the order in which they are written. Fields of choices: `choices.0.next`."""
+    if isinstance(step, Menu):
+        for number, choice in enumerate(step.choices):
+            yield f"choices.{number}.next", choice.next
+    elif isinstance(step, Language):
+        yield "next", step.next
+    yield from unasked_ways(step)
+
+
+def unasked_ways(step: Step) -> Iterator[tuple[str, str]]:
+    """Those of its ways that a call takes without a choice of its caller."""
     match step:
         case Greeting() | Priority():
             yield "next", step.next
-        case Menu():
-            for number, choice in enumerate(step.choices):
-                yield f"choices.{number}.next", choice.next
+        case Menu() | Language():
             yield "otherwise", step.otherwise
-        case Language():
-            yield "next", step.next
-            yield "otherwise", step.otherwise
+            if step.no_input is not None:
+                yield "no_input", step.no_input
+            if step.no_match is not None:
+                yield "no_match", step.no_match
         case Hours():
             yield "open", step.open
             yield "closed", step.closed
@@ -184,6 +204,8 @@ class FlowState(msgspec.Struct, frozen=True):
     position: Position = Begun()
     presented: dict[str, int] = {}
     """How often each menu was presented."""
+    failures: int = 0
+    """How many presentations of the menu that waits for digits, the last ones in a row, brought no valid choice."""
     priority: int = 0
     skills: tuple[str, ...] = ()
     no_callback: str | None = None
@@ -290,7 +312,7 @@ def advance(
         case Collecting(step=name), Digits(digits=digits):
             return _chosen(flow, state, name, digits, now, caller, ask)
         case Collecting(step=name), TimedOut():
-            return _go(flow, state, name, now, caller, ask)
+            return _chosen(flow, state, name, "", now, caller, ask)
         case Recording(step=name), RecordingDone(recording=recording, seconds=seconds):
             step = flow.steps[name]
             if not isinstance(step, Voicemail):
@@ -305,7 +327,9 @@ def advance(
 def _chosen(
     flow: Flow, state: FlowState, name: str, digits: str, now: datetime, caller: Caller, ask: Ask
 ) -> tuple[FlowState, list[Command]]:
+    """Where these digits lead to; empty: the caller pressed nothing."""
     step = flow.steps[name]
+    before, state = state, replace(state, failures=0)
     match step:
         case Menu():
             for choice in step.choices:
@@ -318,7 +342,11 @@ def _chosen(
                     return _go(flow, replace(state, skills=skills), step.next, now, caller, ask)
         case _:
             raise AssertionError(f"step {name} collects digits but is no menu")
-    return _go(flow, state, name, now, caller, ask)
+    failures = before.failures + 1
+    if failures < step.tries:
+        return _go(flow, replace(state, failures=failures), name, now, caller, ask)
+    leads_to = step.no_match if digits else step.no_input
+    return _go(flow, state, step.otherwise if leads_to is None else leads_to, now, caller, ask)
 
 
 def _skills(step: Language) -> tuple[str, ...]:
@@ -337,13 +365,12 @@ def _go(
                 commands.append(Play(name, step.prompt))
                 name = step.next
             case Menu() | Language():
-                presented = state.presented.get(name, 0)
-                if presented >= step.tries:
+                if sum(state.presented.values()) >= MOST_PRESENTATIONS:
                     name = step.otherwise
                     continue
                 due_at = now + timedelta(seconds=step.timeout_seconds)
                 commands.append(_collect(name, step, due_at))
-                counted = {**state.presented, name: presented + 1}
+                counted = {**state.presented, name: state.presented.get(name, 0) + 1}
                 return replace(state, position=Collecting(name, due_at), presented=counted), commands
             case Hours():
                 name = step.open if ask.is_open(step.queue_id, now) else step.closed

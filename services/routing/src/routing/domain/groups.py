@@ -52,7 +52,7 @@ class Group:
     An agent who takes one call at a time is in one group, for every channel (None). An agent with a declared capacity
     is in a group for each channel that they take, and available there while they could take one more call of it."""
 
-    __slots__ = ("breadth", "channel", "down", "fitting", "levels", "number", "on_duty", "queue_ids")
+    __slots__ = ("breadth", "channel", "down", "fitting", "levels", "number", "on_duty", "queue_ids", "staying")
 
     def __init__(self, levels: Mapping[str, int], channel: Channel | None, number: int) -> None:
         self.levels = levels
@@ -65,6 +65,8 @@ class Group:
         self.fitting = 0
         self.on_duty = 0
         """Agents who are logged in."""
+        self.staying = 0
+        """Those of them who are not about to leave: they may serve calls that wait."""
         self.queue_ids: list[str] | None = None
         """Kept by the pool until `fitting` changes."""
 
@@ -93,6 +95,8 @@ class Groups:
         """Skills of the sites that are down."""
         self._behind = 0
         """Available agents who missed their last offer."""
+        self.staffed = 0
+        """The groups with somebody who stays."""
 
     # requirements
 
@@ -156,18 +160,33 @@ class Groups:
 
     # available agents
 
-    def add(self, agent: Agent, group: Group, *, available: bool) -> None:
-        """Count the agent if they are logged in; index them if they could take a call of the group's channel."""
+    def add(self, agent: Agent, group: Group, *, available: bool, stays: bool) -> None:
+        """Count the agent if they are logged in, and show them."""
         group.on_duty += not isinstance(agent.state, LoggedOut)
+        self.show(agent, group, available=available, stays=stays)
+
+    def remove(self, agent: Agent, group: Group, *, available: bool, stays: bool) -> None:
+        """Undo `add` of the same agent in the same state."""
+        group.on_duty -= not isinstance(agent.state, LoggedOut)
+        self.hide(agent, group, available=available, stays=stays)
+
+    def show(self, agent: Agent, group: Group, *, available: bool, stays: bool) -> None:
+        """Index the agent if they could take a call of the group's channel, now (`available`) or later (`stays`)."""
+        if stays:
+            group.staying += 1
+            self.staffed |= 1 << group.number
         if available:
             self._behind += agent.missed_offers > 0
             self._idle.add(group.number, _idle_key(agent, group))
             if self._speed is not None:
                 self._speed.add(group.number, _speed_key(agent, group))
 
-    def remove(self, agent: Agent, group: Group, *, available: bool) -> None:
-        """Undo `add` of the same agent in the same state."""
-        group.on_duty -= not isinstance(agent.state, LoggedOut)
+    def hide(self, agent: Agent, group: Group, *, available: bool, stays: bool) -> None:
+        """Undo `show` of the same agent in the same state."""
+        if stays:
+            group.staying -= 1
+            if not group.staying:
+                self.staffed ^= 1 << group.number
         if available:
             self._behind -= agent.missed_offers > 0
             self._idle.remove(group.number, _idle_key(agent, group))
@@ -215,6 +234,10 @@ class Groups:
     def available_in(self, groups: int) -> int:
         """How many agents of the groups whose bit is set are available."""
         return self._idle.count(groups)
+
+    def staying_in(self, groups: int) -> int:
+        """How many agents of the groups whose bit is set stay."""
+        return sum(self._numbered[number].staying for number in numbers_in(groups & self.staffed))
 
     def with_available(self, rule: Rule, only: int = -1) -> list[int]:
         """The numbers of the groups who meet the rule, are among `only`, and have somebody available, the longest idle

@@ -23,6 +23,7 @@ from routing.domain.seats import Seats
 from routing.domain.shares import Share
 from routing.domain.sharing import Sharing, TenantRing
 from routing.domain.slots import QueueSlot, Ring, Skills, WaitingKey
+from routing.domain.staff import Staff
 from routing.domain.timers import Timer, Timers
 from routing.domain.weighing import WeighedQueue, Weighing
 
@@ -58,6 +59,7 @@ class Indexes:
         self._timers = Timers()
         self._sites: dict[str, Site] = {}
         self.callbacks = CallbackPlaces()
+        self.staff = Staff()
         self.sharing = Sharing(self._groups, self._waiting, self._timers, self._tenant_rings)
 
     @classmethod
@@ -89,6 +91,7 @@ class Indexes:
             pool.put_call(call)
         pool.memories.load(memories)
         pool._weighing.learning.resume()
+        pool.staff.look()
         pool.drain()
         return pool
 
@@ -157,6 +160,7 @@ class Indexes:
         if queue.agent_order == "fastest":
             self._groups.order_by_speed(self.agents)
         (self._weighed.discard if queue.weights is None else self._weighed.add)(queue.id)
+        self.staff.watch(queue)
         self._weigh(slot)
         for call in waiting:
             self._index_call(call)
@@ -188,6 +192,7 @@ class Indexes:
         requirements, numbers = slot.queue.rings(skills, slot.covering), slot.numbers[skills]
         if [ring.rule.requirement for ring in slot.rings[skills]] == requirements:
             return
+        self.staff.changed = True
         for ring in slot.rings[skills]:
             self._groups.detach(ring.rule, ring.number)
         while len(numbers) < len(requirements):
@@ -227,19 +232,27 @@ class Indexes:
             self._group_of[profile.id] = self._groups.group(profile.levels)
         self._index_agent(agent)
         self.agents[profile.id] = agent
+        self.staff.changed = True
         return True
 
     def _index_agent(self, agent: Agent) -> None:
-        if agent.id in self.seated:
-            self.seats.add(agent)
-        else:
-            self._groups.add(agent, self._group_of[agent.id], available=isinstance(agent.state, Available))
+        for group, available in self._groups_of(agent):
+            self._groups.add(agent, group, available=available, stays=self._stays(agent))
 
     def _unindex_agent(self, agent: Agent) -> None:
+        for group, available in self._groups_of(agent):
+            self._groups.remove(agent, group, available=available, stays=self._stays(agent))
+
+    def _groups_of(self, agent: Agent) -> list[tuple[Group, bool]]:
+        """The agent's groups, and whether they could take a call there."""
         if agent.id in self.seated:
-            self.seats.remove(agent)
-        else:
-            self._groups.remove(agent, self._group_of[agent.id], available=isinstance(agent.state, Available))
+            return self.seats.groups_of(agent)
+        return [(self._group_of[agent.id], isinstance(agent.state, Available))]
+
+    def _stays(self, agent: Agent) -> bool:
+        """Whether the agent may serve calls that wait: they are logged in and not about to leave. Those of a site that
+        is down or drained belong to no rule's groups."""
+        return agent.stays and self._profiles[agent.id].drain is None
 
     def configure_site(self, site: Site) -> bool:
         """Take over whether a site is down or drained unless newer is known."""
@@ -250,6 +263,7 @@ class Indexes:
         if self.is_down(site.id) != was_down:
             self._groups.set_down(site_skill(site.id), down=not was_down)
             self.sharing.is_laid = False
+            self.staff.changed = True
             self._weighing.forget()
         return True
 
@@ -277,6 +291,7 @@ class Indexes:
         """Take over a tenant's share unless a newer one is known."""
         if not self.sharing.configure(share, self.now, self.agents.values()):
             return False
+        self.staff.changed = True
         for call in self.calls.values():
             match self._place_of(call):
                 case "line", int(number), key:
@@ -320,6 +335,8 @@ class Indexes:
         if self.sharing.slots:
             self.sharing.count(before, -1)
             self.sharing.count(agent, 1)
+        if self._stays(before) is not self._stays(agent):
+            self.staff.changed = True
         self.agents[agent.id] = agent
         self.changed_agents[agent.id] = agent
 
@@ -335,6 +352,7 @@ class Indexes:
             self.memories.follow(before, call, self.now)
         if self._weighed and not call.is_consultation:
             self._weighing.observe(before, call, self.now)
+        self.staff.follow(before, call)
         if call.is_over:
             self.calls.pop(call.id, None)
             return
@@ -351,6 +369,7 @@ class Indexes:
             self.callbacks.follow(before, call)
         if self.memories:
             self.memories.follow(before, call, self.now)
+        self.staff.follow(before, call)
         self.changed_calls[call.id] = call
 
     def _index_call(self, call: Call) -> None:

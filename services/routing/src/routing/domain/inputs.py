@@ -42,7 +42,8 @@ class OfferCall(Input, frozen=True, kw_only=True):
     `preferred_agent_id` is who should take it if they may and can, and `spoke_last` that nobody said so: they are the
     one who last spoke with the caller;
     `contact_priority` is the caller's own as a contact of the tenant (None: nobody known), which counts beside the
-    queue's. `priority` (None: that of the contact) and `skills` are what a transferred call has from its flow."""
+    queue's. `priority` (None: that of the contact) and `skills` are what a transferred call has from its flow, and
+    `handed_on_by` is the agent who transferred it."""
 
     TYPE: ClassVar[str] = "routing.offer_call.v1"
 
@@ -58,6 +59,7 @@ class OfferCall(Input, frozen=True, kw_only=True):
     lead_id: str | None = None
     attempt_id: str | None = None
     transferred_from: str | None = None
+    handed_on_by: str | None = None
     first_call_id: str | None = None
     first_offered_at: datetime | None = None
     preferred_agent_id: str | None = None

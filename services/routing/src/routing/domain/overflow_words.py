@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from routing.domain.calls import Move
 from routing.domain.configuration import (
     Closed,
     EstimatedWait,
+    NobodyLoggedIn,
     QueueLength,
     Shared,
     SiteDown,
@@ -21,6 +22,8 @@ from routing.domain.configuration import (
     Waited,
 )
 from routing.domain.saying import time_of
+
+_NOBODY: Final = "no agent who could serve it was logged in"
 
 
 def said_of(move: Move) -> str:
@@ -54,8 +57,12 @@ def _held(move: Move) -> str:
             return f"it had waited {measured:.0f} s, and the rule is for {seconds:g} s or more"
         case QueueLength(calls=calls):
             return f"{measured:.0f} calls were waiting, and the rule is for {calls} or more"
+        case EstimatedWait(seconds=seconds) if move.measured is None:
+            return f"{_NOBODY}, and the rule is for an estimated wait of {seconds:g} s or more"
         case EstimatedWait(seconds=seconds):
             return f"the estimated wait was {measured:.0f} s, and the rule is for {seconds:g} s or more"
+        case NobodyLoggedIn():
+            return _NOBODY
         case SiteDown(site_id=site_id):
             return f"site {site_id} was {'being drained' if move.drained else 'down'}"
         case Shared(percent=percent, passed_over=True):

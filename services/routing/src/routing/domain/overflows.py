@@ -10,6 +10,7 @@ from routing.domain.calls import Call, Move
 from routing.domain.configuration import (
     Closed,
     EstimatedWait,
+    NobodyLoggedIn,
     OverflowRule,
     Queue,
     QueueLength,
@@ -89,14 +90,35 @@ def moves_on_entry(pool: Pool, queue: Queue, call: Call) -> Iterator[Move]:
                     yield Move(pool.now, queue.id, rule.when, rule.to, length)
             case EstimatedWait(seconds=seconds):
                 estimate = pool.estimated_wait(call)
-                if estimate is not None and estimate >= seconds:
+                if pool.nobody_serves(call):
+                    yield Move(pool.now, queue.id, rule.when, rule.to)
+                elif estimate is not None and estimate >= seconds:
                     yield Move(pool.now, queue.id, rule.when, rule.to, estimate)
+            case NobodyLoggedIn():
+                if pool.nobody_serves(call):
+                    yield from _moves_once(pool, queue, call, rule)
             case SiteDown(site_id=site_id):
                 if pool.is_down(site_id):
                     drained = pool.is_only_drained(site_id)
                     yield Move(pool.now, queue.id, rule.when, rule.to, drained=drained)
             case _:
                 pass
+
+
+def moves_when_nobody_serves(pool: Pool, queue: Queue, call: Call) -> list[Move]:
+    """For a call that waits, and that no agent could serve any more."""
+    return [
+        move
+        for rule in queue.overflows
+        if isinstance(rule.when, NobodyLoggedIn)
+        for move in _moves_once(pool, queue, call, rule)
+    ]
+
+
+def _moves_once(pool: Pool, queue: Queue, call: Call, rule: OverflowRule) -> list[Move]:
+    """A rule that sends the call to a site and keeps it in its queue is followed once: the call could go round."""
+    followed = any((one.queue_id, one.why, one.to) == (queue.id, rule.when, rule.to) for one in call.moves)
+    return [] if followed else [Move(pool.now, queue.id, rule.when, rule.to)]
 
 
 def moves_when_waited(queue: Queue, queued_at: datetime, now: datetime) -> list[Move]:

@@ -278,7 +278,7 @@ class _Player:
                 at = event.ended_at + seconds(done.wrap_up_seconds)
                 self._give(at, inputs.WrapUp, call_id=call_id, agent_id=agent_id, disposition=done.disposition)
                 if (child := self._day.children.get(call_id)) is not None:
-                    self._put(replace(child, occurred_at=event.ended_at))
+                    self._put(replace(child, occurred_at=event.ended_at, handed_on_by=child.handed_on_by and agent_id))
             case AgentStateChanged(state="break", reason=reason) if reason in MISSED:
                 chance = Chance(self._seed, "return", event.agent_id, str(event.sequence))
                 at = event.occurred_at + seconds(_pick(self._day.returns, chance, RETURN_SECONDS))

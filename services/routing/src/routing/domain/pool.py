@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from common.events.routing import Channel
@@ -18,7 +20,7 @@ from routing.domain.indexes import Indexes
 from routing.domain.matching import numbers_in
 from routing.domain.notes import Precedence
 from routing.domain.sharing import Reason
-from routing.domain.slots import Skills
+from routing.domain.slots import QueueSlot, Skills
 
 
 class Pool(Indexes):
@@ -85,22 +87,94 @@ class Pool(Indexes):
         key = self._queues[call.queue_id].key(call)
         return self.sharing.reason(call, key, self._group_for(agent.id, call), came_free=came_free)
 
+    # who is there
+
+    def nobody_serves(self, call: Call, *, but: str | None = None) -> bool:
+        """Whether no agent, `but` one who does not count, is logged in who could serve the call of a queue, in whatever
+        ring; see `NobodyLoggedIn`."""
+        return self._is_deserted(self._queues[call.queue_id], call.skills, but)
+
+    def _is_deserted(self, slot: QueueSlot, skills: Skills, but: str | None = None) -> bool:
+        groups = self._ring(slot, len(slot.queue.relaxations), skills).rule.groups
+        if self.sharing.slots:
+            groups &= self.sharing.lasting_groups(slot.queue.tenant_id)
+        with self.hidden(but):
+            return not groups & self._groups.staffed
+
+    def unserved(self, queue_id: str) -> list[Call]:
+        """The calls that wait in the queue and that no agent could serve, in the order of service."""
+        slot = self._queues[queue_id]
+        deserted = [skills for skills in slot.rings if self._is_deserted(slot, skills)]
+        return [call for call in self.waiting_in(queue_id) if call.skills in deserted] if deserted else []
+
+    def is_barred(self, agent_id: str, call: Call) -> bool:
+        """Whether the agent has handed the call on, and somebody else could serve it."""
+        return call.handed_on_by == agent_id and not self.nobody_serves(call, but=agent_id)
+
+    def _barred_agent(self, call: Call) -> str | None:
+        agent_id = call.handed_on_by
+        return agent_id if agent_id is not None and self.is_barred(agent_id, call) else None
+
+    def _barred_calls(self, agent_id: str) -> list[Call]:
+        handed_on = self.in_order(self.staff.handed_on.get(agent_id, ()))
+        return [call for call in handed_on if self.is_barred(agent_id, call)]
+
+    @contextmanager
+    def hidden(self, agent_id: str | None) -> Iterator[None]:
+        """Meanwhile no call finds the agent, as if they were not there. None, or of another pool: nobody is hidden."""
+        agent = self.agents.get(agent_id or "")
+        if agent is None:
+            yield
+            return
+        groups, stays = self._groups_of(agent), self._stays(agent)
+        for group, available in groups:
+            self._groups.hide(agent, group, available=available, stays=stays)
+        try:
+            yield
+        finally:
+            for group, available in groups:
+                self._groups.show(agent, group, available=available, stays=stays)
+
+    @contextmanager
+    def set_aside(self, calls: Iterable[Call]) -> Iterator[None]:
+        """Meanwhile no agent finds these calls."""
+        aside = list(calls)
+        for call in aside:
+            self._unindex_call(call)
+        try:
+            yield
+        finally:
+            for call in aside:
+                self._index_call(call)
+
+    def agent_for(self, call: Call, ring: int) -> Agent | None:
+        """The agent whom the call may have at once in this ring; None: it waits."""
+        barred = self._barred_agent(call)
+        return self.best_agent(call.queue_id, ring, call.skills, since=call.first_queued_at, barred=barred)
+
     def best_agent(
-        self, queue_id: str, ring: int, skills: Skills = (), *, since: datetime | None = None
+        self,
+        queue_id: str,
+        ring: int,
+        skills: Skills = (),
+        *,
+        since: datetime | None = None,
+        barred: str | None = None,
     ) -> Agent | None:
         """The first, in the queue's order of agents, of those available who may serve a call in this ring; by weights,
         of the group that the others need least, or None, so that the call waits. `since`: when the call came to its
-        first queue; None: now."""
+        first queue; None: now. `barred`: an agent who is not for the call."""
         slot = self._queues[queue_id]
         rule, only, entitled = self._ring(slot, ring, skills).rule, -1, False
         if self.sharing.slots:
             tenant_id = slot.queue.tenant_id
             only = self.sharing.groups_for(tenant_id, since or self.now, self.now)
             entitled = self.sharing.is_entitled(tenant_id)
-        if self._weighed:
-            group = self._weighing.next_group(queue_id, rule, only, withhold=not entitled)
-            only = 0 if group is None else 1 << group
-        found = self._groups.best(rule, slot.queue.agent_order, only)
+        with self.hidden(barred):
+            if self._weighed:
+                group = self._weighing.next_group(queue_id, rule, only, withhold=not entitled)
+                only = 0 if group is None else 1 << group
+            found = self._groups.best(rule, slot.queue.agent_order, only)
         if found is None:
             self.sharing.is_tight = True
             return None
@@ -109,6 +183,10 @@ class Pool(Indexes):
     def best_call(self, agent_id: str) -> Call | None:
         """The first, by priority with ageing, of the calls that wait for the agent alone, then of all they may take; by
         weights, of the queue with the highest bid, or None, so that the agent is kept."""
+        with self.set_aside(self._barred_calls(agent_id)):
+            return self._best_call(agent_id)
+
+    def _best_call(self, agent_id: str) -> Call | None:
         if self.sharing.slots:
             return self._best_shared(self.agents[agent_id])
         if agent_id in self.seated:
@@ -158,11 +236,13 @@ class Pool(Indexes):
         """What the ring asks for, how many agents who meet it are available and in how many groups, how many calls of
         the queue are before this one."""
         rule = self._ring_of(call, ring).rule
-        return rule.text, *self._groups.available(rule), self._ahead(call)
+        with self.hidden(self._barred_agent(call)):
+            return rule.text, *self._groups.available(rule), self._ahead(call)
 
     def behind(self, call: Call, ring: int) -> int:
         """How many of the available agents who meet what the ring asks for come behind the others."""
-        return self._groups.behind(self._ring_of(call, ring).rule)
+        with self.hidden(self._barred_agent(call)):
+            return self._groups.behind(self._ring_of(call, ring).rule)
 
     def precedence(self, call: Call, agent: Agent) -> Precedence | None:
         """Before which call of another queue, the first of those that the available agent could take as well, this one
@@ -175,7 +255,8 @@ class Pool(Indexes):
             fitting |= group.fitting
         for number in slot.bins:
             fitting &= ~(1 << number)
-        key = self._waiting.best(fitting)
+        with self.set_aside(self._barred_calls(agent.id)):
+            key = self._waiting.best(fitting)
         if key is None or key < slot.key(call):
             return None
         other = self.calls[key[-1]]
@@ -212,11 +293,29 @@ class Pool(Indexes):
                 pass
             case _:
                 return None
-        return self._weighing.keeping(call.queue_id, self._ring_of(call, ring).rule, self.now)
+        with self.hidden(self._barred_agent(call)):
+            return self._weighing.keeping(call.queue_id, self._ring_of(call, ring).rule, self.now)
 
     def releasable(self) -> Call | None:
         """A waiting call for which no available agent needs to be kept any more. Only by weights and by shares is there
         ever one."""
+        barred = self.in_order(call.id for agent_id in self.staff.handed_on for call in self._barred_calls(agent_id))
+        with self.set_aside(barred):
+            found = self._releasable()
+        if found is not None or not barred:
+            return found
+        # Each of these may go to everybody but one agent.
+        self.sharing.is_tight = True
+        return next((call for call in barred if self._may_be_released(call)), None)
+
+    def _may_be_released(self, call: Call) -> bool:
+        match call.state, self._place_of(call):
+            case Queued(ring=ring) | HeldPlace(ring=ring), ("line", _, _):
+                return self.agent_for(call, ring) is not None
+            case _:
+                return False
+
+    def _releasable(self) -> Call | None:
         if self.sharing.may_release:
             found = self.sharing.releasable(self._weighing if self._weighed else None, self.now)
         else:
@@ -228,6 +327,8 @@ class Pool(Indexes):
         available but kept for another tenant."""
         agent = self.agents.get(call.preferred_agent_id or "")
         if agent is None or isinstance(agent.state, LoggedOut) or not self.may_serve(agent.id, call, ring):
+            return None
+        if self.is_barred(agent.id, call):
             return None
         return None if self.sharing.slots and self.can_take(agent, call) and self.is_kept(agent, call) else agent
 

@@ -38,14 +38,7 @@ class Seats:
         """The channels of which the agent could take one more call."""
         return takes(agent.state, self._capacities[agent.id])
 
-    def add(self, agent: Agent) -> None:
-        """Index the agent in each of their groups."""
+    def groups_of(self, agent: Agent) -> list[tuple[Group, bool]]:
+        """Each of their groups, and whether they could take one more call there."""
         free = self.takes(agent)
-        for channel, group in self.of[agent.id].items():
-            self._groups.add(agent, group, available=channel in free)
-
-    def remove(self, agent: Agent) -> None:
-        """Undo `add` of the same agent in the same state, under the same capacity."""
-        free = self.takes(agent)
-        for channel, group in self.of[agent.id].items():
-            self._groups.remove(agent, group, available=channel in free)
+        return [(group, channel in free) for channel, group in self.of[agent.id].items()]

@@ -255,6 +255,25 @@ class Sharing:
                     allowed &= ~keeper.eligible
         return allowed
 
+    def lasting_groups(self, tenant_id: str) -> int:
+        """The groups whose agents calls of the tenant may take, if not now then later, while the agents and figures
+        stay as they are; -1: all. None if the tenant may have nobody; not those that other tenants could serve with,
+        of whom as many are reserved as there are and who are never released."""
+        own = self.slots.get(tenant_id)
+        if own is not None and own.positions.most_positions == 0:
+            return 0
+        if own is not None and own.positions.reserved_positions:
+            return -1
+        self._lay()
+        allowed = -1
+        for slot in self.slots.values():
+            reserved = slot.positions.reserved_positions
+            if slot is own or not reserved or slot.share.release_after_seconds is not None:
+                continue
+            if self._groups.staying_in(slot.eligible) <= reserved:
+                allowed &= ~slot.eligible
+        return allowed
+
     def keepers(self, tenant_id: str, rule: Rule, since: datetime, now: datetime) -> list[str]:
         """The tenants for which available agents who meet the rule are kept from such a call."""
         own = self.slots.get(tenant_id)

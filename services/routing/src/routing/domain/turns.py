@@ -53,10 +53,12 @@ class Turn(Telling):
                 self.pool.follow_hours(item_id, at if self.pool.calls else now)
                 entries.empty_if_closed(self, item_id)
                 entries.follow_cover(self, item_id)
+                entries.follow_staff(self)
                 self.release_kept()
                 continue
             if timer is Timer.SHARE:
                 self.pool.sharing.follow(item_id, at if self.pool.calls else now)
+                self.pool.staff.changed = True
                 self.settle()
                 continue
             call = self.pool.calls[item_id]
@@ -68,7 +70,7 @@ class Turn(Telling):
                 case Timer.CALLBACK_EXPIRES, HeldPlace():
                     callbacks.expire(self, call)
                 case Timer.REST_OVER | Timer.WIDEN, Queued() | HeldPlace():
-                    self._place_anew([item_id, *self.pool.take_alike(at, timer)])
+                    self.place_anew([item_id, *self.pool.take_alike(at, timer)])
                 case Timer.ALONE_LIMIT, Queued() as waiting:
                     self.place(call, replace(waiting, alone_until=None))
                 case Timer.OVERFLOW, Queued():
@@ -109,7 +111,7 @@ class Turn(Telling):
         if agent is None or not self.pool.can_take(agent, call):
             agent = None
             if waiting.alone_until is None:
-                agent = self.pool.best_agent(call.queue_id, ring, call.skills, since=call.first_queued_at)
+                agent = self.pool.agent_for(call, ring)
         if agent is not None:
             self.assign(call, waiting, agent, came_free=False)
             return
@@ -227,7 +229,7 @@ class Turn(Telling):
                 if self.pool.sharing.slots:
                     # Its tenant may have room for one more again, and others may come before it.
                     self.release_kept()
-                self._place_anew([call.id])
+                self.place_anew([call.id])
             case _:
                 raise AssertionError(f"call {call.id} was given back but is {call.state_name}")
 
@@ -356,7 +358,7 @@ class Turn(Telling):
 
     def release(self, agent_id: str) -> None:
         """Calls that wait for the agent alone are placed anew: perhaps there is nothing to wait for any more."""
-        self._place_anew(call.id for call in self.pool.waiting_for(agent_id))
+        self.place_anew(call.id for call in self.pool.waiting_for(agent_id))
 
     def release_kept(self) -> None:
         """Agents who need not be kept any more take the calls that may have them. Only by declared weights and by
@@ -366,6 +368,7 @@ class Turn(Telling):
 
     def settle(self) -> None:
         """After all that an input or a timer has done."""
+        entries.follow_staff(self)
         self.release_kept()
         if self.pool.callbacks.near:
             callbacks.call_near(self)
@@ -374,9 +377,9 @@ class Turn(Telling):
         """After new rules: as many of the queue's calls as available agents may take, each in its ring."""
         waiting = [call.id for call in self.pool.waiting_in(queue_id)]
         resting = self.pool.callbacks.call_ids() if self.pool.callbacks else []
-        self._place_anew({*waiting, *(one for one in resting if self.pool.calls[one].queue_id == queue_id)})
+        self.place_anew({*waiting, *(one for one in resting if self.pool.calls[one].queue_id == queue_id)})
 
-    def _place_anew(self, call_ids: Iterable[str]) -> None:
+    def place_anew(self, call_ids: Iterable[str]) -> None:
         """Those of the calls that wait are placed in the order of service."""
         for before in self.pool.in_order(call_ids):
             call = self.pool.calls.get(before.id)
