@@ -28,6 +28,8 @@ from plateau.floor.sites import read_site
 RESERVED_TENANT: Final = "floor"
 MOST_NUMBERS: Final = 1000
 """Of a directory."""
+MOST_BARRED: Final = 10_000
+"""Numbers of a do-not-call list in a floor file; the API takes any number of them."""
 MOST_DISPOSITIONS: Final = 200
 LONGEST_DISPOSITION: Final = 64
 LONGEST_URL: Final = 2000
@@ -55,6 +57,7 @@ def _tenant(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path
         draft.document.refuse(node, path, "this id stands for the floor itself: choose another", name)
     fields = draft.document.fields(node, path)
     currency = fields.text("currency", "EUR", check=_currency)
+    region = fields.text("region", "FR", check=_region)
     dispositions = fields.texts("closing_dispositions", (), most=MOST_DISPOSITIONS)
     for text, place in dispositions:
         if len(text) > LONGEST_DISPOSITION or not text.isprintable():
@@ -65,11 +68,13 @@ def _tenant(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path
             id=name,
             name=fields.text("name"),
             time_zone=fields.text("time_zone", check=time_zone),
-            region=fields.text("region", "FR", check=_region),
+            region=region,
             currency=currency,
             reopen_window_days=fields.integer("reopen_window_days", 14, low=0, high=3650),
             closing_dispositions=tuple(text for text, _ in dispositions),
             directory=_directory(fields),
+            rest_after_call_minutes=fields.integer("rest_after_call_minutes", 60, low=0, high=60 * 24 * 30),
+            do_not_call=_do_not_call(fields, region),
             tariff=_tariff(draft, fields, currency),
             place=fields.place,
             places=fields.places,
@@ -144,6 +149,16 @@ def _directory(tenant: Fields) -> dict[str, str]:
         except InvalidPhone as wrong:
             tenant.document.refuse(inner, path, str(wrong), text)
     return found
+
+
+def _do_not_call(tenant: Fields, region: str) -> tuple[str, ...]:
+    found = []
+    for text, place in tenant.texts("do_not_call", (), most=MOST_BARRED):
+        try:
+            found.append(normalise(text, region))
+        except InvalidPhone as wrong:
+            tenant.document.wrong.append(Wrong(place, tenant.path_of("do_not_call"), str(wrong), text))
+    return tuple(dict.fromkeys(found))
 
 
 def _currency(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from common.errors import Invalid, NotFound
 from common.fields import Line, Region, TenantPath, TimeZone
 from common.http import (
@@ -37,6 +39,12 @@ class TenantBody(Model):
     name: Line = Field(examples=["Kettle & Sons"])
     time_zone: TimeZone = Field(description="IANA name: for leads whose number names none", examples=["Europe/Paris"])
     region: Region = Field(default="FR", description="ISO 3166: how national phone numbers are read", examples=["FR"])
+    rest_after_call_minutes: int = Field(
+        default=60,
+        ge=0,
+        le=43_200,
+        description="How long no campaign dials a person after a call with the tenant, inbound or outbound",
+    )
 
 
 class TenantView(TenantBody):
@@ -56,7 +64,7 @@ async def put_tenant(
         raise Invalid(f"{FLOOR} is the floor itself, not a client company", field="tenant_id")
     tenant, version, created = await service.put_tenant(
         session,
-        Tenant(tenant_id, body.name, body.time_zone, body.region),
+        Tenant(tenant_id, body.name, body.time_zone, body.region, timedelta(minutes=body.rest_after_call_minutes)),
         lambda present: check_if_match(request, present),
     )
     answer_put(response, version, created=created)
@@ -86,5 +94,6 @@ def _view(tenant: Tenant, version: int) -> TenantView:
         name=tenant.name,
         time_zone=tenant.time_zone,
         region=tenant.region,
+        rest_after_call_minutes=tenant.rest_after_call // timedelta(minutes=1),
         version=version,
     )

@@ -20,6 +20,9 @@ from uuid import UUID
 
 from common.events.dialer import AttemptOutcome
 
+StoppedBy = Literal["do_not_call", "person_calls"]
+"""do_not_call: the number came onto the tenant's list; person_calls: who is dialled calls the tenant themselves."""
+
 # ---------------------------------------------------------------- states
 
 
@@ -61,7 +64,7 @@ class Ended:
     """Over. Final."""
 
     outcome: AttemptOutcome
-    by: Literal["pbx", "routing", "time_out", "hand_over_failed"]
+    by: Literal["pbx", "routing", "time_out", "hand_over_failed", StoppedBy]
     call_id: str | None = None
     disposition: str | None = None
 
@@ -87,6 +90,13 @@ class PbxFact(Enum):
 @dataclass(frozen=True, slots=True)
 class TimedOut:
     """The facts that should have come by now have not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The number must not ring any more."""
+
+    by: StoppedBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +149,7 @@ class CallDone:
 
 
 RoutingFact = RoutingHasCall | AgentAssigned | AgentMissed | AgentAnswered | CallLost | CallDone
-Fact = PbxFact | TimedOut | RoutingUnreachable | RoutingFact
+Fact = PbxFact | TimedOut | Stopped | RoutingUnreachable | RoutingFact
 
 # ---------------------------------------------------------------- what to do about it
 
@@ -161,7 +171,12 @@ class PlayAbandonmentMessage:
     """Tell the PBX to play the legally required message, then to hang up."""
 
 
-Effect = HandOver | Withdraw | PlayAbandonmentMessage
+@dataclass(frozen=True, slots=True)
+class StopDial:
+    """Tell the PBX to give the dial up."""
+
+
+Effect = HandOver | Withdraw | PlayAbandonmentMessage | StopDial
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +292,8 @@ def _while_ringing(state: Dialling | Ringing, fact: Fact) -> Decision:
             return Decision(Ended("machine", "pbx"))
         case TimedOut():
             return Decision(Ended("failed", "time_out"))
+        case Stopped(by):
+            return Decision(Ended("refused", by), (StopDial(),))
         case _:
             return Decision(state)
 

@@ -34,13 +34,15 @@ async def insert_tenant(session: Session, new: Tenant) -> bool:
     return bool(
         await session.fetchval(
             """
-            INSERT INTO tenants (tenant_id, name, time_zone, region, version) VALUES ($1, $2, $3, $4, 1)
+            INSERT INTO tenants (tenant_id, name, time_zone, region, rest_after_call_minutes, version)
+            VALUES ($1, $2, $3, $4, $5, 1)
             ON CONFLICT DO NOTHING RETURNING true
             """,
             new.tenant_id,
             new.name,
             new.time_zone,
             new.region,
+            new.rest_after_call // timedelta(minutes=1),
         )
     )
 
@@ -48,11 +50,15 @@ async def insert_tenant(session: Session, new: Tenant) -> bool:
 async def update_tenant(session: Session, changed: Tenant) -> None:
     """Save a tenant that is there; its version rises."""
     await session.execute(
-        "UPDATE tenants SET name = $2, time_zone = $3, region = $4, version = version + 1 WHERE tenant_id = $1",
+        """
+        UPDATE tenants SET name = $2, time_zone = $3, region = $4, rest_after_call_minutes = $5, version = version + 1
+        WHERE tenant_id = $1
+        """,
         changed.tenant_id,
         changed.name,
         changed.time_zone,
         changed.region,
+        changed.rest_after_call // timedelta(minutes=1),
     )
 
 
@@ -174,7 +180,8 @@ def _values(campaign: Campaign) -> tuple[Any, ...]:
 
 
 def _tenant(row: asyncpg.Record) -> tuple[Tenant, int]:
-    return Tenant(row["tenant_id"], row["name"], row["time_zone"], row["region"]), row["version"]
+    rest_after_call = timedelta(minutes=row["rest_after_call_minutes"])
+    return Tenant(row["tenant_id"], row["name"], row["time_zone"], row["region"], rest_after_call), row["version"]
 
 
 def _campaign(row: asyncpg.Record) -> Campaign:
