@@ -293,6 +293,7 @@ class RoutingStub:
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
     hang_ups: list[str] = field(default_factory=list)
+    machines: list[str] = field(default_factory=list)
     status: int = 202
     """Any other: nothing is accepted."""
     lose_answers: bool = False
@@ -325,6 +326,11 @@ class RoutingStub:
         @app.post("/v1/calls/{call_id}/hang-up", status_code=202)
         async def hang_up(call_id: str, idempotency_key: str = Header()) -> dict[str, str]:
             self.hang_ups.append(call_id)
+            return {"command_id": idempotency_key}
+
+        @app.post("/v1/calls/{call_id}/machine", status_code=202)
+        async def machine(call_id: str, idempotency_key: str = Header()) -> dict[str, str]:
+            self.machines.append(call_id)
             return {"command_id": idempotency_key}
 
         return app

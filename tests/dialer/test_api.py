@@ -150,10 +150,14 @@ async def test_from_the_list_to_the_disposition(dialer: Dialer, routing: Routing
             "may_start": 0,
             "reason": "every idle agent is spoken for",
         }
-        for _ in range(2):
-            assert (await dialer.fact(attempt_id, "ringing"))["state"] == "ringing"
-        for _ in range(2):
-            assert (await dialer.fact(attempt_id, "answered"))["state"] == "handed_over"
+        for told in ((True, None), (False, "repeated")):
+            taken = await dialer.fact(attempt_id, "ringing")
+            assert (taken["state"], taken["happened"], taken["why_not"]) == ("ringing", *told)
+        for told in ((True, None), (False, "repeated")):
+            taken = await dialer.fact(attempt_id, "answered")
+            assert (taken["state"], taken["happened"], taken["why_not"]) == ("handed_over", *told)
+        taken = await dialer.fact(attempt_id, "busy")
+        assert (taken["state"], taken["happened"], taken["why_not"]) == ("handed_over", False, "answered")
         assert await commands(2) == ["dial", "handed_over"]
         call_id = f"{attempt_id}.sales"
         assert heard[1][2]["call_id"] == call_id
@@ -357,6 +361,7 @@ async def test_the_do_not_call_list(dialer: Dialer) -> None:
         return items
 
     (attempt,) = await eventually(dialled)
+    await dialer.operator.post("/v1/campaigns/renewals/pause")
     path = "/v1/tenants/kettle/do-not-call"
     own = await dialer.client("tenant", "kettle")
     first, second, third = numbers(3)

@@ -119,6 +119,8 @@ class _Batch:
                 self._waits(event)
             case CallAbandoned():
                 self._released(event)
+                if event.machine:
+                    self.people.void.add(event.call_id)
                 self._left(event)
                 self.waiting[event.call_id] = None
                 self._tell(delivery, event, CallLost(event.call_id, hung_up=event.reason == "hung_up"))

@@ -154,6 +154,7 @@ class AttemptRow(Base, table=True):
     deadline_at: datetime | None = Field(sa_column=_moment(nullable=True))
     ringing_at: datetime | None = Field(sa_column=_moment(nullable=True))
     answered_at: datetime | None = Field(sa_column=_moment(nullable=True))
+    machine_at: datetime | None = Field(sa_column=_moment(nullable=True))
     ended_at: datetime | None = Field(sa_column=_moment(nullable=True))
     call_id: str | None
     gone: bool

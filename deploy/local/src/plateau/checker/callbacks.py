@@ -37,6 +37,11 @@ class Callback:
                 self._attempts, self._away = event.attempts, True
             case CallbackDialled():
                 yield from self._dialled(event)
+            case CallbackFailed(reason="machine") if not (self._under_way or self._away):
+                # Recognised after the answer, while no agent spoke yet.
+                if not self._dials or event.dial_id != self._dials[-1]:
+                    yield f"{event.TYPE} is of {event.dial_id}, which was not answered"
+                self._away = True
             case CallbackReached() | CallbackFailed():
                 if not self._under_way or event.dial_id != self._dials[-1]:
                     yield f"{event.TYPE} is of {event.dial_id}, which is not under way"

@@ -111,6 +111,8 @@ def may_dial(lead: Lead, campaign: CampaignRules, now: datetime, number: Number 
         case Pending(due_at):
             if lead.attempts >= campaign.max_attempts:
                 return Refused("max_attempts", None)
+            if number.barred:
+                return Refused("do_not_call", None)
             if campaign.state != "running":
                 return Refused("campaign_paused", None)
             rule = number.refusal(now)

@@ -24,6 +24,7 @@ from dialer.domain.attempt import (
     PlayAbandonmentMessage,
     StopDial,
     Stopped,
+    TellMachine,
     TimedOut,
     Withdraw,
     step,
@@ -121,6 +122,8 @@ def _note(
             requests.append((attempt, "offer", None))
         case Withdraw(call_id):
             requests.append((attempt, "hang_up", call_id))
+        case TellMachine(call_id):
+            requests.append((attempt, "machine", call_id))
         case PlayAbandonmentMessage():
             expires_at = item.at + timedelta(seconds=MESSAGE_SECONDS)
             commands.append((attempt, "play_abandonment_message", expires_at))

@@ -73,13 +73,14 @@ async def save(session: Session, attempts: Sequence[Attempt]) -> None:
     await session.execute(
         """
         UPDATE attempts SET state = new.state, deadline_at = new.deadline_at, ringing_at = new.ringing_at,
-            answered_at = new.answered_at, ended_at = new.ended_at, call_id = new.call_id, gone = new.gone,
+            answered_at = new.answered_at, machine_at = new.machine_at,
+            ended_at = new.ended_at, call_id = new.call_id, gone = new.gone,
             outcome = new.outcome, ended_by = new.ended_by, disposition = new.disposition,
             traceparent = new.traceparent, holds_number = attempts.holds_number AND new.ended_at IS NULL
         FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
-            $7::text[], $8::bool[], $9::text[], $10::text[], $11::text[], $12::text[])
+            $7::text[], $8::bool[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[])
             AS new (attempt_id, state, deadline_at, ringing_at, answered_at, ended_at, call_id, gone, outcome,
-                ended_by, disposition, traceparent)
+                ended_by, disposition, traceparent, machine_at)
         WHERE attempts.attempt_id = new.attempt_id
         """,
         *[list(values) for values in zip(*columns, strict=True)],
@@ -168,6 +169,7 @@ def _columns(attempt: Attempt) -> tuple[Any, ...]:
         None if ended is None else ended.by,
         None if ended is None else ended.disposition,
         attempt.traceparent,
+        attempt.machine_at,
     )
 
 
@@ -183,7 +185,7 @@ def _attempt(row: asyncpg.Record) -> Attempt:
         case "assigned":
             state = Assigned(row["call_id"])
         case "connected":
-            state = Connected(row["call_id"])
+            state = Connected(row["call_id"], row["machine_at"] is not None)
         case "ended":
             state = Ended(row["outcome"], row["ended_by"], row["call_id"], row["disposition"])
         case other:
@@ -202,6 +204,7 @@ def _attempt(row: asyncpg.Record) -> Attempt:
         state=state,
         ringing_at=row["ringing_at"],
         answered_at=row["answered_at"],
+        machine_at=row["machine_at"],
         ended_at=row["ended_at"],
         traceparent=row["traceparent"],
     )

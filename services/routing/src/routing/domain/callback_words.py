@@ -16,6 +16,7 @@ _OUTCOMES: Final = {
     "failed": "it failed",
     "timed_out": "the PBX said nothing in time",
     "agent_hung_up": "the agent hung up",
+    "machine": "an answering machine answered",
 }
 
 

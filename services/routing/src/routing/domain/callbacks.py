@@ -232,7 +232,34 @@ def reach(turn: Turn, call: Call, calling: CallingBack) -> Call:
 
 def fail(turn: Turn, call: Call, calling: CallingBack, reason: CallbackFailure) -> None:
     """The attempt has not reached the customer."""
-    callback, held = _over(turn, call, reason), calling.place
+    _keep_place(turn, call, calling.place, reason, calling.agent_id)
+
+
+def find_machine(turn: Turn, call: Call, dial_id: str) -> str | None:
+    """Customer first: whoever answered the attempt, and waits for an agent, is an answering machine. Who is asked to
+    take the call is free at once, and the attempt has failed."""
+    callback = call.callback
+    if callback is None or callback.reached_at is None or callback.dials[-1].dial_id != dial_id:
+        return "dial_is_over"
+    agent_id: str | None = None
+    match call.state:
+        case Queued():
+            pass
+        case Offered() as offered:
+            agent_id = offered.agent_id
+            call = turn.give_back(call, offered, "interrupted")
+        case _:
+            return "dial_is_over"
+    held = HeldPlace(callback.requested_at + timedelta(seconds=callback.rules.valid_seconds))
+    call = replace(call, callback=replace(callback, reached_at=None))
+    _keep_place(turn, call, held, "machine", None)
+    if agent_id is not None:
+        engagements.free(turn, turn.pool.agents[agent_id], call)
+    return None
+
+
+def _keep_place(turn: Turn, call: Call, held: HeldPlace, reason: CallbackFailure, agent_id: str | None) -> None:
+    callback = _over(turn, call, reason)
     rules: CallbackRules = callback.rules
     not_before = turn.pool.now + timedelta(seconds=rules.retry_seconds)
     last = len(callback.dials) >= rules.attempts
@@ -242,18 +269,18 @@ def fail(turn: Turn, call: Call, calling: CallingBack, reason: CallbackFailure) 
     turn.tell(
         CallbackFailed,
         call,
-        dial_id=calling.dial_id,
+        dial_id=callback.dials[-1].dial_id,
         attempt=len(callback.dials),
         reason=reason,
-        agent_id=calling.agent_id,
+        agent_id=agent_id,
         next_at=not_before if again else None,
     )
     if not again:
         turn.abandon(call, "callback_unreached" if last else "callback_expired")
     else:
         place(turn, call, held)
-    if calling.agent_id is not None:
-        engagements.free(turn, turn.pool.agents[calling.agent_id], call)
+    if agent_id is not None:
+        engagements.free(turn, turn.pool.agents[agent_id], call)
 
 
 def cancel(turn: Turn, given: inputs.CancelCallback) -> str | None:

@@ -276,6 +276,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """The announcements that its caller heard while it waited, the one heard last at the end."""
     conversation: Conversation | None = None
     """None: nobody was on hold, nothing was recorded, no supervisor took part."""
+    machine_at: datetime | None = None
+    """When the PBX said that an answering machine has answered the dial."""
     take_overs: tuple[TakeOver, ...] = ()
     """By supervisors: into this call, which then is the supervisor's, and from it; so at most two."""
 

@@ -257,10 +257,11 @@ class Turn(Telling):
             abandoned_at=now,
             wait_seconds=waited_seconds(call, call.queued_at, now),
             total_wait_seconds=total,
-            short=reason in _SHORT and total < self.queue_of(call).short_abandon_seconds,
+            short=call.machine_at is None and reason in _SHORT and total < self.queue_of(call).short_abandon_seconds,
             reason=reason,
             message=message,
             away_seconds=call.away_seconds(now),
+            machine=call.machine_at is not None,
         )
 
     def answer(self, call: Call, agent_id: str) -> Call:
