@@ -343,6 +343,7 @@ class Turn(Telling):
         if isinstance(agent.state, Serving) and agent.id not in self.pool.seated:
             return  # their capacity was taken back: one call at a time, after these
         while (call := self.pool.best_call(agent.id)) is not None:
+            call = self.pool.promised_before(call, agent) or call
             if isinstance(call.state, HeldPlace) and callbacks.rests(self, call, call.state):
                 continue
             if not isinstance(call.state, Queued | HeldPlace):
