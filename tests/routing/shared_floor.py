@@ -98,7 +98,34 @@ def is_owed(pool: Pool, tenant_id: str) -> bool:
 
 class CheckedTurn(Turn):
     """A turn in which every assignment is held against the definition: of the shares, of the order of service, of the
-    order of agents."""
+    order of agents; and every dial of a customer against the agents who are there for them."""
+
+    def tell(self, kind: type[CallEvent], call: Call, **more: Any) -> None:
+        super().tell(kind, call, **more)
+        if kind is CallbackDialled:
+            assert call.callback is not None
+            pool, number = self.pool, (call.tenant_id, call.callback.phone)
+            others = [
+                one
+                for one in pool.calls.values()
+                if one.id != call.id and isinstance(one.state, CallingBack) and one.callback is not None
+                if (one.tenant_id, one.callback.phone) == number
+            ]
+            assert not others, "a number is dialled for one promise at a time"
+            if more["agent_id"] is None:
+                self._are_there_agents(call)
+
+    def _are_there_agents(self, call: Call) -> None:
+        """For all customers of the queue who are dialled before an agent is found, or wait for one after that."""
+        assert isinstance(call.state, CallingBack)
+        ring = call.state.place.ring
+        there = [
+            agent.id
+            for agent in self.pool.agents.values()
+            if not isinstance(agent.state, LoggedOut | OnBreak) and self.pool.may_serve(agent.id, call, ring)
+        ]
+        customers = [one for one in self.pool.callbacks.in_flight if self.pool.calls[one].queue_id == call.queue_id]
+        assert len(customers) <= len(there), f"{customers} are called for {there}"
 
     def assign(self, call: Call, waiting: Queued | HeldPlace, agent: Agent, *, came_free: bool) -> None:
         assert is_permitted(self.pool, call, agent.id), f"{agent.id} is not for {call.id}"

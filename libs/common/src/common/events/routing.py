@@ -163,7 +163,8 @@ class CallAbandoned(CallEvent, frozen=True, kw_only=True):
     away_seconds: float = 0.0
     """How long the caller was not on the line, to be called back."""
     machine: bool = False
-    """An answering machine had answered the dial: nobody was lost. It counts neither as offered nor as abandoned."""
+    """An answering machine had answered the dial: nobody was lost. It counts as offered, and neither as answered nor as
+    abandoned."""
 
 
 class CallAnnounced(CallEvent, frozen=True, kw_only=True):
