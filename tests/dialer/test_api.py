@@ -150,12 +150,12 @@ async def test_from_the_list_to_the_disposition(dialer: Dialer, routing: Routing
             "may_start": 0,
             "reason": "every idle agent is spoken for",
         }
-        for told in ((True, None), (False, "repeated")):
+        for wanted in ((True, None), (False, "repeated")):
             taken = await dialer.fact(attempt_id, "ringing")
-            assert (taken["state"], taken["happened"], taken["why_not"]) == ("ringing", *told)
-        for told in ((True, None), (False, "repeated")):
+            assert (taken["state"], taken["happened"], taken["why_not"]) == ("ringing", *wanted)
+        for wanted in ((True, None), (False, "repeated")):
             taken = await dialer.fact(attempt_id, "answered")
-            assert (taken["state"], taken["happened"], taken["why_not"]) == ("handed_over", *told)
+            assert (taken["state"], taken["happened"], taken["why_not"]) == ("handed_over", *wanted)
         taken = await dialer.fact(attempt_id, "busy")
         assert (taken["state"], taken["happened"], taken["why_not"]) == ("handed_over", False, "answered")
         assert await commands(2) == ["dial", "handed_over"]

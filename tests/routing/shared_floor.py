@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from common.events import CallbackDialled, CallEvent
 from common.requirements import is_met
-from routing.domain.agents import Agent, Available
-from routing.domain.call_states import HeldPlace, Queued
+from routing.domain.agents import Agent, Available, LoggedOut, OnBreak
+from routing.domain.call_states import CallingBack, HeldPlace, Queued
 from routing.domain.calls import Call
 from routing.domain.configuration import Queue
 from routing.domain.pool import Pool
@@ -116,16 +117,20 @@ class CheckedTurn(Turn):
                 self._are_there_agents(call)
 
     def _are_there_agents(self, call: Call) -> None:
-        """For all customers of the queue who are dialled before an agent is found, or wait for one after that."""
-        assert isinstance(call.state, CallingBack)
-        ring = call.state.place.ring
-        there = [
-            agent.id
-            for agent in self.pool.agents.values()
-            if not isinstance(agent.state, LoggedOut | OnBreak) and self.pool.may_serve(agent.id, call, ring)
+        """For all whom these agents may serve and who are dialled before one is found, or wait for one after that."""
+        pool = self.pool
+        present = [one.id for one in pool.agents.values() if not isinstance(one.state, LoggedOut | OnBreak)]
+        there = [one for one in present if pool.may_serve(one, call, self._ring(call))]
+        called = [pool.calls[one] for one in sorted(pool.callbacks.in_flight)]
+        customers = [
+            one.id for one in called if any(pool.may_serve(agent_id, one, self._ring(one)) for agent_id in there)
         ]
-        customers = [one for one in self.pool.callbacks.in_flight if self.pool.calls[one].queue_id == call.queue_id]
+        assert call.id in customers
         assert len(customers) <= len(there), f"{customers} are called for {there}"
+
+    def _ring(self, call: Call) -> int:
+        assert isinstance(call.state, CallingBack | Queued)
+        return call.state.place.ring if isinstance(call.state, CallingBack) else call.state.ring
 
     def assign(self, call: Call, waiting: Queued | HeldPlace, agent: Agent, *, came_free: bool) -> None:
         assert is_permitted(self.pool, call, agent.id), f"{agent.id} is not for {call.id}"
