@@ -5,6 +5,9 @@
 The file is generated piece by piece as a network would bring it, so that what grows is the import's own. Memory is
 resident memory of this process above its level before; a stall is how long the event loop, on which hand-overs run,
 was not to be had. A tick gives IDLE agents, who are free again, one dial each, and is committed.
+The rule of one call for one person costs the import nothing: it has no part in it. Of a tick it is two statements, the
+numbers of IDLE leads looked up and the dials under way looked through, beside OTHERS recent calls and OTHERS numbers on
+the do-not-call list; they are measured by themselves (`pacing_rule_p50_ms`), and in the ticks.
 
 The last line is JSON. Floors: `import_rows_vs_copy` and `import_again_vs_copy` (COPY of the same
 file), `import_processor_vs_loop` (a row, a turn) and `import_stall_vs_loop` (a stall is Python at work in one go),
@@ -36,7 +39,7 @@ from dialer.domain.lead import CampaignRules
 from dialer.service import campaigns
 from dialer.service.importing import Imported, import_leads
 from dialer.service.pacing import pace
-from dialer.store import floor
+from dialer.store import floor, numbers
 from floors import Copy, Insert, Loop, median, milliseconds, quantile, ratio
 from plateau.servers import postgres
 
@@ -44,6 +47,7 @@ HOURS = CallingHours.parse({day: [["10:00", "13:00"], ["14:00", "20:00"]] for da
 RULES = CampaignRules("draft", HOURS, 4, timedelta(hours=2), timedelta(hours=72))
 PATIENCE = Patience(timedelta(seconds=10), timedelta(seconds=10))
 TICKS, WARM_UP_TICKS, IDLE = 200, 20, 50
+OTHERS = 100_000
 PIECE_ROWS = 1300
 """About 64 KiB."""
 
@@ -120,6 +124,29 @@ async def tick(database: Database, clock: ManualClock, insert: Insert) -> list[f
     return sorted(took[WARM_UP_TICKS:])
 
 
+_OTHERS = """
+    WITH numbers AS (SELECT 'c' || n AS id, '+337' || lpad(n::text, 8, '0') AS phone, n % 10 = 0 AS live
+        FROM generate_series(1, $1) AS n),
+    barred AS (INSERT INTO do_not_call SELECT 'kettle', phone, NULL, 'olga', $2 FROM numbers)
+    INSERT INTO recent_calls
+        SELECT id, phone, 'kettle', $2, CASE WHEN live THEN NULL ELSE $2::timestamptz END FROM numbers
+"""
+
+
+async def rule(database: Database) -> list[float]:
+    """Seconds that the rule adds to a tick, sorted."""
+    people = [("kettle", f"+336{n:08d}") for n in range(IDLE)]
+    took = []
+    for _ in range(WARM_UP_TICKS + TICKS):
+        async with database.transaction() as session:
+            began = time.perf_counter()
+            known = await numbers.look_up(session, people)
+            await numbers.dials_to_stop(session)
+            took.append(time.perf_counter() - began)
+        assert len(known) == IDLE
+    return sorted(took[WARM_UP_TICKS:])
+
+
 async def main(rows: int) -> None:
     """Measure and print."""
     clock = ManualClock(datetime(2026, 11, 23, 10, tzinfo=UTC))
@@ -145,7 +172,10 @@ async def main(rows: int) -> None:
                 await copy.sample(body(rows))
                 loop.sample()
                 assert (first.imported, again.unchanged) == (rows, rows)
+                async with database.transaction() as session:
+                    await session.execute(_OTHERS, OTHERS, clock.now())
                 ticks = await tick(database, clock, insert)
+                rules = await rule(database)
             await connection.close()
     peak = max(watch.peak - watch.before, watch_again.peak - watch_again.before) / 1e6
     stall = max(watch.stall, watch_again.stall)
@@ -154,6 +184,8 @@ async def main(rows: int) -> None:
     print(f"memory at most {peak:.0f} MB above {watch.before / 1e6:.0f} MB; longest stall {1000 * stall:.0f} ms")
     p50, p99 = quantile(ticks, 0.5), quantile(ticks, 0.99)
     print(f"a tick of pacing with {IDLE} dials: p50 {1000 * p50:.1f} ms, p99 {1000 * p99:.1f} ms")
+    rule_p50 = quantile(rules, 0.5)
+    print(f"of which one call for one person: p50 {1000 * rule_p50:.2f} ms for {IDLE} numbers")
     inserts = sorted(insert.samples[WARM_UP_TICKS:])
     figures = {
         "import_rows_per_second": round(rows / took),
@@ -165,6 +197,8 @@ async def main(rows: int) -> None:
         "import_memory_mb": round(peak, 1),
         "import_longest_stall_ms": round(1000 * stall, 1),
         "import_stall_vs_loop": ratio(stall, loop.seconds),
+        "pacing_rule_p50_ms": milliseconds(rule_p50),
+        "pacing_rule_vs_insert": ratio(rule_p50, median(inserts)),
         "pacing_tick_p50_ms": milliseconds(p50),
         "pacing_tick_p99_ms": milliseconds(p99),
         "pacing_tick_vs_insert": ratio(p50, median(inserts)),

@@ -26,12 +26,15 @@ from dialer.consumer import handler
 from dialer.domain.attempt import Attempt, Fact, Patience, PbxFact
 from dialer.domain.campaign import Campaign, Tenant
 from dialer.domain.hours import CallingHours
-from dialer.domain.lead import CampaignRules
-from dialer.service import campaigns
+from dialer.domain.lead import CampaignRules, Refused, may_dial
+from dialer.service import campaigns, do_not_call
 from dialer.service.attempts import Happened, apply
 from dialer.service.importing import Imported, OnReject, import_leads
 from dialer.service.tasks import tick
 from dialer.store import attempts
+from dialer.store import campaigns as campaign_store
+from dialer.store import leads as lead_store
+from dialer.store import numbers as numbers_store
 from dialer.tables import Base
 from fastapi import FastAPI, Header, Request, Response
 from plateau.servers import ExternalServer, PostgresServer
@@ -142,11 +145,19 @@ class Floor(Story):
         self.clock = clock
 
     async def campaign(
-        self, campaign_id: str = "renewals", *, queue_id: str = "sales", leads: Sequence[str] = (), **rules: Any
+        self,
+        campaign_id: str = "renewals",
+        *,
+        queue_id: str = "sales",
+        leads: Sequence[str] = (),
+        tenant_id: str = "kettle",
+        rest_after_call: timedelta = timedelta(hours=1),
+        **rules: Any,
     ) -> None:
-        """A running campaign of the tenant kettle, with these numbers on its list."""
+        """A running campaign of a tenant, with these numbers on its list."""
         async with self.database.transaction() as session:
-            await campaigns.put_tenant(session, Tenant("kettle", "Kettle", "Europe/Paris", "FR"), lambda _: None)
+            tenant = Tenant(tenant_id, tenant_id, "Europe/Paris", "FR", rest_after_call=rest_after_call)
+            await campaigns.put_tenant(session, tenant, lambda _: None)
             values = {
                 "state": "draft",
                 "calling_hours": WORKDAYS,
@@ -155,7 +166,7 @@ class Floor(Story):
                 "rest_after_abandon": timedelta(hours=72),
                 **rules,
             }
-            campaign = Campaign(campaign_id, "kettle", queue_id, "Renewals", 25, CampaignRules(**values))
+            campaign = Campaign(campaign_id, tenant_id, queue_id, "Renewals", 25, CampaignRules(**values))
             await campaigns.put_campaign(session, campaign, lambda _: None, self.clock)
             await campaigns.start(session, campaign_id, self.clock)
         if leads:
@@ -172,6 +183,26 @@ class Floor(Story):
     async def agents(self, states: dict[str, str], *, queues: Sequence[str] = ("sales",), pool: str = "blue") -> None:
         """Routing tells of agents by id."""
         await self.deliver(*(self.agent(agent_id, state, queues, pool) for agent_id, state in states.items()))
+
+    async def bar(self, *phones: str, reason: str | None = None, tenant_id: str = "kettle") -> int:
+        """Put numbers on a tenant's do-not-call list; returns how many were not on it."""
+        async with self.database.transaction() as session:
+            return await do_not_call.add(session, tenant_id, phones, reason, "olga", self.clock, PATIENCE)
+
+    async def refusals(self, campaign_id: str = "renewals") -> list[tuple[str, Refused | None]]:
+        """Every lead of the list with what refuses it now."""
+        async with self.database.transaction() as session:
+            found = await campaign_store.campaign(session, campaign_id)
+            assert found is not None
+            campaign = found[0]
+            listed = await lead_store.page(session, campaign_id, None, None, 1000)
+            known = await numbers_store.look_up(session, [(campaign.tenant_id, lead.phone) for lead in listed])
+        now = self.clock.now()
+        verdicts = [
+            (lead.phone, may_dial(lead.lead, campaign.rules, now, known[campaign.tenant_id, lead.phone]))
+            for lead in listed
+        ]
+        return [(phone, verdict if isinstance(verdict, Refused) else None) for phone, verdict in verdicts]
 
     async def deliver(self, *events: Event) -> None:
         """Have dialer handle these events in one batch."""
@@ -262,6 +293,7 @@ class RoutingStub:
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
     hang_ups: list[str] = field(default_factory=list)
+    machines: list[str] = field(default_factory=list)
     status: int = 202
     """Any other: nothing is accepted."""
     lose_answers: bool = False
@@ -294,6 +326,11 @@ class RoutingStub:
         @app.post("/v1/calls/{call_id}/hang-up", status_code=202)
         async def hang_up(call_id: str, idempotency_key: str = Header()) -> dict[str, str]:
             self.hang_ups.append(call_id)
+            return {"command_id": idempotency_key}
+
+        @app.post("/v1/calls/{call_id}/machine", status_code=202)
+        async def machine(call_id: str, idempotency_key: str = Header()) -> dict[str, str]:
+            self.machines.append(call_id)
             return {"command_id": idempotency_key}
 
         return app

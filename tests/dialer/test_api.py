@@ -150,10 +150,14 @@ async def test_from_the_list_to_the_disposition(dialer: Dialer, routing: Routing
             "may_start": 0,
             "reason": "every idle agent is spoken for",
         }
-        for _ in range(2):
-            assert (await dialer.fact(attempt_id, "ringing"))["state"] == "ringing"
-        for _ in range(2):
-            assert (await dialer.fact(attempt_id, "answered"))["state"] == "handed_over"
+        for wanted in ((True, None), (False, "repeated")):
+            taken = await dialer.fact(attempt_id, "ringing")
+            assert (taken["state"], taken["happened"], taken["why_not"]) == ("ringing", *wanted)
+        for wanted in ((True, None), (False, "repeated")):
+            taken = await dialer.fact(attempt_id, "answered")
+            assert (taken["state"], taken["happened"], taken["why_not"]) == ("handed_over", *wanted)
+        taken = await dialer.fact(attempt_id, "busy")
+        assert (taken["state"], taken["happened"], taken["why_not"]) == ("handed_over", False, "answered")
         assert await commands(2) == ["dial", "handed_over"]
         call_id = f"{attempt_id}.sales"
         assert heard[1][2]["call_id"] == call_id
@@ -186,7 +190,7 @@ async def test_from_the_list_to_the_disposition(dialer: Dialer, routing: Routing
         # The dial of an attempt that has moved on is not given to anyone again.
         assert again == []
     whole = (await dialer.operator.get("/v1/campaigns/renewals")).json()
-    assert whole["leads"] == {"pending": 1, "in_progress": 0, "done": 1, "exhausted": 0}
+    assert whole["leads"] == {"pending": 1, "in_progress": 0, "done": 1, "exhausted": 0, "barred": 0}
     first, second = (await dialer.operator.get("/v1/campaigns/renewals/leads")).json()["items"]
     assert (first["may_dial"], first["last_outcome"]) == (
         {"allowed": False, "refused_by": "done", "until": None},
@@ -242,7 +246,13 @@ async def test_putting_is_idempotent_and_names_what_is_wrong(dialer: Dialer) -> 
     assert (await operator.put("/v1/tenants/kettle", json=tenant)).status_code == 201
     assert (await operator.put("/v1/tenants/kettle", json=tenant)).json()["version"] == 1
     assert (await operator.get("/v1/tenants")).json()["items"] == [
-        {**tenant, "allow_possible_numbers": False, "tenant_id": "kettle", "version": 1}
+        {
+            **tenant,
+            "allow_possible_numbers": False,
+            "rest_after_call_minutes": 60,
+            "tenant_id": "kettle",
+            "version": 1,
+        }
     ]
 
     wrong_hours = {**CAMPAIGN, "calling_hours": {"mon": [["10:00", "09:00"]]}}
@@ -352,6 +362,75 @@ async def test_roles_and_tenants(dialer: Dialer) -> None:
     assert (await dialer.pbx.post(f"/v1/attempts/{new_id()}/facts", json={"fact": "busy"})).status_code == 404
     wrong = await dialer.pbx.post(f"/v1/attempts/{attempt['attempt_id']}/facts", json={"fact": "sold"})
     assert (wrong.status_code, wrong.json()["field"]) == (422, "fact")
+
+
+async def test_the_do_not_call_list(dialer: Dialer) -> None:
+    await dialer.set_up(leads=3)
+    await dialer.send(dialer.story.agent("anna", "available"))
+
+    async def dialled() -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = (await dialer.operator.get("/v1/campaigns/renewals/attempts")).json()["items"]
+        return items
+
+    (attempt,) = await eventually(dialled)
+    await dialer.operator.post("/v1/campaigns/renewals/pause")
+    path = "/v1/tenants/kettle/do-not-call"
+    own = await dialer.client("tenant", "kettle")
+    first, second, third = numbers(3)
+    async with dialer.listening() as heard:
+        national = f"0{first[3:]}"
+        put = await own.put(f"{path}/{national}", json={"reason": "asked on the telephone"})
+        assert (put.status_code, put.json()["phone"], put.json()["reason"]) == (201, first, "asked on the telephone")
+
+        async def given_up() -> bool:
+            return ("hang_up", attempt["attempt_id"]) in [(name, data["attempt_id"]) for _, name, data in heard]
+
+        await eventually(given_up)
+    ended = (await dialer.operator.get(f"/v1/attempts/{attempt['attempt_id']}")).json()
+    assert (ended["state"], ended["outcome"]) == ("ended", "refused")
+    again = await own.put(f"{path}/{first.replace('+', '%2B')}", json={"reason": "another"})
+    assert (again.status_code, again.json()) == (200, put.json())
+
+    wrong = await own.post(path, json={"phones": [second, "12", "gone fishing"]})
+    assert (wrong.status_code, [error["field"] for error in wrong.json()["errors"]]) == (422, ["phones.1", "phones.2"])
+    assert (await own.post(path, json={"phones": []})).status_code == 422
+    bulk = await dialer.operator.post(path, json={"phones": [first, second, f"00{second[1:]}"], "reason": "a list"})
+    assert bulk.json() == {"added": 1, "unchanged": 1}
+    page = (await own.get(path, params={"limit": 1})).json()
+    rest = (await own.get(path, params={"limit": 1, "cursor": page["next_cursor"]})).json()
+    assert [item["phone"] for item in page["items"] + rest["items"]] == [first, second]
+    assert (await own.get(f"{path}/{second}")).json()["added_by"] == "olive"
+
+    leads = (await own.get("/v1/campaigns/renewals/leads")).json()["items"]
+    assert {lead["phone"]: lead["may_dial"]["refused_by"] for lead in leads if lead["phone"] != third} == {
+        first: "do_not_call",
+        second: "do_not_call",
+    }
+    assert (await own.delete(f"{path}/{second}")).status_code == 204
+    assert (await own.delete(f"{path}/{second}")).status_code == 404
+    assert (await own.get(f"{path}/{second}")).status_code == 404
+    changes = (await own.get("/v1/tenants/kettle/do-not-call-changes", params={"phone": second})).json()["items"]
+    assert [(change["action"], change["actor"]) for change in changes] == [
+        ("removed", "tenant-kettle"),
+        ("added", "olive"),
+    ]
+    every = (await own.get("/v1/tenants/kettle/do-not-call-changes", params={"limit": 2})).json()
+    more = (await own.get("/v1/tenants/kettle/do-not-call-changes", params={"cursor": every["next_cursor"]})).json()
+    assert len(every["items"] + more["items"]) == 3
+
+    other, agent = await dialer.client("tenant", "teapot"), await dialer.client("agent")
+    for answer in (
+        await other.get(path),
+        await other.get(f"{path}/{first}"),
+        await other.get("/v1/tenants/kettle/do-not-call-changes"),
+        await other.put(f"{path}/{first}", json={}),
+        await other.post(path, json={"phones": [first]}),
+        await other.delete(f"{path}/{first}"),
+    ):
+        assert answer.status_code == 404
+    assert (await agent.get(path)).status_code == 403
+    assert (await agent.put(f"{path}/{first}", json={})).status_code == 403
+    assert (await other.get("/v1/tenants/none/do-not-call")).status_code == 404
 
 
 async def test_the_api_describes_itself(dialer: Dialer) -> None:

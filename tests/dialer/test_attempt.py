@@ -13,6 +13,7 @@ from dialer.domain.attempt import (
     AgentMissed,
     Assigned,
     Attempt,
+    AttemptState,
     CallDone,
     CallLost,
     Connected,
@@ -28,7 +29,11 @@ from dialer.domain.attempt import (
     Ringing,
     RoutingHasCall,
     RoutingUnreachable,
+    StopDial,
+    Stopped,
+    TellMachine,
     TimedOut,
+    WhyNot,
     Withdraw,
     decide,
     step,
@@ -135,6 +140,124 @@ def test_hanging_up_while_the_hand_over_is_on_its_way_withdraws_the_call_once_it
     assert effects == [HandOver()]
 
 
+STATES: dict[str, AttemptState] = {
+    "dialling": Dialling(),
+    "ringing": Ringing(),
+    "handed over": HandedOver(),
+    "handed over with a call": HandedOver(CALL),
+    "handed over, gone": HandedOver(CALL, gone=True),
+    "assigned": Assigned(CALL),
+    "connected": Connected(CALL),
+    "connected with a machine": Connected(CALL, machine=True),
+    "failed by the PBX": Ended("failed", "pbx"),
+    "failed by time-out": Ended("failed", "time_out"),
+    "machine": Ended("machine", "pbx", CALL),
+    "abandoned": Ended("abandoned", "routing", CALL),
+    "answered": Ended("answered", "routing", CALL, "sold"),
+    "refused": Ended("refused", "do_not_call"),
+}
+FACTS = list(PbxFact)
+Row = dict[str, AttemptState | WhyNot]
+REACHED_NOBODY: Row = {
+    "ringing": Ringing(),
+    "answered": HandedOver(),
+    "busy": Ended("busy", "pbx"),
+    "no_answer": Ended("no_answer", "pbx"),
+    "failed": Ended("failed", "pbx"),
+    "machine": Ended("machine", "pbx"),
+    "hung_up": Ended("no_answer", "pbx"),
+}
+BY_MACHINE = Ended("machine", "pbx", CALL)
+GONE = HandedOver(CALL, gone=True)
+OVER: Row = {fact.value: "over" for fact in PbxFact}
+IS_ANSWERED: Row = {"answered": "repeated", "ringing": "answered", "busy": "answered", "no_answer": "answered"}
+TABLE: dict[str, Row] = {
+    "dialling": {**REACHED_NOBODY},
+    "ringing": {**REACHED_NOBODY, "ringing": "repeated"},
+    "handed over": {
+        **IS_ANSWERED,
+        "hung_up": HandedOver(None, gone=True),
+        "failed": HandedOver(None, gone=True),
+        "machine": Ended("machine", "pbx"),
+    },
+    "handed over with a call": {**IS_ANSWERED, "hung_up": GONE, "failed": GONE, "machine": BY_MACHINE},
+    "handed over, gone": {**IS_ANSWERED, "hung_up": "repeated", "failed": "repeated", "machine": BY_MACHINE},
+    "assigned": {**IS_ANSWERED, "hung_up": Assigned(CALL), "failed": Assigned(CALL), "machine": BY_MACHINE},
+    "connected": {
+        **IS_ANSWERED,
+        "hung_up": Connected(CALL),
+        "failed": Connected(CALL),
+        "machine": Connected(CALL, machine=True),
+    },
+    "connected with a machine": {
+        **IS_ANSWERED,
+        "hung_up": Connected(CALL, machine=True),
+        "failed": Connected(CALL, machine=True),
+        "machine": "repeated",
+    },
+    **dict.fromkeys(("failed by the PBX", "machine", "abandoned", "answered", "refused"), OVER),
+    "failed by time-out": {
+        **OVER,
+        "answered": Ended("failed", "time_out"),  # and the message is played
+    },
+}
+"""What each fact makes of each state: a state in which it has happened, or why it has not."""
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.value)
+@pytest.mark.parametrize("name", STATES)
+def test_every_fact_of_the_pbx_happens_or_is_told_why_not(name: str, fact: PbxFact) -> None:
+    before, wanted = STATES[name], TABLE[name][fact.value]
+    decision = decide(before, fact)
+    if isinstance(wanted, str):
+        assert (decision.state, decision.effects, decision.why_not) == (before, (), wanted)
+    else:
+        assert (decision.state, decision.why_not) == (wanted, None)
+        assert decision.state != before or decision.effects, "a fact that happens changes something, or has it done"
+
+
+def test_a_machine_that_is_recognised_before_an_agent_speaks_is_withdrawn_and_nobody_was_abandoned() -> None:
+    for before in ([RoutingHasCall(CALL)], [AgentAssigned(CALL)]):
+        attempt, effects = play(PbxFact.RINGING, PbxFact.ANSWERED, *before, PbxFact.MACHINE)
+        assert attempt.state == Ended("machine", "pbx", CALL)
+        assert effects == [HandOver(), TellMachine(CALL), StopDial()]
+        # What routing tells of the withdrawal, and what comes out of order, changes nothing.
+        for late in (CallLost(CALL, hung_up=True), AgentMissed(CALL), AgentAnswered(CALL), CallDone(CALL, None)):
+            after, more = step(attempt, late, START + timedelta(seconds=9), PATIENCE)
+            assert (after, more) == (attempt, ())
+    assert attempt.machine_at == START + timedelta(seconds=4)
+
+
+def test_a_machine_that_is_recognised_while_the_hand_over_is_on_its_way_is_withdrawn_once_the_call_is_known() -> None:
+    attempt, effects = play(PbxFact.ANSWERED, PbxFact.MACHINE, RoutingHasCall(CALL))
+    assert attempt.state == Ended("machine", "pbx")
+    assert effects == [HandOver(), StopDial(), TellMachine(CALL)]
+    _, effects = play(PbxFact.ANSWERED, PbxFact.MACHINE, RoutingUnreachable())
+    assert effects == [HandOver(), StopDial()]
+
+
+@pytest.mark.parametrize(("disposition", "outcome"), [("sold", "answered"), (None, "answered"), ("machine", "machine")])
+def test_of_a_machine_that_an_agent_speaks_with_the_disposition_decides(disposition: str | None, outcome: str) -> None:
+    attempt, effects = play(PbxFact.ANSWERED, AgentAnswered(CALL), PbxFact.MACHINE)
+    assert attempt.state == Connected(CALL, machine=True)
+    assert attempt.machine_at == START + timedelta(seconds=3)
+    assert effects == [HandOver(), TellMachine(CALL)]
+    attempt, _ = step(attempt, CallDone(CALL, disposition), START + timedelta(seconds=60), PATIENCE)
+    assert isinstance(attempt.state, Ended)
+    assert (attempt.state.outcome, attempt.state.disposition) == (outcome, disposition)
+
+
+def test_a_disposition_makes_no_machine_of_a_person() -> None:
+    attempt, _ = play(PbxFact.ANSWERED, AgentAnswered(CALL), CallDone(CALL, "machine"))
+    assert attempt.state == Ended("answered", "routing", CALL, "machine")
+
+
+@pytest.mark.parametrize("before", [[RoutingHasCall(CALL)], [AgentAssigned(CALL)]])
+def test_a_call_of_which_routing_tells_no_more_counts_as_abandoned(before: list[Fact]) -> None:
+    attempt, _ = play(PbxFact.ANSWERED, *before, TimedOut())
+    assert attempt.state == Ended("abandoned", "time_out", CALL)
+
+
 @pytest.mark.parametrize("state", [HandedOver(CALL), Assigned(CALL), Connected(CALL)])
 def test_hanging_up_reaches_routing(state: HandedOver | Assigned | Connected) -> None:
     assert decide(state, PbxFact.HUNG_UP).effects == (Withdraw(CALL),)
@@ -161,6 +284,7 @@ calls = st.sampled_from([CALL])
 facts = st.one_of(
     st.sampled_from(list(PbxFact)),
     st.builds(TimedOut),
+    st.builds(Stopped, st.sampled_from(["do_not_call", "person_calls"])),
     st.builds(RoutingUnreachable),
     st.builds(RoutingHasCall, calls),
     st.builds(AgentAssigned, calls),
@@ -192,7 +316,7 @@ def test_any_history_is_harmless(history: list[Fact]) -> None:
         attempt = after
     assert handed_over <= 1
     if handed_over == 0 and ended is not None:
-        assert ended.outcome in {"busy", "no_answer", "failed", "machine"}
+        assert ended.outcome in {"busy", "no_answer", "failed", "machine", "refused"}
     assert attempt.rang_seconds >= 0
 
 

@@ -12,7 +12,7 @@ import pytest
 from common.clock import Clock, SystemClock
 from common.database import Database
 from common.testing import eventually
-from dialer.domain.attempt import Ended, HandedOver, PbxFact
+from dialer.domain.attempt import Connected, Ended, HandedOver, PbxFact
 from dialer.service.hand_over import HandOvers
 from dialer.service.routing import Routing, token_of
 from dialer.service.state import Signal
@@ -113,6 +113,73 @@ async def test_a_routing_that_nobody_listens_for_costs_two_seconds(floor: Floor)
         await eventually(settled(floor))
     assert (await floor.only()).state == Ended("abandoned", "hand_over_failed")
     assert await commands(floor) == ["dial", "play_abandonment_message", "hang_up"]
+
+
+async def test_a_machine_is_withdrawn_from_routing(floor: Floor, routing: RoutingStub) -> None:
+    attempt = await floor.answered()
+    call_id = f"{attempt.attempt_id}.sales"
+    async with worker(floor, routing.url) as woken:
+        await eventually(settled(floor))
+        await floor.tell(attempt.attempt_id, PbxFact.MACHINE)
+        woken.set()
+        await eventually(settled(floor))
+    assert (await floor.only()).state == Ended("machine", "pbx", call_id)
+    assert (routing.machines, routing.hang_ups) == ([call_id], [])
+    assert await commands(floor) == ["dial", "handed_over", "hang_up"]
+    about = {"attempt_id": str(attempt.attempt_id), "direction": "outbound", "contact_phone": attempt.phone}
+    await floor.deliver(
+        floor.call("offered", call_id, **about),
+        floor.call("abandoned", call_id, **about, reason="hung_up", machine=True),
+    )
+    (lead,) = await floor.leads()
+    assert (lead["state"], lead["last_outcome"]) == ("pending", "machine")
+    # Nobody was in a call.
+    assert await floor.rows("SELECT 1 FROM recent_calls") == []
+
+
+async def test_a_machine_that_is_recognised_on_the_way_is_withdrawn_once_routing_has_it(
+    floor: Floor, routing: RoutingStub
+) -> None:
+    attempt = await floor.answered()
+    routing.gate.clear()
+    async with worker(floor, routing.url):
+
+        async def asked() -> bool:
+            return bool(routing.requests)
+
+        await eventually(asked)
+        await floor.tell(attempt.attempt_id, PbxFact.MACHINE)
+        routing.gate.set()
+        await eventually(settled(floor))
+    assert (await floor.only()).state == Ended("machine", "pbx")
+    assert routing.machines == [f"{attempt.attempt_id}.sales"]
+
+
+async def test_a_machine_before_routing_was_asked_is_no_call(floor: Floor, routing: RoutingStub) -> None:
+    attempt = await floor.answered()
+    await floor.tell(attempt.attempt_id, PbxFact.MACHINE)
+    async with worker(floor, routing.url):
+        await eventually(settled(floor))
+    assert (routing.requests, routing.machines) == ([], [])
+
+
+async def test_the_agent_who_speaks_with_a_machine_is_told(floor: Floor, routing: RoutingStub) -> None:
+    attempt = await floor.answered()
+    call_id = f"{attempt.attempt_id}.sales"
+    about = {"attempt_id": str(attempt.attempt_id), "direction": "outbound", "contact_phone": attempt.phone}
+    async with worker(floor, routing.url) as woken:
+        await eventually(settled(floor))
+        await floor.deliver(*(floor.call(kind, call_id, **about) for kind in ("offered", "queued", "answered")))
+        await floor.tell(attempt.attempt_id, PbxFact.MACHINE)
+        woken.set()
+        await eventually(settled(floor))
+        assert (await floor.only()).state == Connected(call_id, machine=True)
+        await floor.deliver(floor.call("wrapped_up", call_id, **about, disposition="machine"))
+    assert routing.machines == [call_id]
+    after = await floor.only()
+    assert after.state == Ended("machine", "routing", call_id, "machine")
+    assert after.machine_at is not None
+    assert [lead["state"] for lead in await floor.leads()] == ["pending"]
 
 
 async def test_a_slow_routing_is_given_up_in_time_and_its_late_call_withdrawn(

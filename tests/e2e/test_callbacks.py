@@ -30,7 +30,7 @@ pools:
   main:
     name: Main
     skills: [orders, desk]
-    agents: [{id: ada, name: Ada, skills: [orders]}]
+    agents: [{id: ada, name: Ada, skills: [orders]}, {id: bo, name: Bo, skills: [desk]}]
 tenants:
   kettle:
     name: Kettle & Quill (invented)
@@ -109,8 +109,9 @@ async def test_callers_are_called_back_once_and_counted_once(tmp_path: Path) -> 
     when a caller hangs up at their place, an agent accepts, and routing is killed between the dial and the answer, then
     the customer was dialled once, the attempt goes on, is answered, and one case is closed and charged once;
 
-    when a caller is called back by a rule of overflow, busy at first, and calls themselves while the second attempt
-    rings, then their new call has the place and the attempt's answer comes too late;
+    when a caller is to be called back by a rule of overflow, then nobody dials them before an agent is there; busy at
+    first, they call themselves while the second attempt rings, and then their new call has the place and the attempt's
+    answer comes too late;
 
     and every promise was kept, KPI says of each caller what happened once, and `explain` tells the whole way."""
     async with running_stack(State(tmp_path), speed=1.0) as stack, Client(stack.urls, stack.token()) as client:
@@ -181,6 +182,9 @@ async def _agent_first(client: Client, pbx: Pbx, keeper: Keeper) -> str:
 
 async def _customer_first(client: Client, pbx: Pbx) -> tuple[str, str]:
     call_id = await _tell(client, type="offered", queue_id="desk", contact_phone="+33199005678")
+    await _is_in(client, call_id, "held_place")
+    assert f"{call_id}/1" not in pbx.dialled
+    await client.post("routing", "/v1/agents/bo/log-in")
     await eventually(lambda: _has(pbx.dialled, f"{call_id}/1"), timeout=20)
     await _tell(client, type="dial_result", call_id=call_id, dial_id=f"{call_id}/1", outcome="busy")
     await eventually(lambda: _has(pbx.dialled, f"{call_id}/2"), timeout=20)

@@ -144,6 +144,20 @@ class Story:
         )
         return self
 
+    def machine(self, after: float) -> Story:
+        """The PBX recognises an answering machine before an agent speaks."""
+        self._pass(after)
+        self.tell(
+            CallAbandoned,
+            abandoned_at=self.at,
+            wait_seconds=self.wait,
+            total_wait_seconds=self.total,
+            short=False,
+            reason="hung_up",
+            machine=True,
+        )
+        return self
+
     def held(self, after: float) -> Story:
         """Hangs up to be called back."""
         self._pass(after)

@@ -120,6 +120,16 @@ def test_a_caller_who_is_called_back_counts_once_and_only_the_time_on_the_line_i
         assert evaluate(counts, {}, "of_offered")["abandonment_rate"] == 0
 
 
+def test_an_answering_machine_is_nobody_who_was_lost() -> None:
+    stories = [Story("c-1").machine(1), Story("c-2").answered(1).ended(60).wrapped_up(5), Story("c-3").machine(9)]
+    events = [event for story in stories for event in story.events]
+    for queue in ("kettle-help", ""):
+        counts, _ = row(queue, events=events)
+        assert (counts.offered, counts.answered, counts.machines) == (3, 1, 2)
+        assert (counts.abandoned, counts.short_abandoned, counts.abandoned_within, counts.waiting) == (0, 0, 0, 0)
+        assert evaluate(counts, {}, "of_offered")["abandonment_rate"] == 0
+
+
 def test_rates_and_times() -> None:
     counts, waits = row("kettle-help")
     figures = evaluate(counts, waits, "of_offered")

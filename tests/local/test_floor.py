@@ -254,6 +254,8 @@ def test_each_unknown_skill_of_a_requirement_is_named_at_its_column() -> None:
         ('"14:00", "20:00"', '"2 pm", "20:00"', 'must be a time of day such as "09:30" (in quotes), not "2 pm"'),
         ("{mon: ", "{monday: ", 'is no day: mon, tue, wed, thu, fri, sat, sun, not "monday"'),
         ("    currency: EUR", "    directory: {desk: 12}", "not a phone number"),
+        ("    currency: EUR", "    do_not_call: [nobody]", "not a phone number"),
+        ("    currency: EUR", "    rest_after_call_minutes: -1", "rest_after_call_minutes"),
         ("        required_skills: [french]", "        recording: maybe", "must be one of never, with_consent, always"),
         ("id: berthe", "id: Berthe!", 'not "Berthe!"'),
         ("id: berthe", "id: alma-001", 'this agent is already on line 6, not "alma-001"'),

@@ -36,6 +36,8 @@ tenants:
     name: Paper Boats
     time_zone: Europe/Paris
     closing_dispositions: [settled, cancelled]
+    rest_after_call_minutes: 240
+    do_not_call: ["01 99 00 11 01", "+33 1 99 00 11 02"]
     directory: {night-desk: "+33 1 99 00 01 99"}
     tariff: {price_per_closed_case: "4.20"}
     webhooks:
@@ -111,7 +113,10 @@ class Services:
         if path in self.refusals:
             return httpx.Response(422, json=self.refusals[path])
         self.writes.append(f"{request.method} {service} {path}")
-        if path.endswith("/leads"):
+        if path.endswith("/do-not-call"):
+            barred = json.loads(request.content)["phones"]
+            self.lists.setdefault(path, []).extend({"phone": phone} for phone in barred)
+        elif path.endswith("/leads"):
             phones = [line.split(",")[0] for line in request.content.decode().splitlines()[1:]]
             self.lists.setdefault(path, []).extend({"phone": "+33" + phone[1:]} for phone in phones)
         elif path.endswith(("/start", "/pause")):
@@ -175,9 +180,13 @@ async def test_a_floor_is_applied_in_the_order_of_what_needs_what(
         "PUT routing /v1/entry-points/boat-line",
         "PUT crm-bridge /v1/webhooks/boats-hook",
         "PUT dialer /v1/campaigns/autumn",
+        "POST dialer /v1/tenants/boats/do-not-call",
         "POST dialer /v1/campaigns/autumn/leads",
         "POST dialer /v1/campaigns/autumn/start",
     ]
+    barred = services.lists["/v1/tenants/boats/do-not-call"]
+    assert [one["phone"] for one in barred] == ["+33199001101", "+33199001102"]
+    assert services.objects["dialer", "/v1/tenants/boats"]["rest_after_call_minutes"] == 240
 
 
 async def test_applying_again_writes_nothing(services: Services, client: Client, directory: Path) -> None:
@@ -197,17 +206,21 @@ async def test_only_what_differs_is_written_and_told_field_by_field(
     services.writes.clear()
     (directory / "leads.csv").write_text(LEADS + "0199001003,C\n")
     text = FLOOR.replace("count: 3", "count: 4").replace("priority: 2", "priority: 5").replace('"4.20"', '"5.00"')
+    # A number that the file does not name any more stays on the do-not-call list.
+    text = text.replace('["01 99 00 11 01", ', '["01 99 00 11 03", ')
     made = await plan(client, parse(text, directory=directory))
     told = {change.title: change.fields for change in made.pending}
     assert told["queue late (routing)"] == (("priority", 2, 5),)
     assert told["tariff boats (billing)"] == (("price_per_closed_case", "4.20", "5.00"),)
     assert told["leads autumn (dialer)"] == (("rows", None, 1),)
+    assert told["do-not-call list boats (dialer)"] == (("numbers", None, 1),)
     assert [change.action for change in made.pending if change.kind == "agent"] == ["created"]
     await apply(client, made)
     assert services.writes == [
         "PUT billing /v1/tenants/boats/tariff",
         "PUT routing /v1/queues/late",
         "PUT routing /v1/agents/alma-004",
+        "POST dialer /v1/tenants/boats/do-not-call",
         "POST dialer /v1/campaigns/autumn/leads",
     ]
 
@@ -223,7 +236,7 @@ async def test_a_refusal_names_the_line_and_what_stands_and_applying_goes_on(
     services.refusals["/v1/queues/orders"] = reason
     with pytest.raises(NotApplied) as refused:
         await apply(client, await plan(client, floor))
-    assert str(refused.value).startswith("floor.yaml:27:")
+    assert str(refused.value).startswith("floor.yaml:29:")
     assert 'queue orders: overflow.after_seconds: too long (said by routing, status 422), not "30"' in str(
         refused.value
     )

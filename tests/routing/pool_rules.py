@@ -131,7 +131,8 @@ class PoolRules(RuleBasedStateMachine):
     ) -> None:
         self.count += 1
         call_id = f"c{self.count}"
-        pending = self.pool.callbacks.pending(TENANTS[queue_id], phone)
+        promised = self.pool.callbacks.pending(TENANTS[queue_id], phone)
+        pending = promised[0] if len(promised) == 1 else None
         events = self.floor.call(
             self.seconds,
             call_id,
@@ -158,7 +159,11 @@ class PoolRules(RuleBasedStateMachine):
             assert (queue_id in entered) is expected, "a closed queue is entered only to be called back"
         if entered:
             pending_now = self.pool.callbacks.pending(TENANTS[queue_id], phone)
-            assert pending_now == (call_id if kept and phone else None), "who calls again is not called back"
+            own = [call_id] if kept and phone else []
+            others = promised if len(promised) > 1 else []
+            assert [one for one in pending_now if one in self.pool.calls] == [
+                one for one in (*others, *own) if one in self.pool.calls
+            ], "who calls again is not called back; where two are promised, nobody knows who it is"
         elif pending in self.pool.calls:
             assert self.pool.calls[pending].held_place is not None, "who is turned away keeps the place"
         assert all(self.pool.is_open(other) for other in entered) or kept
@@ -187,6 +192,13 @@ class PoolRules(RuleBasedStateMachine):
         if in_flow:
             self.pressed(data.draw(st.sampled_from(in_flow)), digits)
 
+    def are_two_people(self, call: Call, promised: Call) -> bool:
+        """Whether one number had both calls on the line at the same time, before one hung up to be called back."""
+        assert promised.callback is not None
+        assert call.arrived_at is not None
+        same_number = call.contact_phone == promised.contact_phone
+        return same_number and call.arrived_at < promised.callback.requested_at
+
     def pressed(self, call: Call, digits: str) -> None:
         """Who can be called back has one place, at once; whoever cannot goes on."""
         assert isinstance(call.state, InFlow)
@@ -199,7 +211,9 @@ class PoolRules(RuleBasedStateMachine):
             opens_at = rules.next_change(self.pool.now)
             in_time = self.pool.now + seconds(rules.callback.valid_seconds)
             possible = possible and opens_at is not None and opens_at < in_time
-        pending = self.pool.callbacks.pending(call.tenant_id, call.contact_phone)
+        promises = self.pool.callbacks.pending(call.tenant_id, call.contact_phone)
+        apart = len(promises) != 1 or self.are_two_people(call, self.pool.calls[promises[0]])
+        pending = None if apart else promises[0]
         events = self.floor.give(inputs.Digits, self.seconds, call_id=call.id, digits=digits)
         promised = [
             event
@@ -214,7 +228,9 @@ class PoolRules(RuleBasedStateMachine):
             assert promised, "who can be called back is, at once"
             caller = (call.tenant_id, call.contact_phone)
             others = [one for one in self.pool.calls.values() if (one.tenant_id, one.contact_phone) == caller]
-            assert [one.id for one in others if one.held_place is not None] == [call.id]
+            held = {one.id for one in others if one.held_place is not None}
+            assert held - set(promises) == {call.id}
+            assert apart or held == {call.id}
             assert pending is None or any(
                 isinstance(event, CallAbandoned) and (event.call_id, event.reason) == (pending, "called_again")
                 for event in events

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from common.events import CallbackDialled, CallEvent
 from common.requirements import is_met
-from routing.domain.agents import Agent, Available, LoggedOut, ThenLogOut
-from routing.domain.call_states import HeldPlace, Queued
+from routing.domain.agents import Agent, Available, LoggedOut, OnBreak, ThenLogOut
+from routing.domain.call_states import CallingBack, HeldPlace, Queued
 from routing.domain.calls import Call
 from routing.domain.configuration import Queue
 from routing.domain.pool import Pool
@@ -152,7 +153,38 @@ def is_owed(pool: Pool, tenant_id: str) -> bool:
 
 class CheckedTurn(Turn):
     """A turn in which every assignment is held against the definition: of the shares, of the order of service, of the
-    order of agents."""
+    order of agents; and every dial of a customer against the agents who are there for them."""
+
+    def tell(self, kind: type[CallEvent], call: Call, **more: Any) -> None:
+        super().tell(kind, call, **more)
+        if kind is CallbackDialled:
+            assert call.callback is not None
+            pool, number = self.pool, (call.tenant_id, call.callback.phone)
+            others = [
+                one
+                for one in pool.calls.values()
+                if one.id != call.id and isinstance(one.state, CallingBack) and one.callback is not None
+                if (one.tenant_id, one.callback.phone) == number
+            ]
+            assert not others, "a number is dialled for one promise at a time"
+            if more["agent_id"] is None:
+                self._are_there_agents(call)
+
+    def _are_there_agents(self, call: Call) -> None:
+        """For all whom these agents may serve and who are dialled before one is found, or wait for one after that."""
+        pool = self.pool
+        present = [one.id for one in pool.agents.values() if not isinstance(one.state, LoggedOut | OnBreak)]
+        there = [one for one in present if pool.may_serve(one, call, self._ring(call))]
+        called = [pool.calls[one] for one in sorted(pool.callbacks.in_flight)]
+        customers = [
+            one.id for one in called if any(pool.may_serve(agent_id, one, self._ring(one)) for agent_id in there)
+        ]
+        assert call.id in customers
+        assert len(customers) <= len(there), f"{customers} are called for {there}"
+
+    def _ring(self, call: Call) -> int:
+        assert isinstance(call.state, CallingBack | Queued)
+        return call.state.place.ring if isinstance(call.state, CallingBack) else call.state.ring
 
     def assign(self, call: Call, waiting: Queued | HeldPlace, agent: Agent, *, came_free: bool) -> None:
         assert is_permitted(self.pool, call, agent.id), f"{agent.id} is not for {call.id}"

@@ -24,6 +24,7 @@ from common.hours import parse
 from routing.domain import flows, inputs
 from routing.domain.agents import Agent
 from routing.domain.call_states import CallingBack, HeldPlace, Queued
+from routing.domain.callbacks import ANSWER_SECONDS
 from routing.domain.calls import Call
 from routing.domain.configuration import CallbackRules, Closed, OverflowRule, ToCallback, ToMessage, Waited
 from routing.domain.decisions import decide
@@ -303,17 +304,93 @@ def test_customer_first_the_first_in_line_is_dialled_and_waits_at_the_head() -> 
     given.call(2, "c2", "help", contact_phone=OTHER)
     assert dials(given) == []
     ask(given, 30, "c1")
-    assert dials(given) == [], "somebody is before it"
-    events = given.hang_up(100, "c0")
+    given.hang_up(100, "c0")
+    given.hang_up(101, "c2")
+    assert dials(given) == [], "nobody is logged in"
+    events = given.log_in(102, "ann")
     assert only(events, CallbackDialled).agent_id is None
+    given.log_out(103, "ann")
     reached = only(dialled(given, 110, "answered"), CallbackReached)
     assert reached.away_seconds == 80
     state = given.pool.calls["c1"].state
     assert isinstance(state, Queued)
     assert state.limit_at == at(610)
+    given.call(111, "c3", "help", contact_phone=OTHER)
     assert only(given.log_in(120, "ann"), CallAssigned).call_id == "c1"
     answered = only(given.accept(125, "c1", "ann"), CallAnswered)
     assert (answered.wait_seconds, answered.away_seconds) == (44, 80)
+
+
+def test_customer_first_whoever_comes_later_does_not_go_before_the_place() -> None:
+    """Who comes free takes it as agent first: were the customer dialled first, no agent would be left by the answer."""
+    given = floor(CUSTOMER_FIRST)
+    held(given, "c2")
+    events = given.log_in(40, "ann")
+    assigned = only(events, CallAssigned)
+    assert (assigned.call_id, assigned.callback) == ("c1", True)
+    assert dials(given) == []
+    assert only(given.accept(42, "c1", "ann"), CallbackDialled).agent_id == "ann"
+    assert only(dialled(given, 50, "answered"), CallAnswered).agent_id == "ann"
+
+
+def test_customer_first_nobody_is_dialled_while_the_only_agent_is_busy() -> None:
+    given = floor(CUSTOMER_FIRST)
+    given.log_in(0, "ann")
+    given.call(1, "c0", "help", contact_phone=OTHER)
+    given.accept(2, "c0", "ann")
+    given.call(3, "c1", "help")
+    ask(given, 30, "c1")
+    given.tick(600)
+    assert dials(given) == []
+    given.hang_up(601, "c0")
+    given.tick(602)
+    assert dials(given) == []
+    events = given.wrap_up(610, "c0", "ann")
+    assert only(events, CallbackDialled).agent_id is None
+    assert given.pool.calls["c1"].callback is not None
+
+
+def test_customer_first_by_the_estimator_the_customer_is_dialled_before_the_agent_comes_free() -> None:
+    """Eight calls have shown that somebody comes free every few seconds."""
+    agents = [f"agent-{number}" for number in range(10)]
+    given = Floor(queue("help", callback=CUSTOMER_FIRST, wrap_up_seconds=5.0), *(profile(agent) for agent in agents))
+    given.log_in(0, *agents)
+    for number, agent in enumerate(agents):
+        given.call(1, f"b{number}", "help", contact_phone=f"+3363998002{number}")
+        given.accept(2, f"b{number}", agent)
+    for number in range(9):
+        given.call(3, f"w{number}", "help", contact_phone=f"+3363998003{number}")
+    for number, agent in enumerate(agents[:8]):
+        given.hang_up(10 + 3 * number, f"b{number}")
+        given.wrap_up(10 + 3 * number, f"b{number}", agent)
+        given.accept(11 + 3 * number, f"w{number}", agent)
+    given.hang_up(51, "w8")
+    people = [f"c{number}" for number in range(1, 7)]
+    for number, call_id in enumerate(people):
+        given.call(52, call_id, "help", contact_phone=f"+3363998004{number}")
+    assert isinstance(given.pool.calls["c1"].state, Queued), "everybody is busy"
+    for call_id in people:
+        ask(given, 52, call_id)
+    waits = [given.pool.memories.wait("help", others) or 0.0 for others in range(len(people))]
+    in_time = sum(0 < wait <= ANSWER_SECONDS for wait in waits)
+    assert 1 <= in_time < len(people)
+    assert dials(given) == [f"{call_id}/1" for call_id in people[:in_time]]
+    for agent in agents:
+        given.set_state(56, agent, "break")
+    dialled(given, 57, "no_answer", "c1/1")
+    given.tick(120)
+    assert len(dials(given)) == in_time, "nobody will take more calls, whatever the estimator remembers"
+
+
+def test_customer_first_one_agent_of_two_queues_is_there_for_one_customer() -> None:
+    given = Floor(queue("help", callback=CUSTOMER_FIRST), queue("desk", callback=CUSTOMER_FIRST), profile("ann"))
+    for number, name in enumerate(("help", "desk")):
+        given.call(number, f"c{number}", name, contact_phone=f"+3363998001{number}")
+        ask(given, 10 + number, f"c{number}")
+    given.log_in(20, "ann")
+    assert dials(given) == ["c1/1"] or dials(given) == ["c0/1"]
+    given.tick(30)
+    assert len(dials(given)) == 1
 
 
 def test_customer_first_no_more_are_dialled_than_agents_are_there_for_them() -> None:
@@ -322,7 +399,7 @@ def test_customer_first_no_more_are_dialled_than_agents_are_there_for_them() -> 
         given.call(number, f"c{number}", "help", contact_phone=f"+3363998001{number}")
     for number in range(4):
         ask(given, 10 + number, f"c{number}")
-    assert dials(given) == ["c0/1"], "one, although nobody is available"
+    assert dials(given) == [], "nobody is available"
     given.log_in(20, "ann")
     assert dials(given) == ["c0/1"]
     given.log_in(21, "ben")
@@ -348,6 +425,8 @@ def test_customer_first_who_is_reached_and_waits_too_long_or_hangs_up_is_an_aban
     for way in ("hang_up", "limit"):
         given = floor(CUSTOMER_FIRST, max_wait_seconds=60)
         held(given)
+        given.log_in(31, "ann")
+        given.log_out(32, "ann")
         dialled(given, 40, "answered")
         events = given.hang_up(50, "c1") if way == "hang_up" else given.tick(200)
         lost = only(events, CallAbandoned)
@@ -358,12 +437,90 @@ def test_customer_first_who_is_reached_and_waits_too_long_or_hangs_up_is_an_aban
 def test_customer_first_is_retried_by_the_rule() -> None:
     given = floor(CUSTOMER_FIRST)
     held(given)
+    given.log_in(31, "ann")
     dialled(given, 45, "busy")
     given.tick(104)
     assert dials(given) == ["c1/1"]
     given.tick(106)
     assert dials(given) == ["c1/1", "c1/2"]
     assert only(dialled(given, 110, "no_answer", "c1/2"), CallAbandoned).reason == "callback_unreached"
+
+
+# attempts
+
+
+@pytest.mark.parametrize("rules", [AGENT_FIRST, CUSTOMER_FIRST])
+@pytest.mark.parametrize("outcome", ["failed", "timed_out"])
+def test_an_attempt_by_which_no_telephone_rang_does_not_count(rules: CallbackRules, outcome: str) -> None:
+    """It is made once more, after 60, 120 and 240 seconds; the two that count are still to come."""
+    given = floor(rules)
+    held(given)
+    seconds = 40.0
+    given.log_in(seconds, "ann")
+    for number, pause in enumerate((60, 120, 240), 1):
+        if rules is AGENT_FIRST:
+            given.accept(seconds, "c1", "ann")
+        event = [one for one in given.events if isinstance(one, CallbackDialled)][-1]
+        assert (event.dial_id, event.attempt) == (f"c1/{number}", 1)
+        seconds += 31 if outcome == "timed_out" else 10
+        events = given.tick(seconds) if outcome == "timed_out" else dialled(given, seconds, outcome, f"c1/{number}")
+        failed = only(events, CallbackFailed)
+        assert (failed.reason, failed.attempt) == (outcome, 1)
+        assert failed.next_at is not None
+        assert (failed.next_at - failed.occurred_at).total_seconds() == pause
+        seconds = (failed.next_at - START).total_seconds()
+        given.tick(seconds)
+    callback = given.pool.calls["c1"].callback
+    assert callback is not None
+    assert callback.attempts_left == (2 if rules is AGENT_FIRST else 1)
+
+
+def test_a_pause_between_attempts_that_do_not_ring_is_bounded() -> None:
+    given = floor(
+        CallbackRules(mode="customer_first", attempts=2, retry_seconds=60, ring_seconds=20, valid_seconds=86400)
+    )
+    held(given)
+    given.log_in(40, "ann")
+    while "c1" in given.pool.calls:
+        seconds = (given.pool.now - START).total_seconds()
+        given.tick(seconds + 600)
+    assert len(dials(given)) < 40
+    assert only(given.events, CallAbandoned).reason == "callback_expired"
+
+
+# two people behind one number
+
+
+@pytest.mark.parametrize("rules", [AGENT_FIRST, CUSTOMER_FIRST])
+def test_two_people_behind_one_number_keep_two_promises(rules: CallbackRules) -> None:
+    given = floor(rules)
+    for number in (1, 2):
+        given.call(number, f"c{number}", "help")
+    for number in (1, 2):
+        ask(given, 30 + number, f"c{number}")
+        assert given.decision.refused is None
+    # A third call from there takes neither over.
+    given.call(50, "c3", "help")
+    given.hang_up(51, "c3")
+    given.log_in(60, "ann", "ben")
+    if rules is AGENT_FIRST:
+        given.accept(61, "c1", "ann")
+    assert dials(given) == ["c1/1"], "one dial to a number at a time"
+    answered = dialled(given, 65, "answered", "c1/1")
+    if rules is CUSTOMER_FIRST:
+        agent = only(answered, CallAssigned).agent_id
+        given.accept(66, "c1", agent)
+    given.tick(100)
+    assert dials(given) == ["c1/1"], "nor while the other one speaks"
+    agent = given.pool.calls["c1"].agent_id or ""
+    given.hang_up(200, "c1")
+    given.wrap_up(201, "c1", agent)
+    given.tick(215)
+    if rules is AGENT_FIRST:
+        offered = [one for one in given.events if isinstance(one, CallAssigned) and one.call_id == "c2"][-1]
+        given.accept(216, "c2", offered.agent_id)
+    assert dials(given) == ["c1/1", "c2/1"]
+    assert not [one for one in given.events if isinstance(one, CallAbandoned) and one.reason == "called_again"]
 
 
 # called again, cancelled, expired
@@ -532,8 +689,7 @@ def test_a_killed_owner_neither_dials_twice_nor_forgets(rules: CallbackRules) ->
     held(given, "c2")
     given.log_in(40, "ann")
     restarted(given)
-    if rules is AGENT_FIRST:
-        given.accept(45, "c1", "ann")
+    given.accept(45, "c1", "ann")
     restarted(given)
     assert dials(given) == ["c1/1"]
     given.tick(46)
@@ -552,6 +708,7 @@ def test_a_killed_owner_neither_dials_twice_nor_forgets(rules: CallbackRules) ->
 def test_an_offered_call_queues_once() -> None:
     given = floor(CUSTOMER_FIRST)
     held(given)
+    given.log_in(31, "ann")
     dialled(given, 40, "answered")
     assert len([event for event in given.events if isinstance(event, CallQueued)]) == 1
 

@@ -62,10 +62,16 @@ def menu(
     )
 
 
-def language(**ways: str) -> flows.Language:
-    """Of two tries; its ways but `next` and `otherwise` are given."""
+def language(*, otherwise: str = "end", no_input: str | None = None, no_match: str | None = None) -> flows.Language:
+    """Of two tries; it goes on to `end`."""
     return flows.Language(
-        prompt="lang", choices=(FRENCH, ENGLISH), **{"next": "end", "otherwise": "end", "tries": 2, **ways}
+        prompt="lang",
+        choices=(FRENCH, ENGLISH),
+        next="end",
+        otherwise=otherwise,
+        no_input=no_input,
+        no_match=no_match,
+        tries=2,
     )
 
 
@@ -161,11 +167,14 @@ def test_a_caller_chooses_a_language_and_a_queue() -> None:
     assert (ended.position, commands) == (Done(), [Release()])
 
 
-TWO_WAYS = {"otherwise": "end", "no_input": "silent", "no_match": "wrong"}
+ASKING = (
+    menu(otherwise="end", no_input="silent", no_match="wrong", d1="end"),
+    language(otherwise="end", no_input="silent", no_match="wrong"),
+)
 SILENT, WRONG = flows.Message(prompt="silent"), flows.Message(prompt="wrong")
 
 
-@pytest.mark.parametrize("asking", [menu(**TWO_WAYS, d1="end"), language(**TWO_WAYS)], ids=["menu", "language"])
+@pytest.mark.parametrize("asking", ASKING, ids=["menu", "language"])
 @pytest.mark.parametrize(
     ("given", "prompt"),
     [

@@ -15,14 +15,20 @@ from common.events import (
     AgentStateChanged,
     CallAbandoned,
     CallAnswered,
+    CallArrived,
     CallAssigned,
     CallbackFailed,
+    CallbackRequested,
+    CallEnded,
     CallEvent,
+    CallLeftInFlow,
     CallOffered,
     CallOfferMissed,
     CallQueued,
     CallRedirected,
     CallWrappedUp,
+    FlowEvent,
+    VoicemailLeft,
 )
 from common.events.routing import AgentEvent, AgentState, Channel
 
@@ -37,7 +43,7 @@ from dialer.domain.attempt import (
     RoutingHasCall,
 )
 from dialer.service.attempts import Happened, apply
-from dialer.store import floor
+from dialer.store import floor, numbers
 from dialer.store.floor import KnownAgent
 
 READS = Subscription(
@@ -46,6 +52,9 @@ READS = Subscription(
             AgentLoggedIn,
             AgentStateChanged,
             AgentLoggedOut,
+            CallArrived,
+            CallLeftInFlow,
+            VoicemailLeft,
             CallOffered,
             CallQueued,
             CallAssigned,
@@ -53,7 +62,9 @@ READS = Subscription(
             CallAnswered,
             CallAbandoned,
             CallRedirected,
+            CallEnded,
             CallWrappedUp,
+            CallbackRequested,
             CallbackFailed,
         }
     )
@@ -71,6 +82,8 @@ class _Batch:
     given: dict[str, tuple[str, Channel]] = field(default_factory=dict)
     """Agent and channel by call."""
     happened: list[Happened] = field(default_factory=list)
+    people: numbers.Calls = field(default_factory=numbers.Calls)
+    """Who is in a call with a tenant, by their numbers."""
 
     def add(self, delivery: Delivery) -> None:
         event = delivery.event
@@ -79,9 +92,15 @@ class _Batch:
                 self._agent(event, event.state)
             case AgentLoggedOut():
                 self._agent(event, "logged_out")
+            case CallArrived():
+                self._speaks(event, event.contact_phone)
+            case CallLeftInFlow() | VoicemailLeft():
+                self._left(event)
             case CallOffered() | CallQueued():
                 if isinstance(event, CallQueued):
                     self._waits(event)
+                else:
+                    self._speaks(event, event.contact_phone)
                 self._tell(delivery, event, RoutingHasCall(event.call_id))
             case CallAssigned():
                 self._given(event, event.agent_id)
@@ -93,16 +112,25 @@ class _Batch:
             case CallAnswered():
                 self._given(event, event.agent_id)
                 self._tell(delivery, event, AgentAnswered(event.call_id))
+            case CallbackRequested():
+                self._speaks(event, event.phone)
             case CallbackFailed():
                 self._released(event)
                 self._waits(event)
             case CallAbandoned():
                 self._released(event)
+                if event.machine:
+                    self.people.void.add(event.call_id)
+                self._left(event)
                 self.waiting[event.call_id] = None
                 self._tell(delivery, event, CallLost(event.call_id, hung_up=event.reason == "hung_up"))
             case CallRedirected():
+                self._left(event)
                 self.waiting[event.call_id] = None
+            case CallEnded():
+                self._left(event)
             case CallWrappedUp():
+                self.people.over.setdefault(event.call_id, event.ended_at)
                 self._released(event)
                 self._tell(delivery, event, CallDone(event.call_id, event.disposition))
             case _:
@@ -123,6 +151,13 @@ class _Batch:
         # Dialer's own calls count as dials in flight until an agent is assigned; not a second time as waiting.
         if event.attempt_id is None:
             self.waiting[event.call_id] = event.queue_id
+
+    def _speaks(self, event: CallEvent | FlowEvent, phone: str) -> None:
+        if phone and (isinstance(event, FlowEvent) or event.channel == "voice"):
+            self.people.begun.setdefault((event.call_id, phone), (event.tenant_id, event.occurred_at))
+
+    def _left(self, event: CallEvent | FlowEvent) -> None:
+        self.people.over.setdefault(event.call_id, event.occurred_at)
 
     def _given(self, event: CallEvent, agent_id: str) -> None:
         self.waiting[event.call_id] = None
@@ -148,6 +183,7 @@ def handler(patience: Patience) -> BatchHandler:
         if batch.agents:
             await floor.save_agents(session, batch.agents)
         await floor.save_engagements(session, batch.released, batch.given)
+        await numbers.save_calls(session, batch.people)
         if batch.waiting:
             await floor.save_waiting(session, batch.waiting)
         if batch.happened:

@@ -48,7 +48,7 @@ async def wire(runtime: Runtime) -> Wiring:
             "pacing": lambda: pace_for_ever(database, clock, state, settings.pace_seconds),
             "hand-over": hand_over,
             "listen": lambda: listen_for_ever(database, state),
-            "prune dials": lambda: every(PRUNE_SECONDS, lambda: prune(database)),
+            "prune dials and numbers": lambda: every(PRUNE_SECONDS, lambda: prune(database, clock)),
         },
     )
 

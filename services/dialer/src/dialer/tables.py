@@ -47,6 +47,7 @@ class TenantRow(Base, table=True):
     time_zone: str
     region: str
     allow_possible_numbers: bool = Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
+    rest_after_call_minutes: int = Field(sa_column=Column(Integer, nullable=False, server_default=text("60")))
     version: int = Field(sa_column=Column(Integer, nullable=False))
 
 
@@ -89,6 +90,7 @@ class LeadRow(Base, table=True):
         Index("leads_page", "campaign_id", "lead_id"),
         Index("leads_due", "campaign_id", "zones", "due_at", "lead_id", postgresql_where=text("state = 'pending'")),
         Index("leads_open", "campaign_id", postgresql_where=text("state IN ('pending', 'in_progress')")),
+        Index("leads_barred", "tenant_id", "phone", postgresql_where=text("state = 'barred'")),
     )
 
     lead_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
@@ -105,10 +107,36 @@ class LeadRow(Base, table=True):
     created_at: datetime = Field(sa_column=_moment())
 
 
+class DoNotCallRow(Base, table=True):
+    """Numbers that none of a tenant's campaigns dials. Kept until somebody takes them off; the audit says who."""
+
+    __tablename__ = "do_not_call"
+
+    tenant_id: str = Field(primary_key=True)
+    phone: str = Field(primary_key=True)
+    reason: str | None
+    added_by: str
+    added_at: datetime = Field(sa_column=_moment())
+
+
+class RecentCallRow(Base, table=True):
+    """A telephone call with a number of a tenant's. Kept while it lasts, and for the tenant's rest after it."""
+
+    __tablename__ = "recent_calls"
+    __table_args__ = (Index("recent_calls_number", "tenant_id", "phone"),)
+
+    call_id: str = Field(primary_key=True)
+    phone: str = Field(primary_key=True)
+    tenant_id: str
+    began_at: datetime = Field(sa_column=_moment())
+    over_at: datetime | None = Field(sa_column=_moment(nullable=True))
+
+
 class AttemptRow(Base, table=True):
     __tablename__ = "attempts"
     __table_args__ = (
         Index("attempts_live_lead", "lead_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+        Index("attempts_one_dial", "tenant_id", "phone", unique=True, postgresql_where=text("holds_number")),
         Index("attempts_live_queue", "queue_id", postgresql_where=text("ended_at IS NULL")),
         Index("attempts_deadline", "deadline_at", postgresql_where=text("deadline_at IS NOT NULL")),
         Index("attempts_page", "campaign_id", "started_at", "attempt_id"),
@@ -127,9 +155,11 @@ class AttemptRow(Base, table=True):
     deadline_at: datetime | None = Field(sa_column=_moment(nullable=True))
     ringing_at: datetime | None = Field(sa_column=_moment(nullable=True))
     answered_at: datetime | None = Field(sa_column=_moment(nullable=True))
+    machine_at: datetime | None = Field(sa_column=_moment(nullable=True))
     ended_at: datetime | None = Field(sa_column=_moment(nullable=True))
     call_id: str | None
     gone: bool
+    holds_number: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     outcome: str | None
     ended_by: str | None
     disposition: str | None

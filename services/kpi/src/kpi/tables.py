@@ -68,6 +68,7 @@ class CallColumns(Base):
     not_called_back: int = Field(sa_column_kwargs={"server_default": "0"}, sa_type=BigInteger)
     turned_away: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     redirected: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    machines: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     answered_within: int = Field(sa_type=BigInteger)
     abandoned_within: int = Field(sa_type=BigInteger)
     wait_answered_ms: int = Field(sa_type=BigInteger)

@@ -26,7 +26,7 @@ def check_attempts(events: Iterable[AttemptEvent], *, complete: bool) -> list[st
                     if event.attempt != number + 1:
                         found.append(f"lead {lead_id}: attempt {event.attempt} follows attempt {number}")
                     under_way, number = event, event.attempt
-                case AttemptEnded() if event.outcome == "refused":
+                case AttemptEnded(outcome="refused") if under_way is None or under_way.attempt_id != event.attempt_id:
                     pass  # a dial that was not made has no beginning
                 case AttemptEnded():
                     if under_way is None or under_way.attempt_id != event.attempt_id:

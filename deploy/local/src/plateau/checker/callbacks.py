@@ -25,6 +25,8 @@ class Callback:
         self._attempts: int | None = None
         self._dials: list[str] = []
         self._under_way = False
+        self._rang = 0
+        """Attempts that failed and count: by the others no telephone rang."""
         self._away = False
         """The caller has hung up and is not reached yet."""
 
@@ -37,11 +39,18 @@ class Callback:
                 self._attempts, self._away = event.attempts, True
             case CallbackDialled():
                 yield from self._dialled(event)
+            case CallbackFailed(reason="machine") if not (self._under_way or self._away):
+                # Recognised after the answer, while no agent spoke yet.
+                if not self._dials or event.dial_id != self._dials[-1]:
+                    yield f"{event.TYPE} is of {event.dial_id}, which was not answered"
+                self._away = True
+                self._rang += 1
             case CallbackReached() | CallbackFailed():
                 if not self._under_way or event.dial_id != self._dials[-1]:
                     yield f"{event.TYPE} is of {event.dial_id}, which is not under way"
                 self._under_way = False
                 self._away = isinstance(event, CallbackFailed)
+                self._rang += isinstance(event, CallbackFailed) and event.reason not in ("failed", "timed_out")
             case CallAnswered():
                 if self._away and not self._under_way:
                     yield "was answered although its caller had hung up and was not dialled"
@@ -64,7 +73,7 @@ class Callback:
             yield f"{event.dial_id} was dialled while another attempt was under way"
         self._dials.append(event.dial_id)
         self._under_way = True
-        if event.attempt != len(self._dials):
-            yield f"was dialled for the {len(self._dials)}. time but says attempt {event.attempt}"
+        if event.attempt != self._rang + 1:
+            yield f"is attempt {event.attempt} after {self._rang} that count"
         if self._attempts is None or event.attempt > self._attempts:
             yield f"attempt {event.attempt} of {self._attempts or 0} was made"

@@ -108,6 +108,9 @@ async def plan(client: Client, floor: Floor) -> Plan:
     tenants_end = sum(1 for one in wanted if one.kind == "tenant")
     tariffs = [await _tariff(client, tenant, listed) for tenant in floor.tenants if tenant.tariff is not None]
     changes[tenants_end:tenants_end] = tariffs
+    for tenant in floor.tenants:
+        if tenant.do_not_call:
+            changes.append(await _do_not_call(client, tenant, known=tenant.id in listed["dialer", "tenant"]))
     for campaign in floor.campaigns:
         current = listed["dialer", "campaign"].get(campaign.id)
         changes += [change async for change in _campaign(client, floor, campaign, current)]
@@ -243,6 +246,24 @@ async def _tariff(
     )
 
 
+async def _do_not_call(client: Client, tenant: Tenant, *, known: bool) -> Change:
+    """The numbers of the file that the list has not; those that only the list has stay on it."""
+    path = f"/v1/tenants/{tenant.id}/do-not-call"
+    present = {item["phone"] async for item in client.pages("dialer", path)} if known else set()
+    missing = [phone for phone in tenant.do_not_call if phone not in present]
+    return Change(
+        kind="do-not-call list",
+        id=tenant.id,
+        service="dialer",
+        action="created" if missing else "unchanged",
+        place=tenant.where("do_not_call"),
+        fields=(("numbers", None, len(missing)),) if missing else (),
+        method="POST",
+        path=path,
+        body={"phones": missing, "reason": "floor file"},
+    )
+
+
 def newest_tariff(versions: Sequence[Mapping[str, Any]], wanted: Tariff | None = None) -> Mapping[str, Any] | None:
     """The last version made; when `wanted` names a date, the last one of that date."""
     if wanted is not None and wanted.valid_from is not None:
@@ -301,7 +322,7 @@ async def _send(client: Client, change: Change) -> Any:
         headers = {"Content-Type": "text/csv"}
         return await client.request(change.service, "POST", change.path, content=change.csv, headers=headers, key=key)
     if change.method == "POST":
-        return await client.post(change.service, change.path)
+        return await client.post(change.service, change.path, change.body)
     return await client.put(change.service, change.path, change.body or {})
 
 

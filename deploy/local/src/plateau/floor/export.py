@@ -61,9 +61,10 @@ async def export(client: Client) -> str:
         ("dialer", "campaign"),
         ("routing", "tenant"),
         ("routing", "site"),
+        ("dialer", "tenant"),
     ]
     answers = await asyncio.gather(*(_all(client, service, kind) for service, kind in asked))
-    pools, agents, queues, entry_points, tenants, payers, webhooks, campaigns, callers, sites = answers
+    pools, agents, queues, entry_points, tenants, payers, webhooks, campaigns, callers, sites, dialled = answers
     shares = await listed_shares(client)
     floor: dict[str, Any] = {"pools": {}, "tenants": {}}
     if sites:
@@ -100,6 +101,7 @@ async def export(client: Client) -> str:
                 "reopen_window_days": tenant["reopen_window_days"],
                 "closing_dispositions": _FlowList(tenant["closing_dispositions"]),
                 "directory": callers.get(tenant_id, {}).get("directory"),
+                "rest_after_call_minutes": dialled.get(tenant_id, {}).get("rest_after_call_minutes"),
                 "tariff": None if tariff is None else _tariff(tariff),
                 "webhooks": {key: _webhook(one) for key, one in webhooks.items() if one["tenant_id"] == tenant_id},
                 "queues": {key: _queue(one) for key, one in queues.items() if one["tenant_id"] == tenant_id},

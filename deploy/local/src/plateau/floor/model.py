@@ -55,6 +55,9 @@ class Tenant(Item):
     closing_dispositions: tuple[str, ...] = ()
     directory: Mapping[str, str] = field(default_factory=dict)
     """Numbers outside, by name."""
+    rest_after_call_minutes: int = 60
+    do_not_call: tuple[str, ...] = field(default=(), compare=False)
+    """Numbers (E.164) for the do-not-call list, which may have others: they are data and no part of an export."""
     tariff: Tariff | None = None
 
 

@@ -30,6 +30,8 @@ from plateau.floor.sites import read_site
 RESERVED_TENANT: Final = "floor"
 MOST_NUMBERS: Final = 1000
 """Of a directory."""
+MOST_BARRED: Final = 10_000
+"""Numbers of a do-not-call list in a floor file; the API takes any number of them."""
 MOST_DISPOSITIONS: Final = 200
 LONGEST_DISPOSITION: Final = 64
 LONGEST_URL: Final = 2000
@@ -76,6 +78,8 @@ def _tenant(draft: Draft, name: str, node: yaml.Node, path: str, directory: Path
             reopen_window_days=fields.integer("reopen_window_days", 14, low=0, high=3650),
             closing_dispositions=tuple(text for text, _ in dispositions),
             directory=_directory(fields, read_phone),
+            rest_after_call_minutes=fields.integer("rest_after_call_minutes", 60, low=0, high=60 * 24 * 30),
+            do_not_call=_do_not_call(fields, read_phone),
             tariff=_tariff(draft, fields, currency),
             place=fields.place,
             places=fields.places,
@@ -150,6 +154,16 @@ def _directory(tenant: Fields, read_phone: Callable[[str], str]) -> dict[str, st
         except InvalidPhone as wrong:
             tenant.document.refuse(inner, path, str(wrong), text)
     return found
+
+
+def _do_not_call(tenant: Fields, read_phone: Callable[[str], str]) -> tuple[str, ...]:
+    found = []
+    for text, place in tenant.texts("do_not_call", (), most=MOST_BARRED):
+        try:
+            found.append(read_phone(text))
+        except InvalidPhone as wrong:
+            tenant.document.wrong.append(Wrong(place, tenant.path_of("do_not_call"), str(wrong), text))
+    return tuple(dict.fromkeys(found))
 
 
 def _currency(text: str) -> str:

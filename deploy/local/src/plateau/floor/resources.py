@@ -97,7 +97,7 @@ def tenant_bodies(tenant: Tenant) -> Iterator[tuple[str, dict[str, Any]]]:
     )
     yield "billing", {**both, "currency": tenant.currency}
     yield "kpi", both
-    yield "dialer", {**both, **numbers}
+    yield "dialer", {**both, **numbers, "rest_after_call_minutes": tenant.rest_after_call_minutes}
 
 
 def pool_body(pool: Pool) -> dict[str, Any]:

@@ -14,8 +14,9 @@ CallbackEnd = Literal["callback_unreached", "callback_expired", "callback_cancel
 AbandonReason = Literal["hung_up", "wait_limit", "no_agent", "closed", "overflow", CallbackEnd]
 CALLBACK_ENDS: tuple[CallbackEnd, ...] = get_args(CallbackEnd)
 """Reasons of a CallAbandoned whose caller had hung up to be called back."""
-CallbackFailure = Literal["busy", "no_answer", "failed", "timed_out", "agent_hung_up"]
-"""timed_out: the PBX said nothing in time; agent_hung_up: the agent for whom the customer was dialled gave up."""
+CallbackFailure = Literal["busy", "no_answer", "failed", "timed_out", "agent_hung_up", "machine"]
+"""timed_out: the PBX said nothing in time; agent_hung_up: the agent for whom the customer was dialled gave up; machine:
+a voicemail is not the customer, also when it is recognised only after the answer."""
 MissReason = Literal["timeout", "declined", "agent_gone", "interrupted"]
 Recording = Literal["on", "paused", "off"]
 Supervision = Literal["listen", "whisper", "barge", "off"]
@@ -163,6 +164,9 @@ class CallAbandoned(CallEvent, frozen=True, kw_only=True):
     """The announcement that the caller hears before the release, where a rule names one."""
     away_seconds: float = 0.0
     """How long the caller was not on the line, to be called back."""
+    machine: bool = False
+    """An answering machine had answered the dial: nobody was lost. It counts as offered, and neither as answered nor as
+    abandoned."""
 
 
 class CallAnnounced(CallEvent, frozen=True, kw_only=True):
@@ -265,6 +269,14 @@ class CallResumed(CallEvent, frozen=True, kw_only=True):
     agent_id: str
     held_seconds: float
     """This time."""
+
+
+class CallMachineDetected(CallEvent, frozen=True, kw_only=True):
+    """The PBX says that an answering machine has answered the dial, while the agent is on the line already."""
+
+    TYPE: ClassVar[str] = "call.machine_detected.v1"
+
+    agent_id: str
 
 
 class CallRecordingChanged(CallEvent, frozen=True, kw_only=True):

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from dialer.api import attempts, campaigns, dials, leads, tenants
+from dialer.api import attempts, campaigns, dials, do_not_call, leads, tenants
 
-ROUTERS = (tenants.router, campaigns.router, leads.router, attempts.router, dials.router, dials.stream)
+ROUTERS = (
+    tenants.router,
+    do_not_call.router,
+    campaigns.router,
+    leads.router,
+    attempts.router,
+    dials.router,
+    dials.stream,
+)

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field
 
 from dialer.api.campaigns import found
 from dialer.api.parameters import CampaignId, Now, Reader, Shared, Telephony
-from dialer.domain.attempt import Attempt, Ended, PbxFact
+from dialer.domain.attempt import Attempt, Ended, PbxFact, WhyNot, decide
 from dialer.service.attempts import Happened, apply
 from dialer.store import attempts as store
 
@@ -26,7 +26,10 @@ AttemptId = Annotated[UUID, Path()]
 class FactBody(Model):
     """What happened to a dial."""
 
-    fact: PbxFact = Field(description="`hung_up`: the person who had answered is gone", examples=["ringing"])
+    fact: PbxFact = Field(
+        description="`hung_up`: the person who had answered is gone; `machine`: an answering machine has answered",
+        examples=["ringing"],
+    )
     occurred_at: AwareDatetime | None = Field(
         default=None, description="When the PBX saw it (default: now); taken only if after the dial and not ahead of us"
     )
@@ -45,29 +48,44 @@ class AttemptView(Model):
     started_at: datetime
     ringing_at: datetime | None
     answered_at: datetime | None
+    machine_at: datetime | None = Field(description="When the PBX said that an answering machine has answered")
     ended_at: datetime | None
     call_id: str | None
     outcome: AttemptOutcome | None
     disposition: str | None
 
 
+class FactTaken(AttemptView):
+    """The attempt after the fact."""
+
+    happened: bool = Field(description="Whether the fact took effect")
+    why_not: WhyNot | None = Field(
+        description=(
+            "Of a fact that did not: `repeated`: told before; `answered`: the line has been answered, so it does not "
+            "ring, is not busy and does not go unanswered; `over`: the attempt has ended"
+        )
+    )
+
+
 @router.post("/attempts/{attempt_id}/facts", dependencies=[Telephony])
-async def post_fact(attempt_id: AttemptId, body: FactBody, session: Db, clock: Now, shared: Shared) -> AttemptView:
-    """Tell what happened. Repeated, late and impossible facts change nothing: the answer is the attempt as it is.
+async def post_fact(attempt_id: AttemptId, body: FactBody, session: Db, clock: Now, shared: Shared) -> FactTaken:
+    """Tell what happened. Repeated, late and impossible facts change nothing: the answer says why, with the attempt.
 
     So a PBX may send each fact until it gets a 200. `answered` on an attempt that has failed by time-out makes the
-    PBX play the abandonment message: nobody is left to take the call.
+    PBX play the abandonment message: nobody is left to take the call. `machine` may come after `answered`: while no
+    agent speaks, the call is withdrawn and the attempt has reached a machine; once one speaks, they are told, and the
+    disposition `machine` says that they agree.
     """
     now = clock.now()
-    present = await store.get(session, attempt_id)
+    present = (await store.lock(session, [attempt_id])).get(attempt_id)
     if present is None:
         raise NotFound(f"no attempt {attempt_id}")
+    why_not = decide(present.state, body.fact).why_not
     at = now if body.occurred_at is None else min(now, max(present.started_at, body.occurred_at))
     after = (await apply(session, [Happened(attempt_id, body.fact, at)], shared.patience))[attempt_id]
     session.after_commit(shared.dials.set)
-    if body.fact is PbxFact.ANSWERED:
-        session.after_commit(shared.routing.set)
-    return _view(after)
+    session.after_commit(shared.routing.set)
+    return FactTaken(**_view(after).model_dump(), happened=why_not is None, why_not=why_not)
 
 
 @router.get("/attempts/{attempt_id}", dependencies=[Reader])
@@ -106,6 +124,7 @@ def _view(attempt: Attempt) -> AttemptView:
         started_at=attempt.started_at,
         ringing_at=attempt.ringing_at,
         answered_at=attempt.answered_at,
+        machine_at=attempt.machine_at,
         ended_at=attempt.ended_at,
         call_id=attempt.call_id,
         outcome=None if ended is None else ended.outcome,

@@ -73,6 +73,7 @@ class LeadCounts(Model):
     in_progress: int = 0
     done: int = 0
     exhausted: int = 0
+    barred: int = Field(default=0, description="On the tenant's do-not-call list")
 
 
 class CampaignWhole(CampaignView):

@@ -32,7 +32,8 @@ class DialView(Model):
     """A command to the PBX about one attempt; not to be carried out after `expires_at`.
 
     `dial`: call the number, for at most `ring_seconds`. `handed_over`: routing has the answered call as `call_id`.
-    `play_abandonment_message`, then `hang_up`: nobody can take the answered call.
+    `play_abandonment_message`, then `hang_up`: nobody can take the answered call. `hang_up` alone: give the dial up,
+    or release the call; of a dial that the PBX never began, there is nothing to do.
     """
 
     position: int = Field(description="Rises from command to command")

@@ -15,13 +15,15 @@ from dialer.api.campaigns import found
 from dialer.api.parameters import CampaignId, Now, Operator, Reader, Shared
 from dialer.domain.campaign import Campaign
 from dialer.domain.errors import TooLarge, UnsupportedMediaType
-from dialer.domain.lead import Done, Exhausted, InProgress, ListedLead, Pending, Refused, Rule, may_dial
+from dialer.domain.lead import Barred, Done, Exhausted, InProgress, ListedLead, Pending, Refused, Rule, may_dial
+from dialer.domain.number import FREE, Number
 from dialer.service.importing import LARGEST_FILE, OnReject, import_leads
 from dialer.store import leads as store
+from dialer.store import numbers
 
 router = Router(tags=["leads"])
 
-StateName = Literal["pending", "in_progress", "done", "exhausted"]
+StateName = Literal["pending", "in_progress", "done", "exhausted", "barred"]
 
 _CSV: dict[str, Any] = {
     "requestBody": {
@@ -130,17 +132,22 @@ async def list_leads(
     """Leads in the order of import, each with the rule that keeps it from being dialled now."""
     campaign, _ = await found(session, campaign_id)
     now = clock.now()
-    items = [
-        _view(lead, campaign, now)
-        for lead in await store.page(session, campaign_id, state, decode_key(cursor, UUID), limit)
-    ]
+    listed = await store.page(session, campaign_id, state, decode_key(cursor, UUID), limit)
+    known = await numbers.look_up(session, [(campaign.tenant_id, lead.phone) for lead in listed])
+    items = [_view(lead, campaign, known.get((campaign.tenant_id, lead.phone), FREE), now) for lead in listed]
     return page(items, limit, lambda last: (last.lead_id,))
 
 
-def _view(listed: ListedLead, campaign: Campaign, now: datetime) -> LeadView:
-    verdict = may_dial(listed.lead, campaign.rules, now)
+def _view(listed: ListedLead, campaign: Campaign, number: Number, now: datetime) -> LeadView:
+    verdict = may_dial(listed.lead, campaign.rules, now, number)
     refused = verdict if isinstance(verdict, Refused) else None
-    names: dict[type, StateName] = {Pending: "pending", InProgress: "in_progress", Done: "done", Exhausted: "exhausted"}
+    names: dict[type, StateName] = {
+        Pending: "pending",
+        InProgress: "in_progress",
+        Done: "done",
+        Exhausted: "exhausted",
+        Barred: "barred",
+    }
     return LeadView(
         lead_id=listed.lead_id,
         campaign_id=listed.campaign_id,

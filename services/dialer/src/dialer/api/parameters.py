@@ -18,6 +18,8 @@ Operator = require(Role.OPERATOR)
 FloorReader = require(Role.OPERATOR, Role.SUPERVISOR)
 Reader = require(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT)
 """The floor's people and systems, and each tenant what is its own."""
+ListKeeper = require(Role.OPERATOR, Role.SUPERVISOR, Role.SERVICE, Role.TENANT)
+"""Who hears that somebody does not want to be called: the floor, its systems, and the client company itself."""
 Telephony = require(Role.SERVICE, Role.OPERATOR)
 """The PBX; and an operator, to look after it."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from common.errors import Invalid, NotFound
 from common.fields import AllowPossibleNumbers, Line, Region, TenantPath, TimeZone
 from common.http import (
@@ -41,6 +43,12 @@ class TenantBody(Model):
         default=DEFAULT_REGION, description="ISO 3166: how national phone numbers are read", examples=["FR"]
     )
     allow_possible_numbers: AllowPossibleNumbers = False
+    rest_after_call_minutes: int = Field(
+        default=60,
+        ge=0,
+        le=43_200,
+        description="How long no campaign dials a person after a call with the tenant, inbound or outbound",
+    )
 
 
 class TenantView(TenantBody):
@@ -60,7 +68,14 @@ async def put_tenant(
         raise Invalid(f"{FLOOR} is the floor itself, not a client company", field="tenant_id")
     tenant, version, created = await service.put_tenant(
         session,
-        Tenant(tenant_id, body.name, body.time_zone, body.region, body.allow_possible_numbers),
+        Tenant(
+            tenant_id,
+            body.name,
+            body.time_zone,
+            body.region,
+            body.allow_possible_numbers,
+            timedelta(minutes=body.rest_after_call_minutes),
+        ),
         lambda present: check_if_match(request, present),
     )
     answer_put(response, version, created=created)
@@ -91,5 +106,6 @@ def _view(tenant: Tenant, version: int) -> TenantView:
         time_zone=tenant.time_zone,
         region=tenant.region,
         allow_possible_numbers=tenant.allow_possible_numbers,
+        rest_after_call_minutes=tenant.rest_after_call // timedelta(minutes=1),
         version=version,
     )

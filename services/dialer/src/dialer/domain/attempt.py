@@ -4,10 +4,14 @@
         │          │           │  ▲          │
         │          │           │  └─ missed ─┤
         ▼          ▼           ▼             ▼
-       Ended(busy | no_answer | failed | machine)   Ended(abandoned)
+       Ended(busy | no_answer | failed | machine | refused)   Ended(abandoned | machine)
 
-Facts come from a PBX and from routing, each over its own way, repeated, late or out of order. A fact that does not fit
-the state changes nothing; nothing leaves Ended.
+Facts come from a PBX and from routing, each over its own way, repeated, late or out of order. Each either happens, or
+the decision says why not; nothing leaves Ended.
+
+Detection of answering machines may come after the answer. While no agent speaks yet, the call is withdrawn and the
+attempt has reached a machine; nobody was abandoned. Once an agent speaks, it is noted and they are told, and what
+became of the lead is for them to say: with the disposition `machine` the attempt has reached a machine.
 """
 
 from __future__ import annotations
@@ -15,10 +19,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Literal, assert_never
+from typing import Final, Literal, assert_never
 from uuid import UUID
 
 from common.events.dialer import AttemptOutcome
+
+StoppedBy = Literal["do_not_call", "person_calls"]
+"""do_not_call: the number came onto the tenant's list; person_calls: who is dialled calls the tenant themselves."""
 
 # ---------------------------------------------------------------- states
 
@@ -54,6 +61,8 @@ class Connected:
     """An agent speaks with the person, or wraps up."""
 
     call_id: str
+    machine: bool = False
+    """The PBX says that it is an answering machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,7 @@ class Ended:
     """Over. Final."""
 
     outcome: AttemptOutcome
-    by: Literal["pbx", "routing", "time_out", "hand_over_failed"]
+    by: Literal["pbx", "routing", "time_out", "hand_over_failed", StoppedBy]
     call_id: str | None = None
     disposition: str | None = None
 
@@ -87,6 +96,13 @@ class PbxFact(Enum):
 @dataclass(frozen=True, slots=True)
 class TimedOut:
     """The facts that should have come by now have not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The number must not ring any more."""
+
+    by: StoppedBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +155,7 @@ class CallDone:
 
 
 RoutingFact = RoutingHasCall | AgentAssigned | AgentMissed | AgentAnswered | CallLost | CallDone
-Fact = PbxFact | TimedOut | RoutingUnreachable | RoutingFact
+Fact = PbxFact | TimedOut | Stopped | RoutingUnreachable | RoutingFact
 
 # ---------------------------------------------------------------- what to do about it
 
@@ -157,23 +173,44 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class TellMachine:
+    """Tell routing that an answering machine has answered: it withdraws the call, or shows it to the agent."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlayAbandonmentMessage:
     """Tell the PBX to play the legally required message, then to hang up."""
 
 
-Effect = HandOver | Withdraw | PlayAbandonmentMessage
+@dataclass(frozen=True, slots=True)
+class StopDial:
+    """Tell the PBX to give the dial up, or to release the line."""
+
+
+Effect = HandOver | Withdraw | TellMachine | PlayAbandonmentMessage | StopDial
+
+WhyNot = Literal["repeated", "answered", "not_answered", "overtaken", "over"]
+"""Why a fact does not happen. repeated: it was told before; answered: the line has been answered, so it does not ring,
+is not busy and does not go unanswered; not_answered: nobody has answered yet; overtaken: routing has told of something
+later; over: the attempt has ended."""
+
+MACHINE: Final = "machine"
+"""The disposition by which an agent says that an answering machine has answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The state after a fact, and what is to be done."""
+    """The state after a fact, and what is to be done; `why_not` of a fact that does not happen."""
 
     state: AttemptState
     effects: tuple[Effect, ...] = ()
+    why_not: WhyNot | None = None
 
 
 def decide(state: AttemptState, fact: Fact) -> Decision:
-    """What `fact` makes of an attempt in `state`. Total: every fact is harmless in every state."""
+    """What `fact` makes of an attempt in `state`. Total: every fact happens in every state, or is told why not."""
     match state:
         case Dialling() | Ringing():
             return _while_ringing(state, fact)
@@ -208,6 +245,8 @@ class Attempt:
     state: AttemptState = field(default_factory=Dialling)
     ringing_at: datetime | None = None
     answered_at: datetime | None = None
+    machine_at: datetime | None = None
+    """When the PBX said that an answering machine has answered."""
     ended_at: datetime | None = None
     traceparent: str | None = None
 
@@ -243,6 +282,8 @@ def step(attempt: Attempt, fact: Fact, at: datetime, patience: Patience) -> tupl
     if decision.state == attempt.state:
         return attempt, decision.effects
     changed = replace(attempt, state=decision.state)
+    if fact is PbxFact.MACHINE:
+        changed = replace(changed, machine_at=at)
     match decision.state:
         case Ringing():
             deadline = at + timedelta(seconds=attempt.ring_seconds) + patience.ring
@@ -264,7 +305,7 @@ def step(attempt: Attempt, fact: Fact, at: datetime, patience: Patience) -> tupl
 def _while_ringing(state: Dialling | Ringing, fact: Fact) -> Decision:
     match fact:
         case PbxFact.RINGING:
-            return Decision(Ringing())
+            return Decision(state, why_not="repeated") if isinstance(state, Ringing) else Decision(Ringing())
         case PbxFact.ANSWERED:
             return Decision(HandedOver(), (HandOver(),))
         case PbxFact.BUSY:
@@ -277,8 +318,14 @@ def _while_ringing(state: Dialling | Ringing, fact: Fact) -> Decision:
             return Decision(Ended("machine", "pbx"))
         case TimedOut():
             return Decision(Ended("failed", "time_out"))
-        case _:
-            return Decision(state)
+        case Stopped(by):
+            return Decision(Ended("refused", by), (StopDial(),))
+        case RoutingUnreachable() | RoutingHasCall() | AgentAssigned() | AgentMissed() | AgentAnswered():
+            return Decision(state, why_not="not_answered")
+        case CallLost() | CallDone():
+            return Decision(state, why_not="not_answered")
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _while_waiting(state: HandedOver, fact: Fact) -> Decision:
@@ -286,23 +333,35 @@ def _while_waiting(state: HandedOver, fact: Fact) -> Decision:
         case RoutingHasCall(call_id):
             known = replace(state, call_id=call_id)
             return Decision(known, (Withdraw(call_id),) if state.gone and state.call_id is None else ())
-        case RoutingUnreachable() if state.call_id is None:
+        case RoutingUnreachable():
+            if state.call_id is not None:
+                return Decision(state, why_not="overtaken")
             message = () if state.gone else (PlayAbandonmentMessage(),)
             return Decision(Ended("abandoned", "hand_over_failed"), message)
         case AgentAssigned(call_id):
             return Decision(Assigned(call_id), (Withdraw(call_id),) if state.gone else ())
         case AgentAnswered(call_id):
             return Decision(Connected(call_id), (Withdraw(call_id),) if state.gone else ())
+        case AgentMissed():
+            return Decision(state, why_not="repeated")
         case CallLost(call_id, hung_up):
             return _abandoned(call_id, hung_up or state.gone)
         case CallDone(call_id, disposition):
             return Decision(Ended("answered", "routing", call_id, disposition))
         case PbxFact.HUNG_UP | PbxFact.FAILED:
+            if state.gone:
+                return Decision(state, why_not="repeated")
             return Decision(replace(state, gone=True), () if state.call_id is None else (Withdraw(state.call_id),))
+        case PbxFact.MACHINE:
+            return _machine(state.call_id)
+        case PbxFact.ANSWERED:
+            return Decision(state, why_not="repeated")
+        case PbxFact.RINGING | PbxFact.BUSY | PbxFact.NO_ANSWER | Stopped():
+            return Decision(state, why_not="answered")
         case TimedOut():
             return Decision(Ended("abandoned", "time_out", state.call_id))
-        case _:
-            return Decision(state)
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _while_assigned(state: Assigned, fact: Fact) -> Decision:
@@ -315,20 +374,45 @@ def _while_assigned(state: Assigned, fact: Fact) -> Decision:
             return _abandoned(call_id, hung_up)
         case CallDone(call_id, disposition):
             return Decision(Ended("answered", "routing", call_id, disposition))
+        case AgentAssigned():
+            return Decision(state, why_not="repeated")
+        case RoutingHasCall() | RoutingUnreachable():
+            return Decision(state, why_not="overtaken")
         case PbxFact.HUNG_UP | PbxFact.FAILED:
             return Decision(state, (Withdraw(state.call_id),))
-        case _:
-            return Decision(state)
+        case PbxFact.MACHINE:
+            return _machine(state.call_id)
+        case PbxFact.ANSWERED:
+            return Decision(state, why_not="repeated")
+        case PbxFact.RINGING | PbxFact.BUSY | PbxFact.NO_ANSWER | Stopped():
+            return Decision(state, why_not="answered")
+        case TimedOut():
+            return Decision(Ended("abandoned", "time_out", state.call_id))
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _while_connected(state: Connected, fact: Fact) -> Decision:
     match fact:
         case CallDone(call_id, disposition):
-            return Decision(Ended("answered", "routing", call_id, disposition))
+            reached_machine = state.machine and disposition == MACHINE
+            return Decision(Ended("machine" if reached_machine else "answered", "routing", call_id, disposition))
+        case AgentAnswered():
+            return Decision(state, why_not="repeated")
+        case RoutingHasCall() | RoutingUnreachable() | AgentAssigned() | AgentMissed() | CallLost() | TimedOut():
+            return Decision(state, why_not="overtaken")
         case PbxFact.HUNG_UP | PbxFact.FAILED:
             return Decision(state, (Withdraw(state.call_id),))
-        case _:
-            return Decision(state)
+        case PbxFact.MACHINE:
+            if state.machine:
+                return Decision(state, why_not="repeated")
+            return Decision(replace(state, machine=True), (TellMachine(state.call_id),))
+        case PbxFact.ANSWERED:
+            return Decision(state, why_not="repeated")
+        case PbxFact.RINGING | PbxFact.BUSY | PbxFact.NO_ANSWER | Stopped():
+            return Decision(state, why_not="answered")
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _when_over(state: Ended, fact: Fact) -> Decision:
@@ -339,9 +423,23 @@ def _when_over(state: Ended, fact: Fact) -> Decision:
         case RoutingHasCall(call_id) | AgentAssigned(call_id) if state.by == "hand_over_failed":
             # Routing's answer was lost, not the request: it has a call whose person has been sent away.
             return Decision(state, (Withdraw(call_id),))
-        case _:
-            return Decision(state)
+        case RoutingHasCall(call_id) | AgentAssigned(call_id) | AgentAnswered(call_id) if (
+            state.outcome == "machine" and state.by == "pbx" and state.call_id is None
+        ):
+            # The hand-over was on its way when the PBX told of the machine.
+            return Decision(state, (TellMachine(call_id),))
+        case PbxFact() | TimedOut() | Stopped() | RoutingUnreachable() | RoutingHasCall() | AgentAssigned():
+            return Decision(state, why_not="over")
+        case AgentMissed() | AgentAnswered() | CallLost() | CallDone():
+            return Decision(state, why_not="over")
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _abandoned(call_id: str, hung_up: bool) -> Decision:
     return Decision(Ended("abandoned", "routing", call_id), () if hung_up else (PlayAbandonmentMessage(),))
+
+
+def _machine(call_id: str | None) -> Decision:
+    told = () if call_id is None else (TellMachine(call_id),)
+    return Decision(Ended("machine", "pbx", call_id), (*told, StopDial()))

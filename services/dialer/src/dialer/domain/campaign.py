@@ -7,6 +7,7 @@ and may be started again once new leads were imported.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from dialer.domain.lead import CampaignRules, CampaignState
 
@@ -14,13 +15,15 @@ from dialer.domain.lead import CampaignRules, CampaignState
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """What dialer knows of a tenant. `region` (ISO 3166) reads national phone numbers; `allow_possible_numbers` takes
-    those of ranges that no plan has yet."""
+    those of ranges that no plan has yet; `rest_after_call` is how long no campaign dials a person after a call with the
+    tenant."""
 
     tenant_id: str
     name: str
     time_zone: str
     region: str
     allow_possible_numbers: bool = False
+    rest_after_call: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)

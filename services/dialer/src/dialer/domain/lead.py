@@ -10,10 +10,11 @@ from uuid import UUID
 from common.events.dialer import AttemptOutcome
 
 from dialer.domain.hours import CallingHours, is_open, next_open
+from dialer.domain.number import FREE, Number, NumberRule
 
 CampaignState = Literal["draft", "running", "paused", "completed"]
 
-Rule = Literal["done", "max_attempts", "in_progress", "campaign_paused", "retry_after", "calling_hours"]
+Rule = Literal["done", "max_attempts", "in_progress", "campaign_paused", "retry_after", "calling_hours"] | NumberRule
 """Which rule refused a dial. `campaign_paused` also stands for a campaign not yet started or already completed."""
 
 
@@ -52,7 +53,12 @@ class Exhausted:
     """All attempts are used up. Final."""
 
 
-LeadState = Pending | InProgress | Done | Exhausted
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """The number is on the tenant's do-not-call list. Pending once it is taken off the list."""
+
+
+LeadState = Pending | InProgress | Done | Exhausted | Barred
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +97,8 @@ class Refused:
     until: datetime | None
 
 
-def may_dial(lead: Lead, campaign: CampaignRules, now: datetime) -> Allowed | Refused:
-    """Whether the lead may be dialled at `now` (UTC), else the first rule that refuses."""
+def may_dial(lead: Lead, campaign: CampaignRules, now: datetime, number: Number = FREE) -> Allowed | Refused:
+    """Whether the lead may be dialled at `now` (UTC), else the first rule that refuses. `number` is the lead's."""
     match lead.state:
         case Done():
             return Refused("done", None)
@@ -100,11 +106,20 @@ def may_dial(lead: Lead, campaign: CampaignRules, now: datetime) -> Allowed | Re
             return Refused("max_attempts", None)
         case InProgress():
             return Refused("in_progress", None)
+        case Barred():
+            return Refused("do_not_call", None)
         case Pending(due_at):
             if lead.attempts >= campaign.max_attempts:
                 return Refused("max_attempts", None)
+            if number.barred:
+                return Refused("do_not_call", None)
             if campaign.state != "running":
                 return Refused("campaign_paused", None)
+            rule = number.refusal(now)
+            if rule is not None:
+                rests_until = number.rests_until if rule == "rest_after_call" else None
+                until = None if rests_until is None else max(rests_until, due_at)
+                return Refused(rule, until and next_open(campaign.calling_hours, lead.zones, until))
             if due_at > now:
                 return Refused("retry_after", next_open(campaign.calling_hours, lead.zones, due_at))
             if not is_open(campaign.calling_hours, lead.zones, now):

@@ -22,17 +22,20 @@ from dialer.domain.attempt import (
     HandOver,
     Patience,
     PlayAbandonmentMessage,
+    StopDial,
+    Stopped,
+    TellMachine,
     TimedOut,
     Withdraw,
     step,
 )
 from dialer.domain.lead import after_attempt
-from dialer.store import attempts, campaigns, dials, leads, routing_requests
+from dialer.store import attempts, campaigns, dials, leads, numbers, routing_requests
 from dialer.store.dials import Command
 from dialer.store.routing_requests import Kind
 
 MESSAGE_SECONDS: Final = 60
-"""How long the PBX may be late with the message of an abandoned attempt before it makes no sense any more."""
+"""How late the PBX may be with the message of an abandoned attempt, or a hang-up, before it makes no sense any more."""
 
 OVERDUE_BATCH: Final = 500
 
@@ -94,6 +97,18 @@ async def end_overdue(session: Session, clock: Clock, patience: Patience) -> int
     return len(overdue)
 
 
+async def stop_refused(session: Session, clock: Clock, patience: Patience) -> None:
+    """Give up dials that nobody has answered, to numbers on the do-not-call list and of people who are calling."""
+    now = clock.now()
+    stops = await numbers.dials_to_stop(session)
+    if stops:
+        happened = [
+            Happened(attempt_id, Stopped("do_not_call" if barred else "person_calls"), now)
+            for attempt_id, barred in stops
+        ]
+        await apply(session, happened, patience)
+
+
 def _note(
     effect: Effect,
     attempt: Attempt,
@@ -107,10 +122,14 @@ def _note(
             requests.append((attempt, "offer", None))
         case Withdraw(call_id):
             requests.append((attempt, "hang_up", call_id))
+        case TellMachine(call_id):
+            requests.append((attempt, "machine", call_id))
         case PlayAbandonmentMessage():
             expires_at = item.at + timedelta(seconds=MESSAGE_SECONDS)
             commands.append((attempt, "play_abandonment_message", expires_at))
             commands.append((attempt, "hang_up", expires_at))
+        case StopDial():
+            commands.append((attempt, "hang_up", item.at + timedelta(seconds=MESSAGE_SECONDS)))
         case _ as unreachable:
             assert_never(unreachable)
     return attempt
@@ -121,10 +140,16 @@ async def _end(session: Session, ended: Sequence[tuple[Attempt, Happened]]) -> N
     listed = await leads.lock(session, [attempt.lead_id for attempt, _ in ended])
     rules = await campaigns.campaigns_of(session, list({attempt.campaign_id for attempt, _ in ended}))
     freed = []
+    calls = numbers.Calls()
     for attempt, item in ended:
         assert isinstance(attempt.state, Ended)
         assert attempt.ended_at is not None
         outcome = attempt.state.outcome
+        if outcome == "abandoned" and attempt.state.call_id is None:
+            # Routing, which tells of calls, never had this one.
+            call = (str(attempt.attempt_id), attempt.phone)
+            calls.begun[call] = (attempt.tenant_id, attempt.answered_at or attempt.started_at)
+            calls.over[str(attempt.attempt_id)] = attempt.ended_at
         lead = listed[attempt.lead_id].lead
         freed.append(
             (attempt.lead_id, after_attempt(lead, outcome, rules[attempt.campaign_id].rules, item.at), outcome)
@@ -149,6 +174,7 @@ async def _end(session: Session, ended: Sequence[tuple[Attempt, Happened]]) -> N
             traceparent=item.traceparent or current_traceparent() or attempt.traceparent,
         )
     await leads.save(session, freed)
+    await numbers.save_calls(session, calls)
 
     def count() -> None:
         for _, _, outcome in freed:

@@ -32,7 +32,7 @@ LEASE_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.25
 RETRY_SECONDS: Final = 0.05
 AT_ONCE: Final = 200
-HANG_UP_TRIES: Final = 100
+SAY_TRIES: Final = 100
 
 hand_overs = meter.create_counter("plateau_dialer_hand_overs", description="By result: accepted, refused, too_late")
 hand_over_seconds = meter.create_histogram("plateau_dialer_hand_over_seconds", unit="s")
@@ -94,7 +94,7 @@ class HandOvers:
                 elif request.kind == "offer":
                     await self._offer(request, attempt)
                 else:
-                    await self._hang_up(request)
+                    await self._say(request)
         except TRANSIENT as failure:
             if not to_retry(failure):
                 raise
@@ -143,14 +143,16 @@ class HandOvers:
             limit.cancel()
             await asyncio.gather(asked, limit, return_exceptions=True)
 
-    async def _hang_up(self, request: RoutingRequest) -> None:
+    async def _say(self, request: RoutingRequest) -> None:
+        """The caller is gone, or is a machine."""
         assert request.call_id is not None
-        answer = await self._routing.hang_up(str(request.attempt_id), request.call_id)
-        if isinstance(answer, Unreachable) and request.tries < HANG_UP_TRIES:
+        say = self._routing.hang_up if request.kind == "hang_up" else self._routing.tell_machine
+        answer = await say(str(request.attempt_id), request.call_id)
+        if isinstance(answer, Unreachable) and request.tries < SAY_TRIES:
             await self._again(request, min(30.0, RETRY_SECONDS * 2.0 ** min(request.tries, 10)))
             return
         if not isinstance(answer, Accepted):
-            log.info("hang-up of call %s: %s", request.call_id, answer.reason)
+            log.info("%s of call %s: %s", request.kind, request.call_id, answer.reason)
         await self._finish(request)
 
     async def _again(self, request: RoutingRequest, seconds: float) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from common import outbox
@@ -16,10 +18,25 @@ from common.telemetry import current_traceparent, meter, new_traceparent
 from dialer.domain.attempt import Attempt, Patience
 from dialer.domain.campaign import Campaign
 from dialer.domain.hours import is_open
-from dialer.domain.lead import Allowed, Exhausted, Lead, ListedLead, dialled, may_dial
+from dialer.domain.lead import (
+    Allowed,
+    Barred,
+    Exhausted,
+    Lead,
+    LeadState,
+    ListedLead,
+    Pending,
+    Refused,
+    dialled,
+    may_dial,
+)
+from dialer.domain.number import FREE, RECHECK
 from dialer.domain.pacing import Wish, share_out
 from dialer.domain.zones import SEPARATOR
-from dialer.store import attempts, campaigns, dials, floor, leads
+from dialer.store import attempts, campaigns, dials, floor, leads, numbers
+
+ROUNDS: Final = (100, 1000, 1000)
+"""How many leads are looked at again when some were set aside: a list may begin with thousands that are barred."""
 
 attempts_started = meter.create_counter("plateau_dialer_attempts_started")
 
@@ -40,11 +57,10 @@ async def pace(session: Session, pool_id: str, clock: Clock, patience: Patience)
     due = await _due(session, running, idle, now)
     wishes = [Wish(campaign.campaign_id, campaign.queue_id, len(due[campaign.campaign_id])) for campaign in running]
     granted = share_out(state, wishes)
-    started = [
-        _start(campaign, lead, now, patience)
-        for campaign in running
-        for lead in due[campaign.campaign_id][: granted[campaign.campaign_id]]
-    ]
+    started = [_start(campaign, lead, now, patience) for campaign, lead in _chosen(running, due, granted)]
+    if started:
+        claimed = await attempts.insert(session, [attempt for attempt, _ in started])
+        started = [each for each in started if each[0].attempt_id in claimed]
     if started:
         await _save(session, started)
         session.after_commit(lambda: attempts_started.add(len(started)))
@@ -104,33 +120,77 @@ async def explain(session: Session, campaign: Campaign, clock: Clock) -> Pace:
     elif not idle:
         reason = "no agent of the queue is idle"
     elif not due:
-        reason = "no lead may be dialled now: none is due, or calling hours are closed where they live"
+        reason = "no lead may be dialled now: none is due, their numbers are in use, or calling hours are closed there"
     else:
         reason = "every idle agent is spoken for"
     demand = max(flying, state.demand.get(campaign.queue_id, 0))
     return Pace(logged_in, idle, flying, demand, may_start, None if may_start else reason)
 
 
+def _chosen(
+    running: list[Campaign], due: dict[str, list[ListedLead]], granted: dict[str, int]
+) -> Iterator[tuple[Campaign, ListedLead]]:
+    """As many leads of each campaign as were granted to it, each number of a tenant once."""
+    taken: set[tuple[str, str]] = set()
+    for campaign in running:
+        left = granted[campaign.campaign_id]
+        for listed in due[campaign.campaign_id]:
+            number = (campaign.tenant_id, listed.phone)
+            if left > 0 and number not in taken:
+                taken.add(number)
+                left -= 1
+                yield campaign, listed
+
+
 async def _due(session: Session, running: list[Campaign], limit: int, now: datetime) -> dict[str, list[ListedLead]]:
     """Leads per campaign that may be dialled now, locked, up to a limit each."""
     zone_sets = await campaigns.zone_sets(session, [campaign.campaign_id for campaign in running])
     found: dict[str, list[ListedLead]] = {}
-    exhausted: list[tuple[UUID, Lead, None]] = []
     for campaign in running:
         hours = campaign.rules.calling_hours
         sets = zone_sets.get(campaign.campaign_id, [])
         open_sets = [zones for zones in sets if is_open(hours, zones.split(SEPARATOR), now)]
-        due = await leads.lock_due(session, campaign.campaign_id, open_sets, now, limit) if open_sets else []
-        found[campaign.campaign_id] = []
-        for listed in due:
-            if listed.lead.attempts >= campaign.rules.max_attempts:
-                # The campaign's limit was lowered below what the lead has had.
-                exhausted.append((listed.lead_id, Lead(Exhausted(), listed.lead.attempts, listed.lead.zones), None))
-            elif may_dial(listed.lead, campaign.rules, now) == Allowed():
-                found[campaign.campaign_id].append(listed)
-    if exhausted:
-        await leads.save(session, exhausted)
+        found[campaign.campaign_id] = await _due_of(session, campaign, open_sets, limit, now) if open_sets else []
     return found
+
+
+async def _due_of(
+    session: Session, campaign: Campaign, open_sets: list[str], limit: int, now: datetime
+) -> list[ListedLead]:
+    """The same of one campaign. Leads that a rule refuses are set aside, so that those behind them have their turn."""
+    may: list[ListedLead] = []
+    for most in (limit, *(max(limit, more) for more in ROUNDS)):
+        due = await leads.lock_due(session, campaign.campaign_id, open_sets, now, most)
+        if not due:
+            return []
+        known = await numbers.look_up(session, [(campaign.tenant_id, listed.phone) for listed in due])
+        may = []
+        aside: list[tuple[UUID, Lead, None]] = []
+        for listed in due:
+            number = known.get((campaign.tenant_id, listed.phone), FREE)
+            match may_dial(listed.lead, campaign.rules, now, number):
+                case Allowed():
+                    may.append(listed)
+                case Refused(rule="campaign_paused"):
+                    pass
+                case Refused() as refused:
+                    aside.append((listed.lead_id, replace(listed.lead, state=_aside(refused, now)), None))
+        if not aside:
+            break
+        await leads.save(session, aside)
+    return may[:limit]
+
+
+def _aside(refused: Refused, now: datetime) -> LeadState:
+    """What a lead is that was due, until the rule does not refuse it any more."""
+    match refused.rule:
+        case "do_not_call":
+            return Barred()
+        case "max_attempts":
+            # The campaign's limit was lowered below what the lead has had.
+            return Exhausted()
+        case _:
+            return Pending(refused.until or now + RECHECK)
 
 
 def _start(campaign: Campaign, listed: ListedLead, now: datetime, patience: Patience) -> tuple[Attempt, Lead]:
@@ -153,7 +213,6 @@ def _start(campaign: Campaign, listed: ListedLead, now: datetime, patience: Pati
 
 async def _save(session: Session, started: list[tuple[Attempt, Lead]]) -> None:
     await leads.save(session, [(attempt.lead_id, lead, None) for attempt, lead in started])
-    await attempts.insert(session, [attempt for attempt, _ in started])
     for attempt, _ in started:
         outbox.add(
             session,

@@ -99,7 +99,14 @@ class Routing:
 
     async def hang_up(self, attempt_id: str, call_id: str) -> Answer:
         """Say that the caller is gone; a call that routing no longer has is fine too."""
-        answer = await self._post(f"/v1/calls/{call_id}/hang-up", None, f"{attempt_id}.hang-up")
+        return await self._say("hang-up", attempt_id, call_id)
+
+    async def tell_machine(self, attempt_id: str, call_id: str) -> Answer:
+        """Say that an answering machine has answered; a call that routing no longer has is fine too."""
+        return await self._say("machine", attempt_id, call_id)
+
+    async def _say(self, what: str, attempt_id: str, call_id: str) -> Answer:
+        answer = await self._post(f"/v1/calls/{call_id}/{what}", None, f"{attempt_id}.{what}")
         return Accepted(call_id) if isinstance(answer, httpx.Response) else answer
 
     async def _post(self, path: str, body: object, key: str) -> httpx.Response | Refused | Unreachable:

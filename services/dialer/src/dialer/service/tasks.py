@@ -12,10 +12,10 @@ from common.database import TRANSIENT, Database
 from common.stops import to_retry
 
 from dialer.domain.attempt import Patience
-from dialer.service.attempts import OVERDUE_BATCH, end_overdue
+from dialer.service.attempts import OVERDUE_BATCH, end_overdue, stop_refused
 from dialer.service.pacing import complete_finished, pace
 from dialer.service.state import State
-from dialer.store import dials, floor
+from dialer.store import dials, floor, numbers
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ async def tick(database: Database, clock: Clock, patience: Patience) -> int:
         async with database.transaction() as session:
             started += await pace(session, pool_id, clock, patience)
     async with database.transaction() as session:
+        await stop_refused(session, clock, patience)
         await complete_finished(session, clock)
     looked_at = OVERDUE_BATCH
     while looked_at == OVERDUE_BATCH:
@@ -53,10 +54,11 @@ async def pace_for_ever(database: Database, clock: Clock, state: State, seconds:
     await _steadily("pacing", step, pause)
 
 
-async def prune(database: Database) -> None:
-    """Forget dials that nobody may act on any more."""
+async def prune(database: Database, clock: Clock) -> None:
+    """Forget dials that nobody may act on any more, and numbers that are not in use any more."""
     async with database.transaction() as session:
         await dials.prune(session)
+        await numbers.prune(session, clock.now())
 
 
 async def listen_for_ever(database: Database, state: State) -> None:

@@ -13,14 +13,21 @@ from common.database import Session
 from dialer.domain.attempt import Assigned, Attempt, AttemptState, Connected, Dialling, Ended, HandedOver, Ringing
 
 
-async def insert(session: Session, attempts: Sequence[Attempt]) -> None:
-    """New attempts. A second live one for a lead is refused by the schema."""
-    await session.execute(
+async def insert(session: Session, attempts: Sequence[Attempt]) -> set[UUID]:
+    """New attempts, each if no other one of its tenant holds the number; returns those that are in.
+
+    Of two dials to one number, whichever campaigns, pools and replicas they come from, the later one waits for the
+    other's commit, and yields. A second live attempt for a lead is refused by the schema.
+    """
+    rows = await session.fetch(
         """
         INSERT INTO attempts (attempt_id, tenant_id, campaign_id, queue_id, lead_id, number, phone, ring_seconds,
-            state, started_at, deadline_at, traceparent, gone)
-        SELECT *, false FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::int[], $7::text[],
-            $8::float[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::text[])
+            state, started_at, deadline_at, traceparent, gone, holds_number)
+        SELECT *, false, true FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::int[],
+            $7::text[], $8::float[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::text[])
+            AS new (attempt_id, tenant_id, campaign_id, queue_id, lead_id, number, phone)
+        ORDER BY tenant_id, phone
+        ON CONFLICT (tenant_id, phone) WHERE holds_number DO NOTHING RETURNING attempt_id
         """,
         [attempt.attempt_id for attempt in attempts],
         [attempt.tenant_id for attempt in attempts],
@@ -35,6 +42,7 @@ async def insert(session: Session, attempts: Sequence[Attempt]) -> None:
         [attempt.deadline_at for attempt in attempts],
         [attempt.traceparent for attempt in attempts],
     )
+    return {row[0] for row in rows}
 
 
 async def lock(session: Session, attempt_ids: Sequence[UUID]) -> dict[UUID, Attempt]:
@@ -65,13 +73,14 @@ async def save(session: Session, attempts: Sequence[Attempt]) -> None:
     await session.execute(
         """
         UPDATE attempts SET state = new.state, deadline_at = new.deadline_at, ringing_at = new.ringing_at,
-            answered_at = new.answered_at, ended_at = new.ended_at, call_id = new.call_id, gone = new.gone,
+            answered_at = new.answered_at, machine_at = new.machine_at,
+            ended_at = new.ended_at, call_id = new.call_id, gone = new.gone,
             outcome = new.outcome, ended_by = new.ended_by, disposition = new.disposition,
-            traceparent = new.traceparent
+            traceparent = new.traceparent, holds_number = attempts.holds_number AND new.ended_at IS NULL
         FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
-            $7::text[], $8::bool[], $9::text[], $10::text[], $11::text[], $12::text[])
+            $7::text[], $8::bool[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[])
             AS new (attempt_id, state, deadline_at, ringing_at, answered_at, ended_at, call_id, gone, outcome,
-                ended_by, disposition, traceparent)
+                ended_by, disposition, traceparent, machine_at)
         WHERE attempts.attempt_id = new.attempt_id
         """,
         *[list(values) for values in zip(*columns, strict=True)],
@@ -160,6 +169,7 @@ def _columns(attempt: Attempt) -> tuple[Any, ...]:
         None if ended is None else ended.by,
         None if ended is None else ended.disposition,
         attempt.traceparent,
+        attempt.machine_at,
     )
 
 
@@ -175,7 +185,7 @@ def _attempt(row: asyncpg.Record) -> Attempt:
         case "assigned":
             state = Assigned(row["call_id"])
         case "connected":
-            state = Connected(row["call_id"])
+            state = Connected(row["call_id"], row["machine_at"] is not None)
         case "ended":
             state = Ended(row["outcome"], row["ended_by"], row["call_id"], row["disposition"])
         case other:
@@ -194,6 +204,7 @@ def _attempt(row: asyncpg.Record) -> Attempt:
         state=state,
         ringing_at=row["ringing_at"],
         answered_at=row["answered_at"],
+        machine_at=row["machine_at"],
         ended_at=row["ended_at"],
         traceparent=row["traceparent"],
     )

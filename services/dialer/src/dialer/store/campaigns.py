@@ -34,8 +34,9 @@ async def insert_tenant(session: Session, new: Tenant) -> bool:
     return bool(
         await session.fetchval(
             """
-            INSERT INTO tenants (tenant_id, name, time_zone, region, allow_possible_numbers, version)
-            VALUES ($1, $2, $3, $4, $5, 1)
+            INSERT INTO tenants
+                (tenant_id, name, time_zone, region, allow_possible_numbers, rest_after_call_minutes, version)
+            VALUES ($1, $2, $3, $4, $5, $6, 1)
             ON CONFLICT DO NOTHING RETURNING true
             """,
             new.tenant_id,
@@ -43,6 +44,7 @@ async def insert_tenant(session: Session, new: Tenant) -> bool:
             new.time_zone,
             new.region,
             new.allow_possible_numbers,
+            new.rest_after_call // timedelta(minutes=1),
         )
     )
 
@@ -51,7 +53,8 @@ async def update_tenant(session: Session, changed: Tenant) -> None:
     """Save a tenant that is there; its version rises."""
     await session.execute(
         """
-        UPDATE tenants SET name = $2, time_zone = $3, region = $4, allow_possible_numbers = $5, version = version + 1
+        UPDATE tenants SET name = $2, time_zone = $3, region = $4, allow_possible_numbers = $5,
+            rest_after_call_minutes = $6, version = version + 1
         WHERE tenant_id = $1
         """,
         changed.tenant_id,
@@ -59,6 +62,7 @@ async def update_tenant(session: Session, changed: Tenant) -> None:
         changed.time_zone,
         changed.region,
         changed.allow_possible_numbers,
+        changed.rest_after_call // timedelta(minutes=1),
     )
 
 
@@ -180,7 +184,14 @@ def _values(campaign: Campaign) -> tuple[Any, ...]:
 
 
 def _tenant(row: asyncpg.Record) -> tuple[Tenant, int]:
-    owner = Tenant(row["tenant_id"], row["name"], row["time_zone"], row["region"], row["allow_possible_numbers"])
+    owner = Tenant(
+        row["tenant_id"],
+        row["name"],
+        row["time_zone"],
+        row["region"],
+        row["allow_possible_numbers"],
+        timedelta(minutes=row["rest_after_call_minutes"]),
+    )
     return owner, row["version"]
 
 

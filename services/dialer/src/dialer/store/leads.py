@@ -11,7 +11,7 @@ import asyncpg
 from common.database import Session
 from common.events.dialer import AttemptOutcome
 
-from dialer.domain.lead import Done, Exhausted, InProgress, Lead, LeadState, ListedLead, Pending
+from dialer.domain.lead import Barred, Done, Exhausted, InProgress, Lead, LeadState, ListedLead, Pending
 from dialer.domain.zones import SEPARATOR
 
 
@@ -106,6 +106,8 @@ def _state(state: LeadState) -> tuple[str, datetime | None]:
             return "done", None
         case Exhausted():
             return "exhausted", None
+        case Barred():
+            return "barred", None
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -121,6 +123,8 @@ def _lead(row: asyncpg.Record) -> ListedLead:
             state = Done()
         case "exhausted":
             state = Exhausted()
+        case "barred":
+            state = Barred()
         case other:
             raise AssertionError(f"a lead cannot be {other!r}")
     return ListedLead(

@@ -11,12 +11,12 @@ from common.database import Session
 
 from dialer.domain.attempt import Attempt
 
-Kind = Literal["offer", "hang_up"]
+Kind = Literal["offer", "hang_up", "machine"]
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingRequest:
-    """`offer`: hand the answered call over; `hang_up`: its caller is gone."""
+    """`offer`: hand the answered call over; `hang_up`: its caller is gone; `machine`: an answering machine has it."""
 
     attempt_id: UUID
     kind: Kind

@@ -80,6 +80,10 @@ class CallFigures(Model):
     not_called_back: int = Field(
         description="Hung up to be called back, and were not reached or cancelled it; not abandoned", examples=[0]
     )
+    machines: int = Field(
+        description="Dials that an answering machine had taken, withdrawn before an agent spoke; not abandoned",
+        examples=[0],
+    )
     waiting: int = Field(description="Offered in this step and still in the queue, or to be called back", examples=[0])
     answered_within: int = Field(description="Answered within the queue's threshold", examples=[33])
     abandoned_within: int = Field(examples=[2])
@@ -113,6 +117,7 @@ def call_figures(
                 "short_abandoned",
                 "overflowed_out",
                 "not_called_back",
+                "machines",
                 "turned_away",
                 "redirected",
                 "waiting",

@@ -32,6 +32,8 @@ class CallCounts:
     latter are overflowed_out, too."""
     not_called_back: int = 0
     """Callers who hung up to be called back, and were not reached, or whose callback was cancelled: not abandoned."""
+    machines: int = 0
+    """Dials that an answering machine had taken, withdrawn before an agent spoke: not abandoned."""
     answered_within: int = 0
     """Answered within the queue's service-level threshold T, from queue entry: also of callers who were called back."""
     abandoned_within: int = 0
@@ -50,7 +52,8 @@ class CallCounts:
     @property
     def waiting(self) -> int:
         """Offered calls that have not left the queue yet, callers who are to be called back included."""
-        return self.offered - self.answered - self.abandoned - self.overflowed_out - self.not_called_back
+        left = self.answered + self.abandoned + self.overflowed_out + self.not_called_back + self.machines
+        return self.offered - left
 
 
 @dataclass(slots=True)

@@ -138,6 +138,14 @@ NOT_CALLED_BACK = Figure(
     exclusions="callers who were reached: they are answered, or abandoned if they gave up after that",
     source="hung up to be called back; not reached, cancelled, or called again themselves",
 )
+MACHINES = Figure(
+    name="machines",
+    title="Dials that an answering machine took",
+    unit="calls",
+    numerator=("machines",),
+    exclusions="machines that the PBX recognised before it handed the call over, or only while an agent spoke",
+    source="offered calls that were withdrawn; neither answered nor abandoned",
+)
 ABANDONED = Figure(
     name="abandoned",
     title="Calls abandoned",
@@ -263,6 +271,7 @@ DEFINED: tuple[AnyFigure, ...] = (
     TURNED_AWAY,
     REDIRECTED,
     NOT_CALLED_BACK,
+    MACHINES,
     *RATES_AND_TIMES,
 )
 """Every figure but the service level, which has one definition per formula."""

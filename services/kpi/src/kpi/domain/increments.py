@@ -220,6 +220,11 @@ def _redirected(increments: Increments, event: CallRedirected) -> None:
 
 
 def _abandoned(increments: Increments, event: CallAbandoned) -> None:
+    if event.machine:
+        for counts, _, _, _ in increments.places(event, queued_at(event)):
+            counts.machines += 1
+        increments.live(event, "done")
+        return
     turned_away = event.reason in ("closed", "overflow")
     if turned_away or event.entry > 0:
         for counts, queue_id, when, wait in increments.places(event, _entered(event)):

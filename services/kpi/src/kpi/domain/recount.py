@@ -26,7 +26,7 @@ from common.events import (
 )
 from common.events.routing import CALLBACK_ENDS
 
-Outcome = Literal["waiting", "answered", "abandoned", "overflowed", "not_called_back"]
+Outcome = Literal["waiting", "answered", "abandoned", "overflowed", "not_called_back", "machine"]
 Key = tuple[str, str | None, datetime]
 """Tenant, queue (None: the whole tenant), start of the interval in UTC."""
 
@@ -84,6 +84,7 @@ class Expected:
     short_abandoned: int = 0
     overflowed_out: int = 0
     not_called_back: int = 0
+    machines: int = 0
     turned_away: int = 0
     redirected: int = 0
     answered_within: int = 0
@@ -201,6 +202,8 @@ def _leave(stay: Stay, event: CallOverflowed | CallAnswered | CallAbandoned | Ca
         case CallAbandoned():
             stay.away = timedelta(seconds=event.away_seconds)
             stay.outcome = "not_called_back" if event.reason in CALLBACK_ENDS else "abandoned"
+            if event.machine:
+                stay.outcome = "machine"
             stay.wait, stay.short = event.abandoned_at - stay.since - stay.away, event.short
         case CallOverflowed():
             stay.outcome, stay.wait = "overflowed", event.occurred_at - stay.since
@@ -236,6 +239,9 @@ def _count(expected: Expected, outcome: Outcome, wait: timedelta, stay: Stay) ->
             expected.overflowed_out += 1
         case "not_called_back":
             expected.not_called_back += 1
+        case "machine":
+            expected.machines += 1
+            return
         case "waiting":
             return
     expected.waits.append(_ms(wait) / 1000)
@@ -289,6 +295,7 @@ COUNTS = (
     "short_abandoned",
     "overflowed_out",
     "not_called_back",
+    "machines",
     "turned_away",
     "redirected",
     "answered_within",

@@ -141,6 +141,8 @@ class CallView(Model):
     wrapped_up_at: datetime | None
     abandoned_at: datetime | None
     disposition: str | None
+    machine: bool
+    """The PBX says that an answering machine has answered it."""
     external_id: str | None
     campaign_id: str | None
     lead_id: str | None
@@ -271,6 +273,13 @@ async def hang_up(
     return await about_call(inputs.HangUp, call_id, caller, here, key, agent_id=agent_id)
 
 
+@router.post("/calls/{call_id}/machine", status_code=202, dependencies=[require(Role.OPERATOR, Role.SERVICE)])
+async def detect_machine(call_id: CallPath, caller: Caller, here: Here, key: IdempotencyKey = None) -> Accepted:
+    """An answering machine has answered this outbound call. While it waits or rings, it is withdrawn: the agent is free
+    at once, and nobody was abandoned. Once an agent speaks, it is shown to them (`machine`), and the call goes on."""
+    return await about_call(inputs.MachineDetected, call_id, caller, here, key)
+
+
 @router.post("/calls/{call_id}/accept", status_code=202, dependencies=[OrAgent])
 async def accept(
     call_id: CallPath, caller: Caller, here: Here, body: ByAgent | None = None, key: IdempotencyKey = None
@@ -381,6 +390,7 @@ def view_of(pool_id: str, call: Call) -> CallView:
         wrapped_up_at=done.wrapped_up_at if done else None,
         abandoned_at=state.abandoned_at if isinstance(state, Abandoned) else None,
         disposition=done.disposition if done else None,
+        machine=call.machine_at is not None,
         external_id=call.external_id,
         campaign_id=call.campaign_id,
         lead_id=call.lead_id,

@@ -98,7 +98,8 @@ class DialResult(Fact):
     type: Literal["dial_result"]
     call_id: CallId
     dial_id: Line
-    outcome: Literal["answered", "busy", "no_answer", "failed"]
+    outcome: Literal["answered", "busy", "no_answer", "failed", "machine"]
+    """`machine`: a voicemail is not the customer. It may come after `answered`, while they wait for an agent."""
 
 
 class HungUp(Fact):

@@ -34,6 +34,7 @@ from common.events import (
     CallConsultationEnded,
     CallEnded,
     CallEvent,
+    CallMachineDetected,
     CallOfferMissed,
     CallWrappedUp,
     ConsultationAnswered,
@@ -240,7 +241,8 @@ def streamed(lines: AsyncIterator[bytes]) -> StreamingResponse:
 )
 async def stream_agent(agent_id: SlugPath, caller: Caller, here: Here, request: Request) -> StreamingResponse:
     """What an agent's desktop shows: `snapshot` (the agent, as `GET /v1/agents/{id}`), then `offer`, `offer_withdrawn`,
-    `call` (answered, ended, wrapped up; the customer of a callback dialled, or not reached), `consultation` (for the
+    `call` (answered, ended, wrapped up; an answering machine detected; the customer of a callback dialled, or not
+    reached), `consultation` (for the
     agent who asks: begun, ringing, missed, answered, conferenced, ended; for the one who is asked: answered, ended) and
     `state`, each with the event's data. An `offer` with `callback` is of a caller who has hung up: they are dialled
     once it is accepted. The offer of a consultation names the call that it `consults` and who it was `asked_by`. An
@@ -284,6 +286,8 @@ def for_agent(agent_id: str, known: int, seen: Seen) -> list[Sent]:
         case CallAnswered(agent_id=who) | CallEnded(agent_id=who) | CallWrappedUp(agent_id=who) if who == agent_id:
             return [Sent("call", _told(event), seen.id)]
         case CallbackDialled(agent_id=who) | CallbackFailed(agent_id=who) if who == agent_id:
+            return [Sent("call", _told(event), seen.id)]
+        case CallMachineDetected(agent_id=who) if who == agent_id:
             return [Sent("call", _told(event), seen.id)]
         case AgentLoggedIn() | AgentStateChanged() | AgentLoggedOut() if event.agent_id == agent_id:
             return [Sent("state", _told(event), seen.id)] if event.sequence > known else []

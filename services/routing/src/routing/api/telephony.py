@@ -73,7 +73,7 @@ async def stream_commands(caller: Caller, here: Here, request: Request) -> Strea
     (`dial_id`, `attempt`, `phone`, `agent_id` of the agent who waits for the answer, `ring_seconds`, `limit_at`), which
     a `dial_result` fact answers. Each `dial_id` is dialled once: after a reconnection the snapshot shows the attempt
     under way as `callback.dial_id`, which a PBX that knows it goes on with, and one that does not dials. After
-    `stop_dialling`, or `release` of the call, nobody is dialled any more.
+    `stop_dialling`, or `release` of the call, nobody is dialled any more, and a machine that has answered is released.
 
     An agent who asks somebody: `consult` (`consultation_id`; connect the agent with `to_number`, or with whoever takes
     the consultation). It has a call_id of its own, and its commands name the call that it `consults` and the agent who

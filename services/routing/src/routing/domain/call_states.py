@@ -73,6 +73,8 @@ class HeldPlace(msgspec.Struct, frozen=True, tag="held_place"):
     rests_until: datetime | None = None
     ring: int = 0
     widens_at: datetime | None = None
+    number_in_use: bool = False
+    """It rests because the number is being dialled or spoken with already, for another promise."""
 
 
 class Offered(msgspec.Struct, frozen=True, tag="offered"):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from routing.domain.call_states import CallingBack, HeldPlace, Offered
-from routing.domain.calls import Call, Callback, Dial
+from routing.domain.calls import UNRUNG, Call, Callback, Dial
 from routing.domain.saying import time_of
 
 _OUTCOMES: Final = {
@@ -16,6 +16,7 @@ _OUTCOMES: Final = {
     "failed": "it failed",
     "timed_out": "the PBX said nothing in time",
     "agent_hung_up": "the agent hung up",
+    "machine": "an answering machine answered",
 }
 
 
@@ -45,8 +46,10 @@ def told_callback(call: Call) -> Iterator[str]:
     by_flow = f" as step {callback.promised_by} of the flow says" if callback.promised_by else ""
     asked = f"At {time_of(callback.requested_at)} the caller hung up to be called back{by_flow}, {mode}"
     yield f"{asked}: the place since {time_of(call.place_at or call.first_queued_at)} is kept."
-    for number, dial in enumerate(callback.dials, 1):
+    number = 1
+    for dial in callback.dials:
         yield _dialled(number, dial, callback)
+        number += dial.outcome not in UNRUNG
     if callback.ended_by is not None:
         yield f"The callback was ended by {callback.ended_by}."
     match call.state:
@@ -64,13 +67,16 @@ def _dialled(number: int, dial: Dial, callback: Callback) -> str:
     waits = f" for {dial.agent_id}" if dial.agent_id else ""
     made = f"Attempt {number} of {callback.rules.attempts} at {time_of(dial.dialled_at)}{waits}"
     if dial.outcome is not None:
-        return f"{made}: {_OUTCOMES[dial.outcome]}."
+        uncounted = ", which does not count" if dial.outcome in UNRUNG else ""
+        return f"{made}: {_OUTCOMES[dial.outcome]}{uncounted}."
     return f"{made} was called off." if dial.over_at else f"{made} is under way."
 
 
 def _stands(held: HeldPlace, callback: Callback) -> str:
-    left = callback.rules.attempts - len(callback.dials)
-    if held.rests_until is not None and held.rests_until == held.not_before:
+    left = callback.attempts_left
+    if held.number_in_use:
+        when = "The number is in use: somebody else there is being dialled, or spoken with"
+    elif held.rests_until is not None and held.rests_until == held.not_before:
         when = f"The next attempt is made from {time_of(held.rests_until)} on"
     elif held.rests_until is not None:
         when = f"The queue is closed: the place rests until {time_of(held.rests_until)}"

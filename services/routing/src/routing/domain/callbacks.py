@@ -2,14 +2,18 @@
 
 - Agent first: the place is served as a waiting call is. The agent who accepts the offer is busy with the call while the
   customer is dialled; if nobody answers, the agent is free again, and what they have asked for meanwhile takes effect.
-- Customer first: the turn is near when nobody of the queue is before the place, or an agent who may serve it is
-  available. The customer is dialled then, but of one queue never more of them at a time (those who have answered and
-  wait for an agent included) than agents who may serve the place are available, or one. Who answers waits at their
-  place, up to the queue's longest wait; no rule of overflow sends them on.
+- Customer first: the customer is dialled when an agent who may serve the place is available, or is expected to be by
+  the time that people take to answer, and never more customers at a time (those who have answered and wait for an
+  agent included) than such agents. With nobody logged in, nobody is dialled. An agent who comes free while others wait
+  behind the place takes it as agent first: nobody who comes later goes before it. Who answers waits at their place, up
+  to the queue's longest wait; no rule of overflow sends them on.
 - A caller who asks while the call rings at an agent leaves it to ring: the agent who accepts is connected by a dial.
 - Each attempt has an id, is told once, and is over by the first fact about it or at its limit. Later facts are refused.
 - After an attempt that failed the place is kept, but not served before the retry time. After the last one, or when the
-  callback is not valid any more, the call is over.
+  callback is not valid any more, the call is over. An attempt by which no telephone rang does not count: it is made
+  once more, each time after twice the time.
+- A number is dialled for one promise at a time. Two calls that one number had at the same time are two people: each
+  keeps their own promise, and as long as both are kept, no later call from there takes one over.
 - While the queue is closed places rest; they are served again when it opens. One that is drained serves them. Nobody
   is promised a callback that would not be valid any more when the queue next opens by its hours.
 - A caller who calls the tenant again, in the same pool, takes over the place: the callback is over. One who asks for a
@@ -42,6 +46,12 @@ if TYPE_CHECKING:
 
 MARGIN_SECONDS: Final = 10.0
 """Beyond the ring time: how long the PBX may take to say what came of an attempt."""
+ANSWER_SECONDS: Final = 12.0
+"""People who answer a call take so long, on average."""
+IN_USE_SECONDS: Final = 10.0
+"""After which a place is looked at again whose number was in use."""
+MOST_PAUSE_SECONDS: Final = 3600.0
+"""The longest pause between attempts by which no telephone rings, unless the rule's own is longer."""
 
 
 def request(turn: Turn, given: inputs.RequestCallback) -> str | None:
@@ -73,9 +83,15 @@ def why_not(pool: Pool, call: Call, phone: str | None = None) -> str | None:
         return "no_phone"
     if _stays_closed(pool, queue, queue.callback):
         return "closed"
-    if pool.callbacks.pending(call.tenant_id, number, call.contact_phone) is not None:
-        return "callback_pending"
-    return None
+    promises = [pool.calls[one] for one in pool.callbacks.pending(call.tenant_id, number, call.contact_phone)]
+    return None if all(_are_two_people(call, one) for one in promises) else "callback_pending"
+
+
+def _are_two_people(call: Call, promised: Call) -> bool:
+    """Whether both calls came from one number and were on the line at the same time, before either hung up to be called
+    back."""
+    together = (call.arrived_at or call.offered_at) < _callback(promised).requested_at
+    return together and call.contact_phone == promised.contact_phone
 
 
 def _stays_closed(pool: Pool, queue: Queue, rules: CallbackRules) -> bool:
@@ -165,25 +181,26 @@ def _in_line(turn: Turn, call: Call, held: HeldPlace) -> HeldPlace:
         rests_until = held.not_before
     elif not pool.is_open(call.queue_id) and turn.queue_of(call).override != "draining":
         rests_until = min(pool.changes_at(call.queue_id) or held.expires_at, held.expires_at)
+    in_use = rests_until is None and pool.callbacks.is_in_use(call, _callback(call).phone)
+    if in_use:
+        rests_until = min(pool.now + timedelta(seconds=IN_USE_SECONDS), held.expires_at)
     ring, widens_at = turn.queue_of(call).ring_at(call.queued_at, pool.now)
-    return replace(held, rests_until=rests_until, ring=ring, widens_at=widens_at)
+    return replace(held, rests_until=rests_until, ring=ring, widens_at=widens_at, number_in_use=in_use)
 
 
 def call_near(turn: Turn) -> None:
-    """Customer first: dial those whose turn is near."""
+    """Customer first: dial those for whom an agent is there, or will be."""
     callbacks = turn.pool.callbacks
     for queue_id in sorted(callbacks.near):
         looked_at: set[tuple[tuple[str, ...], int]] = set()
-        for _, call_id in list(callbacks.near[queue_id]):
+        for _, call_id in list(callbacks.near.get(queue_id, ())):
             call = turn.pool.calls[call_id]
             held = call.state
             if not isinstance(held, HeldPlace) or (call.skills, held.ring) in looked_at:
                 continue
             if rests(turn, call, held):
                 continue
-            _, available, _, ahead = turn.pool.standing(call, held.ring)
-            near = ahead == 0 or available > 0
-            if near and callbacks.in_flight(queue_id) < max(1, available):
+            if turn.pool.has_agent_for_one_more(call, held.ring, ANSWER_SECONDS):
                 dial(turn, call, held, None)
             else:
                 looked_at.add((call.skills, held.ring))
@@ -192,8 +209,7 @@ def call_near(turn: Turn) -> None:
 def dial(turn: Turn, call: Call, held: HeldPlace, agent_id: str | None) -> Call:
     """The PBX is to dial the customer: once."""
     now, callback = turn.pool.now, _callback(call)
-    attempt = len(callback.dials) + 1
-    dial_id = f"{call.id}/{attempt}"
+    dial_id = f"{call.id}/{len(callback.dials) + 1}"
     ring_seconds = callback.rules.ring_seconds
     calling = CallingBack(dial_id, now, now + timedelta(seconds=ring_seconds + MARGIN_SECONDS), agent_id, held)
     made = replace(callback, dials=(*callback.dials, Dial(dial_id, now, agent_id)))
@@ -202,7 +218,7 @@ def dial(turn: Turn, call: Call, held: HeldPlace, agent_id: str | None) -> Call:
         CallbackDialled,
         call,
         dial_id=dial_id,
-        attempt=attempt,
+        attempt=made.attempt,
         phone=callback.phone,
         agent_id=agent_id,
         ring_seconds=ring_seconds,
@@ -224,36 +240,66 @@ def reach(turn: Turn, call: Call, calling: CallingBack) -> Call:
         announce_at=next_announcement(queue, call.queued_at, now + timedelta(microseconds=1)),
     )
     call = turn.put(call, waiting)
-    dials = _callback(call).dials
-    turn.tell(CallbackReached, call, dial_id=calling.dial_id, attempt=len(dials), away_seconds=call.away_seconds(now))
+    attempt = _callback(call).attempt
+    turn.tell(CallbackReached, call, dial_id=calling.dial_id, attempt=attempt, away_seconds=call.away_seconds(now))
     turn.place(call, waiting)
     return call
 
 
 def fail(turn: Turn, call: Call, calling: CallingBack, reason: CallbackFailure) -> None:
     """The attempt has not reached the customer."""
-    callback, held = _over(turn, call, reason), calling.place
+    _keep_place(turn, call, calling.place, reason, calling.agent_id)
+
+
+def find_machine(turn: Turn, call: Call, dial_id: str) -> str | None:
+    """Customer first: whoever answered the attempt, and waits for an agent, is an answering machine. Who is asked to
+    take the call is free at once, and the attempt has failed."""
+    callback = call.callback
+    if callback is None or callback.reached_at is None or callback.dials[-1].dial_id != dial_id:
+        return "dial_is_over"
+    agent_id: str | None = None
+    match call.state:
+        case Queued():
+            pass
+        case Offered() as offered:
+            agent_id = offered.agent_id
+            call = turn.give_back(call, offered, "interrupted")
+        case _:
+            return "dial_is_over"
+    held = HeldPlace(callback.requested_at + timedelta(seconds=callback.rules.valid_seconds))
+    call = replace(call, callback=replace(callback, reached_at=None))
+    _keep_place(turn, call, held, "machine", None)
+    if agent_id is not None:
+        engagements.free(turn, turn.pool.agents[agent_id], call)
+    return None
+
+
+def _keep_place(turn: Turn, call: Call, held: HeldPlace, reason: CallbackFailure, agent_id: str | None) -> None:
+    callback = _over(turn, call, reason)
     rules: CallbackRules = callback.rules
-    not_before = turn.pool.now + timedelta(seconds=rules.retry_seconds)
-    last = len(callback.dials) >= rules.attempts
+    pause = rules.retry_seconds
+    if callback.unrung:
+        pause = max(pause, min(pause * 2.0 ** min(callback.unrung - 1, 30), MOST_PAUSE_SECONDS))
+    not_before = turn.pool.now + timedelta(seconds=pause)
+    last = callback.attempts_left <= 0
     again = not last and not_before < held.expires_at
     held = replace(held, not_before=not_before, rests_until=not_before)
     call = turn.put(replace(call, callback=callback), held)
     turn.tell(
         CallbackFailed,
         call,
-        dial_id=calling.dial_id,
-        attempt=len(callback.dials),
+        dial_id=callback.dials[-1].dial_id,
+        attempt=callback.attempt,
         reason=reason,
-        agent_id=calling.agent_id,
+        agent_id=agent_id,
         next_at=not_before if again else None,
     )
     if not again:
         turn.abandon(call, "callback_unreached" if last else "callback_expired")
     else:
         place(turn, call, held)
-    if calling.agent_id is not None:
-        engagements.free(turn, turn.pool.agents[calling.agent_id], call)
+    if agent_id is not None:
+        engagements.free(turn, turn.pool.agents[agent_id], call)
 
 
 def cancel(turn: Turn, given: inputs.CancelCallback) -> str | None:
@@ -280,10 +326,10 @@ def take_over(turn: Turn, call: Call) -> tuple[Call, str | None]:
     them."""
     if call.direction != "inbound" or call.transferred_from is not None:
         return call, None
-    pending = turn.pool.callbacks.pending(call.tenant_id, call.contact_phone)
-    if pending is None:
+    pending = [turn.pool.calls[one] for one in turn.pool.callbacks.pending(call.tenant_id, call.contact_phone)]
+    if len(pending) != 1 or _are_two_people(call, pending[0]):
         return call, None
-    before = turn.pool.calls[pending]
+    before = pending[0]
     freed = end(turn, before, "called_again", call.id)
     return replace(call, place_at=before.place_at or before.first_queued_at), freed
 

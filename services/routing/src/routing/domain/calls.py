@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from itertools import takewhile
+from typing import Final, Literal
 
 import msgspec
 from common.events.routing import CallbackFailure, Channel, ConsultationOutcome, Direction
@@ -157,6 +158,10 @@ class Dial(msgspec.Struct, frozen=True, array_like=True):
     over_at: datetime | None = None
 
 
+UNRUNG: Final = ("failed", "timed_out")
+"""Outcomes of attempts by which no telephone is known to have rung."""
+
+
 class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """A promise to call the caller back, by the rules that the queue had when it was made, and what came of it."""
 
@@ -172,6 +177,20 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """Who cancelled it: the caller's next call, or whoever gave the command."""
     promised_by: str | None = None
     """The step of the call's flow that did; None: the caller asked for it while waiting, or a rule of the queue did."""
+
+    @property
+    def attempt(self) -> int:
+        """The number of the newest attempt, 1 for the first. One by which no telephone rang is made once more."""
+        return 1 + sum(dial.outcome not in UNRUNG for dial in self.dials[:-1])
+
+    @property
+    def attempts_left(self) -> int:
+        return self.rules.attempts - sum(dial.outcome not in UNRUNG for dial in self.dials)
+
+    @property
+    def unrung(self) -> int:
+        """How many of the newest attempts, one after the other, no telephone rang by."""
+        return len(list(takewhile(lambda dial: dial.outcome in UNRUNG, reversed(self.dials))))
 
     def away_seconds(self, now: datetime) -> float:
         """How long the caller was not on the line until then."""
@@ -280,6 +299,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """The announcements that its caller heard while it waited, the one heard last at the end."""
     conversation: Conversation | None = None
     """None: nobody was on hold, nothing was recorded, no supervisor took part."""
+    machine_at: datetime | None = None
+    """When the PBX said that an answering machine has answered the dial."""
     take_overs: tuple[TakeOver, ...] = ()
     """By supervisors: into this call, which then is the supervisor's, and from it; so at most two."""
 

@@ -38,7 +38,7 @@ from __future__ import annotations
 from typing import assert_never
 
 import msgspec
-from common.events import CallOffered
+from common.events import CallMachineDetected, CallOffered
 from msgspec.structs import replace
 
 from routing.domain import (
@@ -115,6 +115,8 @@ def _apply(turn: Turn, given: inputs.AnyInput) -> str | None:
             return _dial_result(turn, given)
         case inputs.HangUp():
             return _hang_up(turn, given)
+        case inputs.MachineDetected():
+            return _detect_machine(turn, given)
         case inputs.Accept():
             return _accept(turn, given)
         case inputs.Decline():
@@ -275,6 +277,28 @@ def _hang_up(turn: Turn, given: inputs.HangUp) -> str | None:
     return None
 
 
+def _detect_machine(turn: Turn, given: inputs.MachineDetected) -> str | None:
+    call = turn.pool.calls.get(given.call_id)
+    if call is None:
+        return "no_live_call"
+    if call.direction != "outbound" or call.is_consultation:
+        return "not_dialled"
+    machine = replace(call, machine_at=turn.pool.now)
+    match call.state:
+        case Queued():
+            turn.abandon(machine, "hung_up")
+        case Offered(agent_id=agent_id):
+            turn.abandon(machine, "hung_up")
+            engagements.free(turn, turn.pool.agents[agent_id], machine)
+        case Talking() as talking:
+            _show_machine(turn, call, talking)
+        case WrappingUp():
+            return "no_longer_talking"
+        case _:
+            return "not_dialled"
+    return None
+
+
 def _accept(turn: Turn, given: inputs.Accept) -> str | None:
     call = turn.pool.calls.get(given.call_id)
     if call is None:
@@ -300,6 +324,8 @@ def _dial_result(turn: Turn, given: inputs.DialResult) -> str | None:
     call = turn.pool.calls.get(given.call_id)
     if call is None:
         return "no_live_call"
+    if given.outcome == "machine" and not isinstance(call.state, CallingBack):
+        return _late_machine(turn, call, given.dial_id)
     if not isinstance(call.state, CallingBack) or call.state.dial_id != given.dial_id:
         return "dial_is_over"
     if given.outcome != "answered":
@@ -308,6 +334,24 @@ def _dial_result(turn: Turn, given: inputs.DialResult) -> str | None:
     call = callbacks.reach(turn, call, call.state)
     conversation.begin(turn, call)
     return None
+
+
+def _late_machine(turn: Turn, call: Call, dial_id: str) -> str | None:
+    """The PBX has recognised an answering machine after the answer to a callback's attempt."""
+    newest = call.callback.dials[-1] if call.callback is not None and call.callback.dials else None
+    if newest is None or newest.dial_id != dial_id or newest.outcome != "answered":
+        return "dial_is_over"
+    if isinstance(call.state, Talking):
+        _show_machine(turn, call, call.state)
+        return None
+    return callbacks.find_machine(turn, call, dial_id)
+
+
+def _show_machine(turn: Turn, call: Call, talking: Talking) -> None:
+    """The agent who speaks is told; what they make of it is theirs."""
+    if call.machine_at is None:
+        call = turn.put(replace(call, machine_at=turn.pool.now), talking)
+        turn.tell(CallMachineDetected, call, agent_id=talking.agent_id)
 
 
 def _decline(turn: Turn, given: inputs.Decline) -> str | None:

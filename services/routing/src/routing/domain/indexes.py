@@ -346,7 +346,7 @@ class Indexes:
         if before is not None:
             self._unindex_call(before)
         if call.callback is not None:
-            self.callbacks.follow(before, call)
+            self.callbacks.follow(call)
         self.changed_calls[call.id] = call
         if self.memories:
             self.memories.follow(before, call, self.now)
@@ -366,7 +366,7 @@ class Indexes:
         if before is not None:
             self._unindex_call(before)
         if call.callback is not None:
-            self.callbacks.follow(before, call)
+            self.callbacks.follow(call)
         if self.memories:
             self.memories.follow(before, call, self.now)
         self.staff.follow(before, call)

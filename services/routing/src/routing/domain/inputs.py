@@ -140,7 +140,7 @@ class DialResult(Input, frozen=True, kw_only=True):
 
     call_id: str
     dial_id: str
-    outcome: Literal["answered", "busy", "no_answer", "failed"]
+    outcome: Literal["answered", "busy", "no_answer", "failed", "machine"]
 
 
 class HangUp(Input, frozen=True, kw_only=True):
@@ -150,6 +150,14 @@ class HangUp(Input, frozen=True, kw_only=True):
 
     call_id: str
     agent_id: str | None = None
+
+
+class MachineDetected(Input, frozen=True, kw_only=True):
+    """An answering machine has answered the dial: the call is withdrawn, or shown to the agent who speaks already."""
+
+    TYPE: ClassVar[str] = "routing.machine_detected.v1"
+
+    call_id: str
 
 
 class Accept(Input, frozen=True, kw_only=True):
@@ -345,6 +353,7 @@ AnyInput: TypeAlias = (
     | CancelCallback
     | DialResult
     | HangUp
+    | MachineDetected
     | Accept
     | Decline
     | WrapUp
@@ -373,6 +382,7 @@ INPUTS: dict[str, type[Event]] = {
         CancelCallback,
         DialResult,
         HangUp,
+        MachineDetected,
         Accept,
         Decline,
         WrapUp,

@@ -89,6 +89,7 @@ class Memories:
         known = self._of.get(queue.id)
         estimates = any(isinstance(rule.when, EstimatedWait) for rule in queue.overflows)
         estimates = estimates or any("estimated_wait" in one.tell for one in queue.announcements)
+        estimates = estimates or (queue.callback is not None and queue.callback.mode == "customer_first")
         percents = tuple(share.percent for share in queue.split)
         if known is None and not estimates and not percents:
             return

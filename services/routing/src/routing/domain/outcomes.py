@@ -3,9 +3,9 @@
 A call counts in the queue that it entered first, whoever answers it. Service level, abandonment and ASA are defined as
 everywhere: short abandons are in neither of the first two, ASA is the mean wait of those who were answered, from their
 first queue on, less the time for which they had hung up to be called back; for the service level that counts. Who was
-not called back is offered, and not abandoned. Occupancy is handling (offered, busy, wrap-up) divided by handling and
-available time; the part of a tenant or queue is what its own calls make of that: an agent's time with several calls is
-shared evenly among those that are not paused.
+not called back is offered, and not abandoned; a dial that an answering machine took is not offered. Occupancy is
+handling (offered, busy, wrap-up) divided by handling and available time; the part of a tenant or queue is what its own
+calls make of that: an agent's time with several calls is shared evenly among those that are not paused.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class Tally:
                     self._count(event.call_id, "waited", event.total_wait_seconds)
                     self._count(event.call_id, "within", since_queued <= event.service_level_seconds)
                 case CallAbandoned() if self._counts_here(event, event.abandoned_at):
-                    if event.reason in CALLBACK_ENDS:
+                    if event.machine:
+                        self._count(event.call_id, "offered", -1)
+                    elif event.reason in CALLBACK_ENDS:
                         self._count(event.call_id, "not_called_back")
                     elif event.reason in ("overflow", "closed"):
                         self._count(event.call_id, "turned_away")

@@ -9,13 +9,13 @@ from datetime import datetime
 
 from common.events.routing import Channel
 
-from routing.domain.agents import Agent, LoggedOut
+from routing.domain.agents import AfterCall, Agent, Busy, LoggedOut, Serving, ThenAvailable
 from routing.domain.bidding import Bidding
-from routing.domain.call_states import HeldPlace, Queued
+from routing.domain.call_states import CallingBack, HeldPlace, Queued
 from routing.domain.callback_places import is_near
 from routing.domain.calls import Call, claim_of
 from routing.domain.capacity import could_take
-from routing.domain.groups import Group
+from routing.domain.groups import Group, Rule
 from routing.domain.indexes import Indexes
 from routing.domain.matching import numbers_in
 from routing.domain.notes import Precedence
@@ -275,6 +275,58 @@ class Pool(Indexes):
         before it: the first of a queue always stays, or the queue would learn no more of how long it takes."""
         ahead = self._ahead(call)
         return self.memories.wait(call.queue_id, ahead) if ahead else None
+
+    def promised_before(self, call: Call, agent: Agent) -> Call | None:
+        """The first of the places that are called back customer first, come before this waiting call in the order of
+        service, and may be served by the agent. By weights and within shares there is none."""
+        if not self.callbacks.near or self._weighed or self.sharing.slots or self._place_of(call) is None:
+            return None
+        found, before = None, self._queues[call.queue_id].key(call)
+        if isinstance(call.state, Queued) and call.state.alone_until is not None:
+            return None
+        for keys in self.callbacks.near.values():
+            for key in keys:
+                if key >= before:
+                    break
+                one = self.calls[key[-1]]
+                held = one.held_place
+                if held is not None and self.can_take(agent, one) and self.may_serve(agent.id, one, held.ring):
+                    found, before = one, key
+                    break
+        return found
+
+    def has_agent_for_one_more(self, call: Call, ring: int, seconds: float) -> bool:
+        """Whether one more customer may be dialled for whom no agent has been found: there is an agent for each of
+        those who are dialled or wait after that, and for this one. An agent counts who may serve the place and is
+        available, or who speaks or wraps up for now and by the queue's estimator will be there within `seconds`."""
+        rule = self._ring_of(call, ring).rule
+        others = sum(1 for one in self.callbacks.in_flight if self._competes(self.calls[one], rule))
+        available = self._groups.available(rule)[0]
+        if others < available:
+            return True
+        before = others - available + self._ahead(call)
+        wait = self.memories.wait(call.queue_id, before)
+        return wait is not None and wait <= seconds and self._at_work(call, ring, before + 1)
+
+    def _competes(self, other: Call, rule: Rule) -> bool:
+        """Whether agents who meet the rule may serve this call too."""
+        match other.state:
+            case CallingBack(place=HeldPlace(ring=ring)) | Queued(ring=ring):
+                return bool(self._ring_of(other, ring).rule.groups & rule.groups)
+            case _:
+                return False
+
+    def _at_work(self, call: Call, ring: int, agents: int) -> bool:
+        """Whether so many agents who may serve it have calls for now and take more after these."""
+        for agent in self.agents.values():
+            match agent.state:
+                case Busy(then=ThenAvailable()) | AfterCall(then=ThenAvailable()) | Serving(then=ThenAvailable()):
+                    agents -= self.may_serve(agent.id, call, ring)
+                case _:
+                    pass
+            if agents <= 0:
+                return True
+        return False
 
     def bidding(self, call: Call, agent_id: str) -> Bidding | None:
         """By weights: how the call's queue stands against the others that the available agent may serve."""

@@ -237,7 +237,7 @@ def _from_outside(given: inputs.AnyInput, left_in_flow: set[str], children: dict
             return False
         case inputs.Consult() | inputs.CancelConsultation() | inputs.Confer() | inputs.CompleteConsultation():
             return False
-        case inputs.Relieve():
+        case inputs.Relieve() | inputs.MachineDetected():
             return False
         case inputs.HangUp(call_id=call_id):
             return call_id in left_in_flow

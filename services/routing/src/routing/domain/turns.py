@@ -259,10 +259,11 @@ class Turn(Telling):
             abandoned_at=now,
             wait_seconds=waited_seconds(call, call.queued_at, now),
             total_wait_seconds=total,
-            short=reason in _SHORT and total < self.queue_of(call).short_abandon_seconds,
+            short=call.machine_at is None and reason in _SHORT and total < self.queue_of(call).short_abandon_seconds,
             reason=reason,
             message=message,
             away_seconds=call.away_seconds(now),
+            machine=call.machine_at is not None,
         )
 
     def answer(self, call: Call, agent_id: str) -> Call:
@@ -344,6 +345,7 @@ class Turn(Telling):
         if isinstance(agent.state, Serving) and agent.id not in self.pool.seated:
             return  # their capacity was taken back: one call at a time, after these
         while (call := self.pool.best_call(agent.id)) is not None:
+            call = self.pool.promised_before(call, agent) or call
             if isinstance(call.state, HeldPlace) and callbacks.rests(self, call, call.state):
                 continue
             if not isinstance(call.state, Queued | HeldPlace):
