@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from common.errors import Invalid
 from common.events.dialer import AttemptOutcome
 from common.http import Db, Model, Page, PageCursor, PageLimit, Router, decode_key, page
+from common.sheets import SAVE_AS
 from fastapi import Query, Request
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from dialer.api.campaigns import found
 from dialer.api.parameters import CampaignId, Now, Operator, Reader, Shared
 from dialer.domain.campaign import Campaign
 from dialer.domain.errors import TooLarge, UnsupportedMediaType
 from dialer.domain.lead import Barred, Done, Exhausted, InProgress, ListedLead, Pending, Refused, Rule, may_dial
+from dialer.domain.lead_file import COLUMNS, UnknownColumns, columns
 from dialer.domain.number import FREE, Number
-from dialer.service.importing import LARGEST_FILE, OnReject, import_leads
+from dialer.service.importing import LARGEST_FILE, REMEDY, OnReject, import_leads
 from dialer.store import leads as store
 from dialer.store import numbers
 
 router = Router(tags=["leads"])
+
+ColumnMapping = Annotated[str, StringConstraints(pattern=rf"^({'|'.join(COLUMNS)}):.*\S.*$", max_length=300)]
 
 StateName = Literal["pending", "in_progress", "done", "exhausted", "barred"]
 
@@ -29,8 +35,10 @@ _CSV: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": (
-            "UTF-8, comma or semicolon. Columns: phone, and optionally name, time_zone (IANA), external_id. "
-            "One row per line."
+            "As spreadsheet programs save it: separated by semicolon, comma, tab or |; UTF-8, UTF-16, Windows-1252, "
+            "Mac OS Roman or code page 850. Columns: phone, and optionally name, first_name (put before the name), "
+            "time_zone (IANA), external_id, in any order. Headings that people give them in English and French are "
+            "recognised, whatever their case, accents and dots: Téléphone, Mobile, Nom, Prénom, Full name …"
         ),
         "content": {
             "text/csv": {
@@ -51,6 +59,15 @@ class RejectView(Model):
     reason: str
 
 
+class ReadAsView(Model):
+    """How a file was understood."""
+
+    encoding: str = Field(description="IANA name", examples=["windows-1252"])
+    separator: str = Field(examples=[";"])
+    columns: dict[str, str] = Field(description="The file's heading of each column", examples=[{"phone": "Tél."}])
+    left_out: list[str] = Field(description="Headings of columns that were not taken")
+
+
 class ImportView(Model):
     """What became of a file's rows. Each is imported, unchanged (on the list already) or rejected."""
 
@@ -59,6 +76,7 @@ class ImportView(Model):
     unchanged: int
     rejected: int
     rejects: list[RejectView] = Field(description="The first 1,000 by line")
+    read_as: ReadAsView
 
 
 class MayDial(Model):
@@ -99,15 +117,33 @@ async def post_leads(
     on_reject: Annotated[
         OnReject, Query(description="abort: any wrong row refuses the file (422); skip: the good rows are imported")
     ] = "abort",
+    column: Annotated[
+        list[ColumnMapping],
+        Query(
+            max_length=len(COLUMNS),
+            description="A column and its heading in the file, once per column; others are left out then",
+        ),
+    ] = [],  # noqa: B006 - never changed
+    unknown_columns: Annotated[
+        UnknownColumns, Query(description="Columns whose heading is not known: refuse the file, or leave them out")
+    ] = "refuse",
 ) -> ImportView:
-    """Import a list. All or nothing, unless `on_reject=skip`. Importing a file again changes nothing."""
+    """Import a list. All or nothing, unless `on_reject=skip`. Importing a file again changes nothing.
+
+    The answer says how the file was understood. Lines count from 1 as a text editor shows them. A file is refused whole
+    when it cannot be read on, or when its quotation marks do not fit: no part of a cell is ever taken for a value.
+    """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "text/csv":
-        raise UnsupportedMediaType("send the list as text/csv", field="Content-Type")
+        raise UnsupportedMediaType(f"send the list as text/csv; if it is a workbook, {SAVE_AS}", field="Content-Type")
+    wanted = columns(_mapping(column), unknown_columns, REMEDY)
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > shared.import_max_bytes:
         raise TooLarge(f"a file may have {shared.import_max_bytes} bytes; send it in parts, each with the header")
-    result = await import_leads(session, campaign_id, request.stream(), on_reject, shared.import_max_bytes, clock)
+    result = await import_leads(
+        session, campaign_id, request.stream(), on_reject, shared.import_max_bytes, clock, wanted
+    )
+    assert result.read_as is not None
     return ImportView(
         rows=result.rows,
         imported=result.imported,
@@ -117,6 +153,7 @@ async def post_leads(
             RejectView(line=reject.line, column=reject.column, value=reject.value, reason=reject.reason)
             for reject in result.rejects
         ],
+        read_as=ReadAsView(**asdict(result.read_as)),
     )
 
 
@@ -136,6 +173,19 @@ async def list_leads(
     known = await numbers.look_up(session, [(campaign.tenant_id, lead.phone) for lead in listed])
     items = [_view(lead, campaign, known.get((campaign.tenant_id, lead.phone), FREE), now) for lead in listed]
     return page(items, limit, lambda last: (last.lead_id,))
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    """Headings by column. Raises Invalid."""
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        name, _, heading = pair.partition(":")
+        if name in mapping:
+            raise Invalid(f"column: {name} is mapped twice; a column has one heading", field="column")
+        mapping[name] = heading
+    if mapping and "phone" not in mapping:
+        raise Invalid("column: say which heading is the phone's, such as column=phone:Mobile", field="column")
+    return mapping
 
 
 def _view(listed: ListedLead, campaign: Campaign, number: Number, now: datetime) -> LeadView:

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from common.database import Session
 from common.ids import new_id
+from common.sheets import Reject
 
-from dialer.domain.lead_file import Reject, Row
+from dialer.domain.lead_file import Row
 from dialer.domain.zones import SEPARATOR
 
 _LINES_AT_ONCE = 100_000
