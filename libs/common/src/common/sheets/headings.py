@@ -28,7 +28,17 @@ HEADINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "first_name": ("first name", "given name", "forename", "prénom", "prénoms"),
     "time_zone": ("time zone", "tz", "fuseau", "fuseau horaire"),
     "external_id": (
-        *("external id", "id", "reference", "ref", "customer id", "client id", "contact id", "crm id", "customer number"),
+        *(
+            "external id",
+            "id",
+            "reference",
+            "ref",
+            "customer id",
+            "client id",
+            "contact id",
+            "crm id",
+            "customer number",
+        ),
         *("customer no", "customer reference", "id externe", "identifiant", "identifiant externe", "id client"),
         *("id contact", "identifiant client", "référence", "réf", "référence client", "réf client", "n° client"),
         *("no client", "numéro client", "numéro de client", "n° de client"),

@@ -149,5 +149,6 @@ def _first_line_beyond_ascii(data: bytes) -> int:
     before = len(data) - len(data.lstrip(_ASCII))
     return max(data.rfind(b"\n", 0, before), data.rfind(b"\r", 0, before)) + 1
 
+
 def _split(text: str) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

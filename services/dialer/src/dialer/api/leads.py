@@ -7,29 +7,43 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from common.clock import Clock
 from common.errors import Invalid
 from common.events.dialer import AttemptOutcome
-from common.http import Db, Model, Page, PageCursor, PageLimit, Router, decode_key, page
+from common.http import Caller, Db, Model, Page, PageCursor, PageLimit, Router, check_if_match, decode_key, etag, page
 from common.sheets import SAVE_AS
-from fastapi import Query, Request
+from fastapi import Path, Query, Request, Response
 from pydantic import Field, StringConstraints
 
 from dialer.api.campaigns import found
 from dialer.api.parameters import CampaignId, Now, Operator, Reader, Shared
 from dialer.domain.campaign import Campaign
 from dialer.domain.errors import TooLarge, UnsupportedMediaType
-from dialer.domain.lead import Barred, Done, Exhausted, InProgress, ListedLead, Pending, Refused, Rule, may_dial
-from dialer.domain.lead_file import COLUMNS, UnknownColumns, columns
+from dialer.domain.lead import (
+    Barred,
+    Done,
+    Exhausted,
+    InProgress,
+    ListedLead,
+    Pending,
+    Refused,
+    Removed,
+    Rule,
+    may_dial,
+)
+from dialer.domain.lead_file import COLUMNS, EXTERNAL_ID_LENGTH, NAME_LENGTH, UnknownColumns, columns
 from dialer.domain.number import FREE, Number
+from dialer.service import leads as service
 from dialer.service.importing import LARGEST_FILE, REMEDY, OnReject, import_leads
 from dialer.store import leads as store
 from dialer.store import numbers
 
 router = Router(tags=["leads"])
 
-ColumnMapping = Annotated[str, StringConstraints(pattern=rf"^({'|'.join(COLUMNS)}):.*\S.*$", max_length=300)]
+ColumnMapping = Annotated[str, StringConstraints(max_length=300)]
 
-StateName = Literal["pending", "in_progress", "done", "exhausted", "barred"]
+StateName = Literal["pending", "in_progress", "done", "exhausted", "barred", "removed"]
+LeadId = Annotated[UUID, Path()]
 
 _CSV: dict[str, Any] = {
     "requestBody": {
@@ -69,11 +83,12 @@ class ReadAsView(Model):
 
 
 class ImportView(Model):
-    """What became of a file's rows. Each is imported, unchanged (on the list already) or rejected."""
+    """What became of a file's rows. Each is imported, unchanged (on the list already), removed or rejected."""
 
     rows: int
     imported: int
     unchanged: int
+    removed: int = Field(description="Left alone: somebody has taken the number off this list")
     rejected: int
     rejects: list[RejectView] = Field(description="The first 1,000 by line")
     read_as: ReadAsView
@@ -100,6 +115,23 @@ class LeadView(Model):
     attempts: int
     last_outcome: AttemptOutcome | None
     may_dial: MayDial
+    version: int = Field(description="Counts the corrections, and is the ETag")
+
+
+class LeadPatch(Model):
+    """What is corrected; what is not named stays. The rules are those of a file's row."""
+
+    phone: str | None = Field(
+        default=None, max_length=64, description="Read in the tenant's region", examples=["+33639980001"]
+    )
+    name: str | None = Field(default=None, max_length=NAME_LENGTH, examples=["Odile Blanc"])
+    time_zone: str | None = Field(
+        default=None,
+        max_length=64,
+        description="IANA name. Null, or a new phone alone: where the number may be",
+        examples=["Europe/Paris"],
+    )
+    external_id: str | None = Field(default=None, max_length=EXTERNAL_ID_LENGTH, examples=["A-4711"])
 
 
 @router.post(
@@ -121,7 +153,8 @@ async def post_leads(
         list[ColumnMapping],
         Query(
             max_length=len(COLUMNS),
-            description="A column and its heading in the file, once per column; others are left out then",
+            description=f"{', '.join(COLUMNS)}, a colon and the column's heading in the file; once per column. Others "
+            "are left out then",
         ),
     ] = [],  # noqa: B006 - never changed
     unknown_columns: Annotated[
@@ -148,6 +181,7 @@ async def post_leads(
         rows=result.rows,
         imported=result.imported,
         unchanged=result.unchanged,
+        removed=result.removed,
         rejected=result.rejected,
         rejects=[
             RejectView(line=reject.line, column=reject.column, value=reject.value, reason=reject.reason)
@@ -166,7 +200,10 @@ async def list_leads(
     limit: PageLimit = 100,
     cursor: PageCursor = None,
 ) -> Page[LeadView]:
-    """Leads in the order of import, each with the rule that keeps it from being dialled now."""
+    """Leads in the order of import, each with the rule that keeps it from being dialled now.
+
+    Those that were removed are listed by `state=removed` alone.
+    """
     campaign, _ = await found(session, campaign_id)
     now = clock.now()
     listed = await store.page(session, campaign_id, state, decode_key(cursor, UUID), limit)
@@ -175,11 +212,54 @@ async def list_leads(
     return page(items, limit, lambda last: (last.lead_id,))
 
 
+@router.get("/leads/{lead_id}", dependencies=[Reader])
+async def get_lead(lead_id: LeadId, response: Response, session: Db, clock: Now) -> LeadView:
+    """One lead."""
+    listed, campaign = await service.get(session, lead_id)
+    response.headers["etag"] = etag(listed.version)
+    return await _viewed(session, listed, campaign, clock)
+
+
+@router.patch("/leads/{lead_id}", dependencies=[Operator])
+async def correct_lead(
+    lead_id: LeadId, body: LeadPatch, request: Request, response: Response, session: Db, caller: Caller, clock: Now
+) -> LeadView:
+    """Correct what the body names. Send If-Match with the ETag that was read, so as not to undo others' work (412).
+
+    State and attempts stay as they are. 409 for a new number while the lead is dialled, or that the list has already.
+    """
+    said = {name: getattr(body, name) for name in body.model_fields_set}
+    listed, campaign = await service.correct(
+        session, lead_id, said, lambda present: check_if_match(request, present), caller.subject, clock
+    )
+    response.headers["etag"] = etag(listed.version)
+    return await _viewed(session, listed, campaign, clock)
+
+
+@router.delete("/leads/{lead_id}", status_code=204, dependencies=[Operator])
+async def remove_lead(lead_id: LeadId, request: Request, session: Db, caller: Caller, clock: Now) -> None:
+    """Take a lead off its list for good. Harmless when it is done already.
+
+    It is never dialled again, and no later import brings the number back to this list. Its attempts stay; one that has
+    been answered goes on.
+    """
+    await service.remove(session, lead_id, lambda present: check_if_match(request, present), caller.subject, clock)
+
+
+async def _viewed(session: Db, listed: ListedLead, campaign: Campaign, clock: Clock) -> LeadView:
+    number = (campaign.tenant_id, listed.phone)
+    known = await numbers.look_up(session, [number])
+    return _view(listed, campaign, known.get(number, FREE), clock.now())
+
+
 def _mapping(pairs: list[str]) -> dict[str, str]:
     """Headings by column. Raises Invalid."""
     mapping: dict[str, str] = {}
     for pair in pairs:
         name, _, heading = pair.partition(":")
+        if name not in COLUMNS or not heading.strip():
+            known = ", ".join(COLUMNS)
+            raise Invalid(f"column: {pair!r} is none of {known}, a colon and a heading", field="column")
         if name in mapping:
             raise Invalid(f"column: {name} is mapped twice; a column has one heading", field="column")
         mapping[name] = heading
@@ -197,6 +277,7 @@ def _view(listed: ListedLead, campaign: Campaign, number: Number, now: datetime)
         Done: "done",
         Exhausted: "exhausted",
         Barred: "barred",
+        Removed: "removed",
     }
     return LeadView(
         lead_id=listed.lead_id,
@@ -213,4 +294,5 @@ def _view(listed: ListedLead, campaign: Campaign, number: Number, now: datetime)
             refused_by=None if refused is None else refused.rule,
             until=None if refused is None else refused.until,
         ),
+        version=listed.version,
     )

@@ -37,7 +37,8 @@ OnReject = Literal["abort", "skip"]
 
 @dataclass(slots=True)
 class Imported:
-    """`rows` = imported + unchanged (on the list already, with the same values) + rejected.
+    """`rows` = imported + unchanged (on the list already, with the same values) + rejected + removed (left alone:
+    somebody has taken the number off the list).
 
     `rejects` are the first ones by line.
     """
@@ -45,6 +46,7 @@ class Imported:
     rows: int = 0
     imported: int = 0
     unchanged: int = 0
+    removed: int = 0
     rejected: int = 0
     rejects: list[Reject] = field(default_factory=list)
     read_as: ReadAs | None = None
@@ -80,7 +82,7 @@ async def import_leads(
     result = Imported()
     reader = SheetReader(wanted)
     try:
-        await _take(session, pieces, reader, _checks(campaign, owner[0], clock), max_bytes, result)
+        await _take(session, pieces, reader, checks_of(campaign, owner[0], clock), max_bytes, result)
     except UnreadableFile as failure:
         # What comes before has been read, but a file that breaks off is not a list that anybody meant to import.
         result.read_as = reader.read_as
@@ -97,8 +99,9 @@ async def import_leads(
         raise _rejected(result, "where its cells end is not certain")
     if result.rejected and on_reject == "abort":
         raise _rejected(result)
+    result.removed = await imports.removed(session, campaign_id)
     result.imported, numbers = await imports.finish(session, campaign_id, campaign.tenant_id, clock.now())
-    result.unchanged = numbers - result.imported - contradicting
+    result.unchanged = numbers - result.imported - result.removed - contradicting
     return result
 
 
@@ -149,7 +152,8 @@ async def _rows(
     yield await asyncio.to_thread(reader.feed, b"", last=True)
 
 
-def _checks(campaign: Campaign, owner: Tenant, clock: Clock) -> Checks:
+def checks_of(campaign: Campaign, owner: Tenant, clock: Clock) -> Checks:
+    """What leads of the campaign are checked against."""
     now = clock.now()
 
     @cache
@@ -162,12 +166,13 @@ def _checks(campaign: Campaign, owner: Tenant, clock: Clock) -> Checks:
 def _rejected(result: Imported, why: str | None = None) -> RejectedRows:
     """`why`: for which reason good rows cannot be imported either."""
     first = result.rejects[0]
-    place = f"line {first.line}{first.column and f', column {first.column}'}: {first.reason}"
-    others = f"; {result.rejected - 1} more are listed by line" if result.rejected > 1 else ""
-    if result.rejected > REJECTS_LISTED:
-        others = f"; {result.rejected - 1} more, of which the first {REJECTS_LISTED - 1} are listed by line"
+    place = f"line {first.line}, column {first.column}" if first.column else f"line {first.line}"
+    more = result.rejected - 1
+    listed = f"the first {REJECTS_LISTED} are listed" if more >= REJECTS_LISTED else "all are listed"
+    others = f"; {more} more rows are wrong, {listed} by line" if more else ""
+    because = f", because {why}" if why else ""
     return RejectedRows(
-        f"{place}{others}. Nothing was imported{why and f', because {why}' or ''}",
+        f"{place}: {first.reason}{others}. Nothing was imported{because}",
         errors=[asdict(reject) for reject in result.rejects],
         rows=result.rows,
         rejected=result.rejected,
