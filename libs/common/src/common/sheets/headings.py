@@ -98,7 +98,7 @@ class Columns:
             else:
                 positions[column] = index
         found = _listed([heading for heading in headings if heading])
-        missing = [column for column in self.mapping or (self.required,) if column not in positions]
+        missing = [column for column in dict.fromkeys((self.required, *self.mapping)) if column not in positions]
         for column in missing:
             wanted = self.mapping.get(column)
             which = f"heading {shown(wanted)!r}" if wanted else f"heading is known as {column}"
