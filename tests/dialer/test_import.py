@@ -38,8 +38,8 @@ async def test_wrong_rows_are_named_by_line_and_value_and_nothing_is_imported(fl
         (9, "name", "Bell\x07here"),
     ]
     assert document["detail"] == (
-        "line 4, column phone: not a possible phone number; 5 more rows are wrong, all are listed by line. Nothing "
-        "was imported"
+        "line 4, column phone: '••' is not a phone number: it is too short for +33: check its digits; 5 more rows are "
+        "wrong, all are listed by line. Nothing was imported"
     )
     assert document["read_as"] == {
         "encoding": "utf-8",
