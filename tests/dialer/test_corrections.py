@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from common.errors import Conflict, Invalid, NotFound
-from dialer.domain.attempt import PbxFact
+from dialer.domain.attempt import CallDone, Ended, PbxFact
 from dialer.service import leads as service
 
 from .conftest import Floor, numbers
@@ -108,6 +108,46 @@ async def test_a_lead_removed_while_it_is_dialled_is_not_dialled_again(floor: Fl
     floor.clock.advance(7200)
     assert await floor.tick() == 0
     assert len(await floor.attempts()) == 1
+
+
+@pytest.mark.parametrize("facts", [(), (PbxFact.RINGING,)])
+async def test_a_dial_for_a_lead_that_is_removed_is_given_up(floor: Floor, facts: tuple[PbxFact, ...]) -> None:
+    await floor.campaign(leads=["+33639980000"])
+    await floor.agents({"anna": "available"})
+    await floor.tick()
+    attempt = await floor.only()
+    for fact in facts:
+        await floor.tell(attempt.attempt_id, fact)
+    await remove(floor, attempt.lead_id)
+    for _ in range(2):
+        await floor.tick()
+    assert (await floor.only()).state == Ended("refused", "lead_removed")
+    assert [command for _, command in await floor.commands()] == ["dial", "hang_up"]
+    assert (await floor.leads())[0]["state"] == "removed"
+
+
+async def test_a_call_that_was_answered_goes_on_when_its_lead_is_removed(floor: Floor) -> None:
+    attempt = await floor.answered()
+    await remove(floor, attempt.lead_id)
+    await floor.tick()
+    assert (await floor.only()).state == attempt.state
+    await floor.tell(attempt.attempt_id, CallDone("call-1", "sale"))
+    assert (await floor.only()).state == Ended("answered", "routing", "call-1", "sale")
+    assert (await floor.leads())[0]["state"] == "removed"
+
+
+async def test_a_list_of_numbers_not_to_call_bars_the_number_and_not_the_lead(floor: Floor) -> None:
+    await floor.campaign(leads=["+33639980000"])
+    await floor.load("phone,time_zone\n+33639980009,America/New_York\n")  # closed; keeps the campaign running
+    await floor.bar("+33639980000", "+33639980001")
+    await floor.agents({"anna": "available"})
+    await floor.tick()
+    lead, _ = await floor.leads()
+    assert lead["state"] == "barred"
+    for phone, state in (("+33639980001", "barred"), ("+33639980002", "in_progress")):
+        await correct(floor, lead["lead_id"], phone=phone)
+        await floor.tick()
+        assert (await floor.leads())[0]["state"] == state
 
 
 async def test_a_campaign_whose_last_leads_were_removed_completes(floor: Floor) -> None:

@@ -240,8 +240,8 @@ async def correct_lead(
 async def remove_lead(lead_id: LeadId, request: Request, session: Db, caller: Caller, clock: Now) -> None:
     """Take a lead off its list for good. Harmless when it is done already.
 
-    It is never dialled again, and no later import brings the number back to this list. Its attempts stay; one that has
-    been answered goes on.
+    It is never dialled again, and no later import brings the number back to this list. A dial that rings is given up;
+    one that was answered goes on. Attempts stay.
     """
     await service.remove(session, lead_id, lambda present: check_if_match(request, present), caller.subject, clock)
 

@@ -12,7 +12,7 @@ from common.errors import Conflict, Invalid, NotFound
 from common.sheets import SheetRow
 
 from dialer.domain.campaign import Campaign, Tenant
-from dialer.domain.lead import InProgress, ListedLead, Removed
+from dialer.domain.lead import Barred, InProgress, ListedLead, Pending, Removed
 from dialer.domain.lead_file import Row, check_row
 from dialer.service.campaigns import CheckVersion
 from dialer.service.importing import checks_of
@@ -39,7 +39,8 @@ async def correct(
     """Change what is said of a lead, by the rules of a file's row; returns it and its campaign.
 
     `said` holds values by column: phone, name, time_zone, external_id. A new number brings the time zones that it tells
-    unless one is given. Its state and the attempts that it has had stay. Nothing changes when all is so already.
+    unless one is given. Its state and the attempts that it has had stay, but a list of numbers not to call barred the
+    former number alone. Nothing changes when all is so already.
     Raises NotFound; Invalid, naming the column; Conflict for a new number while the lead is dialled, or when the list
     has it already.
     """
@@ -71,6 +72,8 @@ async def correct(
         return present, campaign
     if "phone" in changed:
         await _check_phone(session, present, checked.phone)
+        if isinstance(present.lead.state, Barred):
+            corrected = replace(corrected, lead=replace(corrected.lead, state=Pending(clock.now())))
     await leads.correct(session, corrected, campaign.tenant_id)
     await leads.note(session, campaign.tenant_id, lead_id, actor, "corrected", changed, clock.now())
     return replace(corrected, version=present.version + 1), campaign
@@ -79,7 +82,8 @@ async def correct(
 async def remove(session: Session, lead_id: UUID, check_version: CheckVersion, actor: str, clock: Clock) -> None:
     """Take a lead off its list: it is never dialled again, and no import brings its number back to this list.
 
-    Its name and external id are forgotten; its attempts stay. Idempotent. Raises NotFound.
+    Its name and external id are forgotten; its attempts stay. The next tick of pacing gives up a dial that nobody has
+    answered; one that was answered goes on. Idempotent. Raises NotFound.
     """
     present = await leads.get(session, lead_id, lock=True)
     if present is None:
