@@ -190,7 +190,7 @@ async def test_from_the_list_to_the_disposition(dialer: Dialer, routing: Routing
         # The dial of an attempt that has moved on is not given to anyone again.
         assert again == []
     whole = (await dialer.operator.get("/v1/campaigns/renewals")).json()
-    assert whole["leads"] == {"pending": 1, "in_progress": 0, "done": 1, "exhausted": 0, "barred": 0}
+    assert whole["leads"] == {"pending": 1, "in_progress": 0, "done": 1, "exhausted": 0, "barred": 0, "removed": 0}
     first, second = (await dialer.operator.get("/v1/campaigns/renewals/leads")).json()["items"]
     assert (first["may_dial"], first["last_outcome"]) == (
         {"allowed": False, "refused_by": "done", "until": None},
