@@ -190,7 +190,7 @@ async def test_from_the_list_to_the_disposition(dialer: Dialer, routing: Routing
         # The dial of an attempt that has moved on is not given to anyone again.
         assert again == []
     whole = (await dialer.operator.get("/v1/campaigns/renewals")).json()
-    assert whole["leads"] == {"pending": 1, "in_progress": 0, "done": 1, "exhausted": 0, "barred": 0}
+    assert whole["leads"] == {"pending": 1, "in_progress": 0, "done": 1, "exhausted": 0, "barred": 0, "removed": 0}
     first, second = (await dialer.operator.get("/v1/campaigns/renewals/leads")).json()["items"]
     assert (first["may_dial"], first["last_outcome"]) == (
         {"allowed": False, "refused_by": "done", "until": None},
@@ -320,6 +320,75 @@ async def test_lists_come_in_by_http(dialer: Dialer) -> None:
         "+33639980100",
         "+33639980150",
     ]
+
+
+async def test_a_list_with_columns_of_its_own_is_mapped(dialer: Dialer) -> None:
+    await dialer.set_up(leads=1)
+    path = "/v1/campaigns/renewals/leads"
+    content = "Mobile;Fixe;Client\n+33639980100;+33639980101;Zoé\n".encode("cp1252")
+    refused = await dialer.operator.post(path, content=content, headers=CSV)
+    assert refused.status_code == 422
+    assert "column=phone:Mobile" in refused.json()["detail"]
+    taken = {"column": ["phone:Mobile", "name:Client"]}
+    answer = await dialer.operator.post(path, params=taken, content=content, headers=CSV)
+    assert (answer.status_code, answer.json()["imported"]) == (200, 1), answer.text
+    assert answer.json()["read_as"] == {
+        "encoding": "windows-1252",
+        "separator": ";",
+        "columns": {"phone": "Mobile", "name": "Client"},
+        "left_out": ["Fixe"],
+    }
+    noted = "Phone,Name,Notes\n+33639980102,Odile,later\n"
+    ignored = await dialer.operator.post(path, params={"unknown_columns": "ignore"}, content=noted, headers=CSV)
+    assert (ignored.status_code, ignored.json()["read_as"]["left_out"]) == (200, ["Notes"])
+    for wrong in (["name:Client"], ["phone:A", "phone:B"], ["telephone:A"], ["phone:"], ["phone"]):
+        answer = await dialer.operator.post(path, params={"column": wrong}, content=content, headers=CSV)
+        assert (answer.status_code, answer.json()["field"]) == (422, "column"), (wrong, answer.text)
+
+
+async def test_leads_are_corrected_and_removed_by_http(dialer: Dialer) -> None:
+    await dialer.set_up(leads=2)
+    listed = (await dialer.operator.get("/v1/campaigns/renewals/leads")).json()["items"]
+    path = f"/v1/leads/{listed[0]['lead_id']}"
+    own, other = await dialer.client("tenant", "kettle"), await dialer.client("tenant", "teapot")
+    other_operator = await dialer.client("operator", "teapot")
+    read = await own.get(path)
+    assert (read.status_code, read.json(), read.headers["etag"]) == (200, listed[0], '"1"')
+    assert (await own.patch(path, json={"name": "Zoé"})).status_code == 403
+    assert (await own.delete(path)).status_code == 403
+    assert (await other.get(path)).status_code == 404
+    assert (await other_operator.patch(path, json={"name": "Zoé"})).status_code == 404
+    assert (await other_operator.delete(path)).status_code == 404
+    assert (await dialer.operator.get(f"/v1/leads/{new_id()}")).status_code == 404
+
+    change = {"phone": "06 39 98 01 00", "name": "Zoé", "time_zone": "Indian/Reunion"}
+    changed = await dialer.operator.patch(path, json=change, headers={"if-match": '"1"'})
+    assert (changed.status_code, changed.headers["etag"]) == (200, '"2"'), changed.text
+    assert changed.json() == {
+        **listed[0],
+        "phone": "+33639980100",
+        "name": "Zoé",
+        "time_zones": ["Indian/Reunion"],
+        "may_dial": changed.json()["may_dial"],
+        "version": 2,
+    }
+    assert (await dialer.operator.patch(path, json=change)).headers["etag"] == '"2"'
+    assert (await dialer.operator.patch(path, json={"name": "A"}, headers={"if-match": '"1"'})).status_code == 412
+    for field_name, value in (("phone", "12"), ("phone", None), ("time_zone", "Mars/Base"), ("priority", 1)):
+        answer = await dialer.operator.patch(path, json={field_name: value})
+        assert (answer.status_code, answer.json()["field"]) == (422, field_name), answer.text
+    taken = await dialer.operator.patch(path, json={"phone": listed[1]["phone"]})
+    assert (taken.status_code, taken.json()["field"]) == (409, "phone")
+
+    assert (await dialer.operator.delete(path, headers={"if-match": '"1"'})).status_code == 412
+    for _ in range(2):
+        assert (await dialer.operator.delete(path)).status_code == 204
+    assert (await dialer.operator.get(path)).status_code == 404
+    assert (await dialer.operator.patch(path, json={"name": "A"})).status_code == 404
+    left = (await dialer.operator.get("/v1/campaigns/renewals/leads")).json()["items"]
+    assert [lead["lead_id"] for lead in left] == [listed[1]["lead_id"]]
+    removed = (await dialer.operator.get("/v1/campaigns/renewals/leads?state=removed")).json()["items"]
+    assert [(lead["phone"], lead["name"]) for lead in removed] == [("+33639980100", None)]
 
 
 async def test_roles_and_tenants(dialer: Dialer) -> None:

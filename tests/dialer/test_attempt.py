@@ -284,7 +284,7 @@ calls = st.sampled_from([CALL])
 facts = st.one_of(
     st.sampled_from(list(PbxFact)),
     st.builds(TimedOut),
-    st.builds(Stopped, st.sampled_from(["do_not_call", "person_calls"])),
+    st.builds(Stopped, st.sampled_from(["do_not_call", "person_calls", "lead_removed"])),
     st.builds(RoutingUnreachable),
     st.builds(RoutingHasCall, calls),
     st.builds(AgentAssigned, calls),

@@ -321,6 +321,36 @@ def test_rows_of_a_leads_file_are_checked_by_line(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("lines", "wrong"),
+    [
+        ("", "campaign autumn: leads: phone: Portable and Fixe are both the column phone: say in lead_columns which"),
+        (
+            "        unknown_lead_columns: ignore\n",
+            "campaign autumn: leads: phone: Portable and Fixe are both the column",
+        ),
+        ("        unknown_lead_columns: drop\n", "autumn.unknown_lead_columns: must be refuse or ignore"),
+        ("        lead_columns: {name: Client}\n", "autumn.lead_columns: does not say which heading is the phone's"),
+        (
+            "        lead_columns: {telephone: Fixe}\n",
+            "autumn.lead_columns.telephone: is no column of leads: phone, name",
+        ),
+        ('        lead_columns: {phone: " "}\n', "autumn.lead_columns.phone: must be a heading of the file"),
+        ("        lead_columns: {phone: GSM}\n", "campaign autumn: leads: phone: no heading 'GSM'; the headings are"),
+        ("        lead_columns: {phone: Portable, name: Client}\n", None),
+    ],
+)
+def test_a_leads_file_of_a_spreadsheet_is_read_as_it_was_saved(tmp_path: Path, lines: str, wrong: str | None) -> None:
+    data = 'sep=;\r\nPortable;Fixe;Client\r\n01 99 00 12 34;;"Zoé\nNoël"\r\n;;\r\n'
+    (tmp_path / "leads.csv").write_bytes(data.encode("cp1252"))
+    text = GOOD + "        leads: leads.csv\n" + lines
+    if wrong is None:
+        (campaign,) = parse(text, directory=tmp_path).campaigns
+        assert campaign.lead_columns == {"phone": "Portable", "name": "Client"}
+    else:
+        assert any(wrong in message for message in wrong_of(text, tmp_path)), wrong_of(text, tmp_path)
+
+
 def test_a_leads_file_that_is_not_there_is_told_where_it_is_named(tmp_path: Path) -> None:
     text = GOOD + "        leads: gone.csv\n"
     (message,) = wrong_of(text, tmp_path)

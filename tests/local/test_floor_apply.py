@@ -199,6 +199,16 @@ async def test_applying_again_writes_nothing(services: Services, client: Client,
     assert services.writes == []
 
 
+async def test_a_list_is_sent_in_one_form_whatever_its_file_looks_like(
+    services: Services, client: Client, directory: Path
+) -> None:
+    text = 'Nom;Tél.;Notes\r\n"Noël, Zoé";01 99 00 10 01;x\r\n;;\r\n'
+    (directory / "leads.csv").write_bytes(text.encode("utf-16"))
+    floor = parse(FLOOR + "        unknown_lead_columns: ignore\n", directory=directory)
+    (change,) = [change for change in (await plan(client, floor)).pending if change.kind == "leads"]
+    assert change.csv == 'name,phone\n"Noël, Zoé",01 99 00 10 01\n'.encode()
+
+
 async def test_only_what_differs_is_written_and_told_field_by_field(
     services: Services, client: Client, directory: Path
 ) -> None:

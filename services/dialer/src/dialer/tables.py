@@ -105,6 +105,7 @@ class LeadRow(Base, table=True):
     attempts: int
     last_outcome: str | None
     created_at: datetime = Field(sa_column=_moment())
+    version: int = Field(sa_column=Column(Integer, nullable=False, server_default=text("1")))
 
 
 class DoNotCallRow(Base, table=True):

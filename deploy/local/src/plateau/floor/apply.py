@@ -17,7 +17,7 @@ from routing.domain.declarations import weightless
 
 from plateau.client import Client, Refused
 from plateau.floor.document import Place, Wrong
-from plateau.floor.leads import Lead, header_of, leads
+from plateau.floor.leads import Lead, as_csv, leads
 from plateau.floor.model import Campaign, Floor, Tariff, Tenant
 from plateau.floor.resources import LISTS, Resource, differences, resources, same
 from plateau.floor.shares import listed_shares
@@ -281,8 +281,10 @@ async def _campaign(
         known: set[str] = set()
         if current is not None:
             known = {lead["phone"] async for lead in client.pages("dialer", f"{path}/leads")}
+            # What somebody has taken off the list stays off it.
+            known |= {lead["phone"] async for lead in client.pages("dialer", f"{path}/leads", state="removed")}
         every = leads(campaign.leads, campaign, floor.tenant(campaign.tenant_id))
-        rows = [row.text for row in every if isinstance(row, Lead) and row.phone not in known]
+        rows = [row for row in every if isinstance(row, Lead) and row.phone not in known]
         missing = len(rows)
         place = campaign.where("leads")
         if not rows:
@@ -298,7 +300,7 @@ async def _campaign(
                 fields=(("rows", None, len(part)),),
                 method="POST",
                 path=f"{path}/leads",
-                csv="\n".join((header_of(campaign.leads), *part, "")).encode(),
+                csv=as_csv(part),
             )
     state = "draft" if current is None else str(current.get("state") or current.get("status"))
     going = state == "running" or (state == "completed" and not missing)

@@ -2,58 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+from common.sheets import Reject, SheetReader, SheetRow, UnreadableFile
 from dialer.domain.hours import CallingHours, InvalidHours, next_open
-from dialer.domain.lead_file import Checks, Header, LineReader, Reject, Row, UnreadableFile, check_row
+from dialer.domain.lead_file import Checks, Row, check_row, columns
 
 from plateau.floor.document import Place, Wrong
 from plateau.floor.model import Campaign, Tenant
 
 MOST_REJECTS: Final = 50
 """More wrong rows of one file are counted, not listed."""
+REMEDY: Final = (
+    "say in lead_columns which heading is which ({phone: Mobile}), or leave unknown columns out with "
+    "unknown_lead_columns: ignore"
+)
 _PIECE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """One good row: its text as in the file, and the number that it means."""
+    """One good row: its values as in the file, by column, and the number that it means."""
 
-    text: str
+    values: Mapping[str, str]
     phone: str
 
 
-def header_of(path: Path) -> str:
-    """The line that names the columns."""
-    with path.open(encoding="utf-8-sig") as file:
-        return next(line.rstrip("\r\n") for line in file if line.strip())
+def as_csv(rows: Sequence[Lead]) -> bytes:
+    """The rows as the dialer takes them, whatever their own file looks like."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(rows[0].values)
+    writer.writerows(row.values.values() for row in rows)
+    return text.getvalue().encode()
 
 
 def leads(path: Path, campaign: Campaign, tenant: Tenant) -> Iterator[Lead | Reject]:
     """Every row, good or not. Raises OSError, and UnreadableFile where the file cannot be read on."""
     checks = _checks(campaign, tenant)
-    header: Header | None = None
     seen: dict[str, int] = {}
-    for number, line in _lines(path):
-        if not line.strip():
-            continue
-        if header is None:
-            header = Header.parse(number, line)
-            continue
-        row = check_row(number, line, header, checks)
+    for item in _rows(path, campaign):
+        row = [item] if isinstance(item, Reject) else check_row(item, checks)
         if not isinstance(row, Row):
             yield from row
-        elif (first := seen.setdefault(row.phone, number)) != number:
-            yield Reject(number, "phone", row.phone, f"duplicate of line {first}")
-        else:
-            yield Lead(line, row.phone)
-    if header is None:
-        raise UnreadableFile(1, "the file is empty; its first line names the columns", column="phone")
+        elif (first := seen.setdefault(row.phone, row.line)) != row.line:
+            yield Reject(row.line, "phone", row.phone, f"duplicate of line {first}")
+        elif isinstance(item, SheetRow):
+            yield Lead(item.values, row.phone)
 
 
 def wrong_leads(campaign: Campaign, tenant: Tenant) -> Iterator[Wrong]:
@@ -81,8 +83,8 @@ def _wrong(path: Path, where: str, reject: Reject) -> Wrong:
     return Wrong(Place(path.name, reject.line, 1), f"{where}{column}", reject.reason, reject.value, "; read ")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    reader = LineReader()
+def _rows(path: Path, campaign: Campaign) -> Iterator[SheetRow | Reject]:
+    reader = SheetReader(columns(campaign.lead_columns, campaign.unknown_lead_columns, REMEDY))
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
             yield from reader.feed(piece)

@@ -11,6 +11,7 @@ from typing import Any
 
 from common.phone import DEFAULT_REGION
 from common.requirements import Requirement, all_of, is_met, parse
+from dialer.domain.lead_file import UnknownColumns
 
 from plateau.floor.document import Place
 
@@ -184,7 +185,10 @@ class Campaign(Item):
     ring_seconds: int = 25
     running: bool = False
     leads: Path | None = field(default=None, compare=False)
-    """CSV file of the list; its rows are data and no part of an export."""
+    """CSV file of the list; its rows are data and no part of an export, and neither is how it is read."""
+    lead_columns: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Headings of the file by column; then no other columns are taken."""
+    unknown_lead_columns: UnknownColumns = field(default="refuse", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,6 +74,7 @@ class LeadCounts(Model):
     done: int = 0
     exhausted: int = 0
     barred: int = Field(default=0, description="On the tenant's do-not-call list")
+    removed: int = 0
 
 
 class CampaignWhole(CampaignView):

@@ -24,8 +24,9 @@ from uuid import UUID
 
 from common.events.dialer import AttemptOutcome
 
-StoppedBy = Literal["do_not_call", "person_calls"]
-"""do_not_call: the number came onto the tenant's list; person_calls: who is dialled calls the tenant themselves."""
+StoppedBy = Literal["do_not_call", "person_calls", "lead_removed"]
+"""do_not_call: the number came onto the tenant's list; person_calls: who is dialled calls the tenant themselves;
+lead_removed: somebody took the lead off its list."""
 
 # ---------------------------------------------------------------- states
 

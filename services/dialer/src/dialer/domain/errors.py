@@ -23,14 +23,24 @@ class UnsupportedMediaType(Problem):
 
 
 class RejectedRows(Invalid):
-    """`errors` lists the first rejects by line; `rows` and `rejected` count all of them."""
+    """`errors` lists the first rejects by line; `rows` and `rejected` count all of them; `read_as`: how the file was
+    understood, None when it was not."""
 
     id, title = "rejected-rows", "Rows of the file are wrong; nothing was imported"
 
-    def __init__(self, detail: str, *, errors: list[dict[str, Any]], rows: int, rejected: int) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: list[dict[str, Any]],
+        rows: int,
+        rejected: int,
+        read_as: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(detail, errors=errors)
+        self.read_as = read_as
         self.rows = rows
         self.rejected = rejected
 
     def document(self) -> dict[str, Any]:
-        return {**super().document(), "rows": self.rows, "rejected": self.rejected}
+        return {**super().document(), "rows": self.rows, "rejected": self.rejected, "read_as": self.read_as}

@@ -14,7 +14,8 @@ from dialer.domain.number import FREE, Number, NumberRule
 
 CampaignState = Literal["draft", "running", "paused", "completed"]
 
-Rule = Literal["done", "max_attempts", "in_progress", "campaign_paused", "retry_after", "calling_hours"] | NumberRule
+OwnRule = Literal["done", "max_attempts", "in_progress", "removed", "campaign_paused", "retry_after", "calling_hours"]
+Rule = OwnRule | NumberRule
 """Which rule refused a dial. `campaign_paused` also stands for a campaign not yet started or already completed."""
 
 
@@ -58,7 +59,12 @@ class Barred:
     """The number is on the tenant's do-not-call list. Pending once it is taken off the list."""
 
 
-LeadState = Pending | InProgress | Done | Exhausted | Barred
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Taken off the list by somebody. Final: kept is the number alone, so that no later import brings it back."""
+
+
+LeadState = Pending | InProgress | Done | Exhausted | Barred | Removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ class ListedLead:
     external_id: str | None
     last_outcome: AttemptOutcome | None
     created_at: datetime
+    version: int
+    """Counts the corrections."""
     lead: Lead
 
 
@@ -108,6 +116,8 @@ def may_dial(lead: Lead, campaign: CampaignRules, now: datetime, number: Number 
             return Refused("in_progress", None)
         case Barred():
             return Refused("do_not_call", None)
+        case Removed():
+            return Refused("removed", None)
         case Pending(due_at):
             if lead.attempts >= campaign.max_attempts:
                 return Refused("max_attempts", None)
@@ -135,7 +145,9 @@ def dialled(lead: Lead) -> Lead:
 
 
 def after_attempt(lead: Lead, outcome: AttemptOutcome, campaign: CampaignRules, now: datetime) -> Lead:
-    """The lead once its live attempt has ended at `now` with `outcome`."""
+    """The lead once its live attempt has ended at `now` with `outcome`; one that was removed meanwhile stays so."""
+    if isinstance(lead.state, Removed):
+        return lead
     match outcome:
         case "answered":
             return replace(lead, state=Done())

@@ -1,50 +1,30 @@
-"""The CSV file of a campaign's leads: read piece by piece, checked row by row.
+"""The file of a campaign's leads, checked row by row: how it is read, `common.sheets` says.
 
-UTF-8 (a byte-order mark is skipped), comma or semicolon (as the header has it), RFC 4180 quotes, one row per line: a
-field may not contain a line break. Columns: phone, and optionally name, time_zone, external_id, in any order.
+Columns: phone, and optionally name, first_name (put before the name), time_zone, external_id, in any order, by these
+names or by the headings that are known for them.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from common.phone import InvalidPhone, normalise
+from common.sheets import Columns, Reject, SheetRow, shown
 from common.time_zones import is_time_zone
 
 from dialer.domain.zones import zones_of
 
-COLUMNS: Final = ("phone", "name", "time_zone", "external_id")
+COLUMNS: Final = ("phone", "name", "first_name", "time_zone", "external_id")
 NAME_LENGTH: Final = 200
 EXTERNAL_ID_LENGTH: Final = 100
-LINE_LENGTH: Final = 10_000
-"""Characters; a longer line is no list of leads, and would have to be held in memory."""
 
-_SHOWN: Final = 80
+UnknownColumns = Literal["refuse", "ignore"]
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-class UnreadableFile(ValueError):
-    """The file cannot be read on: nothing can be said of the lines that follow."""
-
-    def __init__(self, line: int, reason: str, *, column: str = "", value: str = "") -> None:
-        super().__init__(f"line {line}: {reason}")
-        self.reject = Reject(line, column, value, reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """One wrong value: `column` is empty when the row as a whole is wrong."""
-
-    line: int
-    column: str
-    value: str
-    reason: str
+_SPACES = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,101 +51,36 @@ class Checks:
     allow_possible_numbers: bool = False
 
 
-@dataclass(slots=True)
-class LineReader:
-    """Turns pieces of bytes into numbered lines; holds no more than the last, unfinished line."""
-
-    _decoder: io.IncrementalNewlineDecoder = field(
-        default_factory=lambda: io.IncrementalNewlineDecoder(
-            codecs.getincrementaldecoder("utf-8-sig")(), translate=True
-        )
-    )
-    _rest: str = ""
-    _line: int = 0
-
-    def feed(self, piece: bytes, *, last: bool = False) -> list[tuple[int, str]]:
-        """The lines that are complete now, numbered from 1. Raises UnreadableFile."""
-        try:
-            text = self._rest + self._decoder.decode(piece, final=last)
-        except UnicodeDecodeError as failure:
-            broken = self._line + 1 + failure.object[: failure.start].count(b"\n")
-            raise UnreadableFile(broken, f"not UTF-8 from here on ({failure.reason})") from None
-        *complete, self._rest = text.split("\n")
-        if last and self._rest:
-            complete.append(self._rest)
-            self._rest = ""
-        lines = list(enumerate(complete, self._line + 1))
-        self._line += len(complete)
-        for number, line in (*lines, (self._line + 1, self._rest)):
-            if len(line) > LINE_LENGTH:
-                raise UnreadableFile(number, f"longer than {LINE_LENGTH} characters")
-        return lines
+def columns(mapping: Mapping[str, str], unknown: UnknownColumns, remedy: str) -> Columns:
+    """What is taken of a file. `mapping`: headings by column, then no others; `remedy`: how to say so."""
+    return Columns(COLUMNS, "phone", mapping, unknown == "ignore", remedy)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The columns of a file, in its order."""
-
-    columns: tuple[str, ...]
-    delimiter: str
-
-    @classmethod
-    def parse(cls, number: int, line: str) -> Header:
-        """Read the first line. Raises UnreadableFile naming a missing, unknown or repeated column."""
-        delimiter = ";" if ";" in line and "," not in line else ","
-        try:
-            columns = tuple(name.strip().lower() for name in _split(line, delimiter))
-        except csv.Error as failure:
-            raise UnreadableFile(number, f"not a CSV row: {failure}", value=_shown(line)) from None
-        for name in columns:
-            if name not in COLUMNS:
-                reason = f"unknown column; columns are {', '.join(COLUMNS)}"
-                raise UnreadableFile(number, reason, column=_shown(name), value=_shown(name))
-            if columns.count(name) > 1:
-                raise UnreadableFile(number, "the column is there twice", column=name, value=name)
-        if "phone" not in columns:
-            raise UnreadableFile(number, "the column phone is missing", column="phone")
-        return cls(columns, delimiter)
-
-
-def check_row(number: int, line: str, header: Header, checks: Checks) -> Row | list[Reject]:
+def check_row(row: SheetRow, checks: Checks) -> Row | list[Reject]:
     """A good row, or everything that is wrong with it."""
-    try:
-        values = _split(line, header.delimiter)
-    except csv.Error as failure:
-        return [Reject(number, "", _shown(line), f"not a CSV row: {failure}")]
-    if len(values) != len(header.columns):
-        return [Reject(number, "", _shown(line), f"{len(values)} fields instead of {len(header.columns)}")]
-    given = {name: value.strip() for name, value in zip(header.columns, values, strict=True)}
+    # A name may stand on several lines of its cell.
+    names = {column: _SPACES.sub(" ", row.values.get(column, "")) for column in ("first_name", "name")}
+    given = {**row.values, **{column: name for column, name in names.items() if name}}
     rejects = [
-        Reject(number, name, _shown(value), "has control characters")
-        for name, value in given.items()
-        if _CONTROL.search(value)
+        Reject(row.line, column, shown(value), "has a line break or control character: take it out")
+        for column, value in given.items()
+        if column != "phone" and _CONTROL.search(value)
     ]
-    if rejects:
-        return rejects
-    name, zone, external_id = (given.get(column) or None for column in ("name", "time_zone", "external_id"))
+    name = " ".join(filter(None, names.values())) or None
+    zone, external_id = (given.get(column) or None for column in ("time_zone", "external_id"))
     for column, value, longest in (("name", name, NAME_LENGTH), ("external_id", external_id, EXTERNAL_ID_LENGTH)):
         if value is not None and len(value) > longest:
-            rejects.append(Reject(number, column, _shown(value), f"longer than {longest} characters"))
+            rejects.append(Reject(row.line, column, shown(value), f"longer than {longest} characters: shorten it"))
     if zone is not None and not is_time_zone(zone):
-        rejects.append(Reject(number, "time_zone", _shown(zone), "not an IANA time zone like Europe/Paris"))
+        rejects.append(Reject(row.line, "time_zone", shown(zone), "not an IANA time zone like Europe/Paris"))
     try:
         phone = normalise(given["phone"], checks.region, possible=checks.allow_possible_numbers)
     except InvalidPhone as wrong:
-        rejects.append(Reject(number, "phone", _shown(given["phone"]), str(wrong)))
+        rejects.append(Reject(row.line, "phone", shown(given["phone"]), str(wrong)))
     if rejects:
         return rejects
     zones = zones_of(phone, zone, checks.time_zone)
     if not checks.ever_open(zones):
         place = zones[0] if len(zones) == 1 else f"all of {len(zones)} possible time zones at once"
-        return [Reject(number, "time_zone", _shown(zone or ""), f"calling hours are never open in {place}; name one")]
-    return Row(number, phone, name, zones, external_id)
-
-
-def _split(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader((line,), delimiter=delimiter, strict=True), [])
-
-
-def _shown(value: str) -> str:
-    return value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…"
+        return [Reject(row.line, "time_zone", shown(zone or ""), f"calling hours are never open in {place}; name one")]
+    return Row(row.line, phone, name, zones, external_id)

@@ -98,15 +98,12 @@ async def end_overdue(session: Session, clock: Clock, patience: Patience) -> int
 
 
 async def stop_refused(session: Session, clock: Clock, patience: Patience) -> None:
-    """Give up dials that nobody has answered, to numbers on the do-not-call list and of people who are calling."""
+    """Give up dials that nobody has answered: to numbers on the do-not-call list, of people who are calling, and for
+    leads that were removed."""
     now = clock.now()
     stops = await numbers.dials_to_stop(session)
     if stops:
-        happened = [
-            Happened(attempt_id, Stopped("do_not_call" if barred else "person_calls"), now)
-            for attempt_id, barred in stops
-        ]
-        await apply(session, happened, patience)
+        await apply(session, [Happened(attempt_id, Stopped(reason), now) for attempt_id, reason in stops], patience)
 
 
 def _note(

@@ -83,7 +83,7 @@ async def complete_finished(session: Session, clock: Clock) -> None:
                 campaign_id=campaign.campaign_id,
                 queue_id=campaign.queue_id,
                 occurred_at=clock.now(),
-                leads=sum(counts.values()),
+                leads=sum(count for state, count in counts.items() if state != "removed"),
                 attempts=await attempts.count(session, campaign.campaign_id),
             ),
         )

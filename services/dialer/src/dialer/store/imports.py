@@ -7,8 +7,9 @@ from datetime import datetime
 
 from common.database import Session
 from common.ids import new_id
+from common.sheets import Reject
 
-from dialer.domain.lead_file import Reject, Row
+from dialer.domain.lead_file import Row
 from dialer.domain.zones import SEPARATOR
 
 _LINES_AT_ONCE = 100_000
@@ -63,9 +64,11 @@ async def contradictions(session: Session, campaign_id: str, limit: int) -> tupl
         FROM (SELECT DISTINCT ON (phone) * FROM imported ORDER BY phone, line) AS new
         -- LIMIT keeps this a look-up by key, whatever the planner believes of a list that has just been filled.
         CROSS JOIN LATERAL (
-            SELECT name, external_id, zones FROM leads WHERE campaign_id = $1 AND leads.phone = new.phone LIMIT 1
+            SELECT name, external_id, zones, state FROM leads
+            WHERE campaign_id = $1 AND leads.phone = new.phone LIMIT 1
         ) AS known
-        WHERE (new.name, new.external_id, new.zones) IS DISTINCT FROM (known.name, known.external_id, known.zones)
+        WHERE state <> 'removed'
+            AND (new.name, new.external_id, new.zones) IS DISTINCT FROM (known.name, known.external_id, known.zones)
         ORDER BY line LIMIT $2
         """,
         campaign_id,
@@ -76,6 +79,19 @@ async def contradictions(session: Session, campaign_id: str, limit: int) -> tupl
         other = "name" if row["renamed"] else "external_id" if row["renumbered"] else "time_zone"
         rejects.append(Reject(row["line"], "phone", row["phone"], f"already on the list with another {other}"))
     return (rows[0]["total"] if rows else 0), rejects
+
+
+async def removed(session: Session, campaign_id: str) -> int:
+    """Numbers that somebody has taken off the list."""
+    count: int = await session.fetchval(
+        """
+        SELECT count(DISTINCT new.phone) FROM imported AS new CROSS JOIN LATERAL (
+            SELECT state FROM leads WHERE campaign_id = $1 AND leads.phone = new.phone LIMIT 1
+        ) AS known WHERE state = 'removed'
+        """,
+        campaign_id,
+    )
+    return count
 
 
 async def finish(session: Session, campaign_id: str, tenant_id: str, now: datetime) -> tuple[int, int]:

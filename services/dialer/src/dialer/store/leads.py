@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import assert_never
+from typing import Literal, assert_never
 from uuid import UUID
 
 import asyncpg
 from common.database import Session
 from common.events.dialer import AttemptOutcome
 
-from dialer.domain.lead import Barred, Done, Exhausted, InProgress, Lead, LeadState, ListedLead, Pending
+from dialer.domain.lead import Barred, Done, Exhausted, InProgress, Lead, LeadState, ListedLead, Pending, Removed
 from dialer.domain.zones import SEPARATOR
+
+Action = Literal["corrected", "removed"]
 
 
 async def lock_due(
@@ -62,13 +64,69 @@ async def save(session: Session, leads: Sequence[tuple[UUID, Lead, AttemptOutcom
     )
 
 
+async def get(session: Session, lead_id: UUID, *, lock: bool = False) -> ListedLead | None:
+    """One lead, also a removed one."""
+    row = await session.fetchrow(
+        f"SELECT * FROM leads WHERE lead_id = $1 {'FOR NO KEY UPDATE' if lock else ''}",  # noqa: S608
+        lead_id,
+    )
+    return None if row is None else _lead(row)
+
+
+async def with_phone(session: Session, campaign_id: str, phone: str) -> ListedLead | None:
+    """The lead of a campaign's list with this number, also a removed one."""
+    row = await session.fetchrow("SELECT * FROM leads WHERE campaign_id = $1 AND phone = $2", campaign_id, phone)
+    return None if row is None else _lead(row)
+
+
+async def correct(session: Session, corrected: ListedLead, tenant_id: str) -> None:
+    """Save what is said of a lead, and its state; its version rises. The transaction holds it locked."""
+    zones = SEPARATOR.join(corrected.lead.zones)
+    await session.execute(
+        "INSERT INTO campaign_zones (campaign_id, zones, tenant_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        corrected.campaign_id,
+        zones,
+        tenant_id,
+    )
+    state, due_at = _state(corrected.lead.state)
+    await session.execute(
+        """
+        UPDATE leads SET phone = $2, name = $3, external_id = $4, zones = $5, state = $6,
+            due_at = coalesce($7, due_at), version = version + 1
+        WHERE lead_id = $1
+        """,
+        corrected.lead_id,
+        corrected.phone,
+        corrected.name,
+        corrected.external_id,
+        zones,
+        state,
+        due_at,
+    )
+
+
+async def note(
+    session: Session, tenant_id: str, lead_id: UUID, actor: str, action: Action, columns: Sequence[str], at: datetime
+) -> None:
+    """Add a line to the audit: who did what to a lead, and which of its columns changed. Never their values."""
+    await session.execute(
+        "INSERT INTO audit (tenant_id, actor, action, subject, detail, happened_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        tenant_id,
+        actor,
+        f"lead.{action}",
+        str(lead_id),
+        {"columns": list(columns)},
+        at,
+    )
+
+
 async def page(
     session: Session, campaign_id: str, state: str | None, after: UUID | None, limit: int
 ) -> list[ListedLead]:
-    """Leads of a campaign in the order of their lists, after one id."""
+    """Leads of a campaign in the order of their lists, after one id; removed ones only if asked for by their state."""
     rows = await session.fetch(
         """
-        SELECT * FROM leads WHERE campaign_id = $1 AND ($2::text IS NULL OR state = $2)
+        SELECT * FROM leads WHERE campaign_id = $1 AND (state = $2 OR $2::text IS NULL AND state <> 'removed')
             AND ($3::uuid IS NULL OR lead_id > $3)
         ORDER BY lead_id LIMIT $4
         """,
@@ -108,6 +166,8 @@ def _state(state: LeadState) -> tuple[str, datetime | None]:
             return "exhausted", None
         case Barred():
             return "barred", None
+        case Removed():
+            return "removed", None
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -125,6 +185,8 @@ def _lead(row: asyncpg.Record) -> ListedLead:
             state = Exhausted()
         case "barred":
             state = Barred()
+        case "removed":
+            state = Removed()
         case other:
             raise AssertionError(f"a lead cannot be {other!r}")
     return ListedLead(
@@ -135,5 +197,6 @@ def _lead(row: asyncpg.Record) -> ListedLead:
         external_id=row["external_id"],
         last_outcome=row["last_outcome"],
         created_at=row["created_at"],
+        version=row["version"],
         lead=Lead(state, row["attempts"], tuple(row["zones"].split(SEPARATOR))),
     )

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from common.database import Session
 
+from dialer.domain.attempt import StoppedBy
 from dialer.domain.number import LONGEST_CALL, Number
 
 
@@ -86,22 +87,25 @@ async def save_calls(session: Session, calls: Calls) -> None:
         await session.execute("DELETE FROM recent_calls WHERE call_id = ANY($1::text[])", list(calls.void))
 
 
-async def dials_to_stop(session: Session) -> list[tuple[UUID, bool]]:
-    """Dials that nobody has answered, to numbers on the do-not-call list (True) or of people who are calling."""
+async def dials_to_stop(session: Session) -> list[tuple[UUID, StoppedBy]]:
+    """Dials that nobody has answered and that must not ring any more, each with the first reason."""
     rows = await session.fetch(
         """
-        SELECT dialled.attempt_id, found.barred
+        SELECT dialled.attempt_id, found.reason
         FROM (
-            SELECT attempt_id, tenant_id, phone FROM attempts
+            SELECT attempt_id, tenant_id, phone, lead_id FROM attempts
             WHERE holds_number AND state IN ('dialling', 'ringing') OFFSET 0
         ) AS dialled
         -- LIMIT keeps these look-ups by key, one for each dial under way.
         CROSS JOIN LATERAL (
-            (SELECT true AS barred FROM do_not_call AS listed
+            (SELECT 'do_not_call' AS reason FROM do_not_call AS listed
             WHERE listed.tenant_id = dialled.tenant_id AND listed.phone = dialled.phone LIMIT 1)
             UNION ALL
-            (SELECT false FROM recent_calls AS calling WHERE calling.tenant_id = dialled.tenant_id
+            (SELECT 'person_calls' FROM recent_calls AS calling WHERE calling.tenant_id = dialled.tenant_id
                 AND calling.phone = dialled.phone AND calling.over_at IS NULL LIMIT 1)
+            UNION ALL
+            (SELECT 'lead_removed' FROM leads AS gone
+            WHERE gone.lead_id = dialled.lead_id AND gone.state = 'removed' LIMIT 1)
             LIMIT 1
         ) AS found
         """
