@@ -444,6 +444,7 @@ OVERFLOWS = """\
         overflows:
           - {when: {type: waited, seconds: 45}, to: {type: queue, queue_id: orders}}
           - {when: {type: closed, waiting: true}, to: {type: message, message: call-tomorrow}}
+          - {when: {type: nobody_logged_in}, to: {type: queue, queue_id: orders}}
 """
 
 
@@ -454,6 +455,7 @@ def test_overflow_rules_are_read_in_their_order() -> None:
     assert parse(text, "floor.yaml", FLOORS).queue("late").overflows == (
         {"when": {"type": "waited", "seconds": 45}, "to": {"type": "queue", "queue_id": "orders"}},
         {"when": {"type": "closed", "waiting": True}, "to": {"type": "message", "message": "call-tomorrow"}},
+        {"when": {"type": "nobody_logged_in"}, "to": {"type": "queue", "queue_id": "orders"}},
     )
 
 
@@ -462,11 +464,12 @@ def test_wrong_overflow_rules_and_circles_are_named_with_their_line() -> None:
     assert [one.split(": ", 1)[1] for one in wrong_of(text)] == [
         'queue orders: overflow: calls would go round for ever (orders -> late -> orders), not "late"',
         'queue late: overflows.0: calls would go round for ever (late -> orders -> late), not "orders"',
+        'queue late: overflows.2: calls would go round for ever (late -> orders -> late), not "orders"',
     ]
     assert wrong_of(text)[1].startswith(f"floor.yaml:{line_of(text, 'type: waited')}:")
     wrong = OVERFLOWS.replace("type: closed, waiting: true", "type: full").replace("queue_id: orders", "queue_id: none")
     messages = wrong_of(GOOD.replace("      late:\n", f"      late:\n{wrong}"))
-    assert len(messages) == 2, messages
+    assert len(messages) == 3, messages
 
 
 def test_sites_are_named_where_they_are_missing() -> None:

@@ -405,6 +405,27 @@ class PoolRules(RuleBasedStateMachine):
         self.floor.give(kind, self.seconds, **fields)
         assert self.floor.give(kind, self.seconds, **fields) == []
 
+    @precondition(lambda self: self.speaking())
+    @rule(data=st.data(), others=st.sets(agent_ids, max_size=2))
+    def speak_and_hand_on(self, data: st.DataObject, others: set[str]) -> None:
+        """While others are at least logged in; then another call comes, and the one who handed on is ready again."""
+        call_id = data.draw(st.sampled_from(self.speaking()))
+        agent_id = self.pool.calls[call_id].agent_id
+        assert agent_id is not None
+        for other in sorted(others):
+            self.floor.give(inputs.LogIn, self.seconds, agent_id=other, state="break")
+        self.count += 1
+        self.hand_on(call_id, agent_id)
+        self.make_ready(agent_id)
+
+    @rule(staying=st.none() | agent_ids, queue_id=st.sampled_from(QUEUES[1:]))
+    def all_leave(self, staying: str | None, queue_id: str) -> None:
+        """While a call waits, or rings; all but one, or all."""
+        self.call(queue_id=queue_id, limit=None, phone="", preferred=None)
+        for agent_id in AGENTS:
+            if agent_id != staying:
+                self.floor.log_out(self.seconds, agent_id)
+
     def hand_on(self, call_id: str, agent_id: str) -> None:
         """To the call's own queue, while the agent is free at once, as without a wrap-up."""
         queue_id = self.pool.calls[call_id].queue_id

@@ -192,8 +192,10 @@ async def transfer(
     call_id: CallPath, body: TransferBody, caller: Caller, here: Here, key: IdempotencyKey = None
 ) -> Transferred:
     """Hand the caller on (cold): the agent wraps up, the caller waits in the queue as a new call that names this one,
-    with the same contact and so the same case; or is connected to the number. The command is refused while the queue is
-    closed, unless one of its rules says where calls go then: `GET /v1/commands/{command_id}`."""
+    with the same contact and so the same case; or is connected to the number. The new call does not ring at this agent,
+    unless nobody else is logged in who could serve it, at once or once its queue's requirement is relaxed. The command
+    is refused while the queue is closed, unless one of its rules says where calls go then:
+    `GET /v1/commands/{command_id}`."""
     if (body.queue_id is None) == (body.directory is None):
         raise Invalid("say either a queue or a name of the directory", field="queue_id")
     agent_id = acting_agent(caller, body.agent_id)

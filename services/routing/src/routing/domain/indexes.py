@@ -235,13 +235,18 @@ class Indexes:
         self.staff.changed = True
         return True
 
-    def _index_agent(self, agent: Agent) -> None:
+    def _index_agent(self, agent: Agent) -> bool:
+        """Returns whether they stay, as below."""
+        stays = self._stays(agent)
         for group, available in self._groups_of(agent):
-            self._groups.add(agent, group, available=available, stays=self._stays(agent))
+            self._groups.add(agent, group, available=available, stays=stays)
+        return stays
 
-    def _unindex_agent(self, agent: Agent) -> None:
+    def _unindex_agent(self, agent: Agent) -> bool:
+        stays = self._stays(agent)
         for group, available in self._groups_of(agent):
-            self._groups.remove(agent, group, available=available, stays=self._stays(agent))
+            self._groups.remove(agent, group, available=available, stays=stays)
+        return stays
 
     def _groups_of(self, agent: Agent) -> list[tuple[Group, bool]]:
         """The agent's groups, and whether they could take a call there."""
@@ -330,13 +335,11 @@ class Indexes:
     def put_agent(self, agent: Agent) -> None:
         """The agent, who must be configured, has a new state."""
         before = self.agents[agent.id]
-        self._unindex_agent(before)
-        self._index_agent(agent)
+        if self._unindex_agent(before) is not self._index_agent(agent):
+            self.staff.changed = True
         if self.sharing.slots:
             self.sharing.count(before, -1)
             self.sharing.count(agent, 1)
-        if self._stays(before) is not self._stays(agent):
-            self.staff.changed = True
         self.agents[agent.id] = agent
         self.changed_agents[agent.id] = agent
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
+from typing import Final
 
 from common.events.routing import Channel
 
@@ -21,6 +22,8 @@ from routing.domain.matching import numbers_in
 from routing.domain.notes import Precedence
 from routing.domain.sharing import Reason
 from routing.domain.slots import QueueSlot, Skills
+
+_AS_IT_IS: Final = nullcontext()
 
 
 class Pool(Indexes):
@@ -116,16 +119,16 @@ class Pool(Indexes):
         return agent_id if agent_id is not None and self.is_barred(agent_id, call) else None
 
     def _barred_calls(self, agent_id: str) -> list[Call]:
-        handed_on = self.in_order(self.staff.handed_on.get(agent_id, ()))
-        return [call for call in handed_on if self.is_barred(agent_id, call)]
+        handed_on = self.staff.handed_on.get(agent_id)
+        return [call for call in self.in_order(handed_on) if self.is_barred(agent_id, call)] if handed_on else []
+
+    def hidden(self, agent_id: str | None) -> AbstractContextManager[None]:
+        """Meanwhile no call finds the agent, as if they were not there. None, or of another pool: nobody is hidden."""
+        agent = None if agent_id is None else self.agents.get(agent_id)
+        return _AS_IT_IS if agent is None else self._hidden(agent)
 
     @contextmanager
-    def hidden(self, agent_id: str | None) -> Iterator[None]:
-        """Meanwhile no call finds the agent, as if they were not there. None, or of another pool: nobody is hidden."""
-        agent = self.agents.get(agent_id or "")
-        if agent is None:
-            yield
-            return
+    def _hidden(self, agent: Agent) -> Iterator[None]:
         groups, stays = self._groups_of(agent), self._stays(agent)
         for group, available in groups:
             self._groups.hide(agent, group, available=available, stays=stays)
@@ -135,16 +138,18 @@ class Pool(Indexes):
             for group, available in groups:
                 self._groups.show(agent, group, available=available, stays=stays)
 
-    @contextmanager
-    def set_aside(self, calls: Iterable[Call]) -> Iterator[None]:
+    def set_aside(self, calls: Sequence[Call]) -> AbstractContextManager[None]:
         """Meanwhile no agent finds these calls."""
-        aside = list(calls)
-        for call in aside:
+        return self._set_aside(calls) if calls else _AS_IT_IS
+
+    @contextmanager
+    def _set_aside(self, calls: Sequence[Call]) -> Iterator[None]:
+        for call in calls:
             self._unindex_call(call)
         try:
             yield
         finally:
-            for call in aside:
+            for call in calls:
                 self._index_call(call)
 
     def agent_for(self, call: Call, ring: int) -> Agent | None:
