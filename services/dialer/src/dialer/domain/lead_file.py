@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from common.phone import InvalidPhone, normalise
-from common.time_zones import is_time_zone
+from common.time_zones import is_time_zone, remedy
 
 from dialer.domain.zones import zones_of
 
@@ -149,7 +149,7 @@ def check_row(number: int, line: str, header: Header, checks: Checks) -> Row | l
         if value is not None and len(value) > longest:
             rejects.append(Reject(number, column, _shown(value), f"longer than {longest} characters"))
     if zone is not None and not is_time_zone(zone):
-        rejects.append(Reject(number, "time_zone", _shown(zone), "not an IANA time zone like Europe/Paris"))
+        rejects.append(Reject(number, "time_zone", _shown(zone), f"no time zone of a place: {remedy(zone)}"))
     try:
         phone = normalise(given["phone"], checks.region, possible=checks.allow_possible_numbers)
     except InvalidPhone as wrong:
