@@ -17,7 +17,19 @@ SOURCES = (
     *sorted((ROOT / "services").glob("*/src")),
     ROOT / "deploy" / "local" / "src",
 )
-PURE = {"caller_id", "errors", "events", "hours", "ids", "money", "phone", "requirements", "spelling", "time_zones"}
+PURE = {
+    "caller_id",
+    "errors",
+    "events",
+    "hours",
+    "ids",
+    "money",
+    "phone",
+    "public_holidays",
+    "requirements",
+    "spelling",
+    "time_zones",
+}
 """What a domain may import of `common`."""
 
 

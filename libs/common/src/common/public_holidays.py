@@ -10,19 +10,12 @@ from __future__ import annotations
 
 from datetime import date
 from functools import lru_cache
-from threading import Lock
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from holidays import HolidayBase
+from typing import Final
 
 NATIONAL: Final = "national"
 """In place of a part: the holidays of the country as a whole."""
 COMPARED_YEARS: Final = range(2024, 2034)
 """Years over which parts are compared; of India the library knows few more."""
-
-_reading = Lock()
-"""The library's calendars grow while they are read, also by threads that read long files of leads."""
 
 # The library is heavy and few queues observe holidays: it is loaded when the first one does.
 
@@ -49,26 +42,24 @@ def fault_of(code: str) -> str | None:
     return None
 
 
-@lru_cache(maxsize=8192)
 def name_on(code: str, day: date) -> str | None:
     """The name of the public holiday on that day, in the country's language; None: it is none.
 
     A country without its part, as earlier versions took it, has the holidays of the country as a whole.
     """
-    with _reading:
-        name: str | None = _holidays_of(code).get(day)
-    return name
+    return _days_of(code, day.year).get(day)
 
 
-@lru_cache(maxsize=256)
-def _holidays_of(code: str) -> HolidayBase:
-    """The public holidays of a country or a part of one; years are added as they are asked for."""
+@lru_cache(maxsize=1024)
+def _days_of(code: str, year: int) -> dict[date, str]:
+    """The public holidays of one year. A copy: the library's own calendar grows while it is read, also by threads."""
     from holidays import country_holidays
 
     country, _, part = code.partition("-")
     # Unless told, the library speaks the language of the machine that it runs on.
     language = country_holidays(country).default_language
-    return country_holidays(country, subdiv=None if part in ("", NATIONAL) else part, language=language)
+    subdivision = None if part in ("", NATIONAL) else part
+    return dict(country_holidays(country, subdiv=subdivision, years=year, language=language))
 
 
 def _parts_differ(country: str) -> bool:

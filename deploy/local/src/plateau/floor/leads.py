@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from dialer.domain.hours import CallingHours, InvalidHours, next_open
+from common.hours import InvalidHours, parse
+from dialer.domain.hours import next_open
 from dialer.domain.lead_file import Checks, Header, LineReader, Reject, Row, UnreadableFile, check_row
 
 from plateau.floor.document import Place, Wrong
@@ -92,8 +93,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _checks(campaign: Campaign, tenant: Tenant) -> Checks:
     now = datetime.now(UTC)
     try:
-        hours = CallingHours.parse(
-            {day: [list(one) for one in ranges] for day, ranges in campaign.calling_hours.items()}
+        hours = parse(
+            {"week": campaign.calling_hours, "holidays": campaign.holidays, "exceptions": campaign.exceptions}
         )
     except InvalidHours:  # told on its own, where it is written
         return Checks(tenant.region, tenant.time_zone, lambda _: True, tenant.allow_possible_numbers)
