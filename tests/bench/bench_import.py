@@ -30,11 +30,10 @@ import asyncpg
 import uvloop
 from common.clock import ManualClock
 from common.database import Database
-from common.hours import WEEKDAYS
+from common.hours import WEEKDAYS, parse
 from common.migrations import provision, upgrade
 from dialer.domain.attempt import Patience
 from dialer.domain.campaign import Campaign, Tenant
-from dialer.domain.hours import CallingHours
 from dialer.domain.lead import CampaignRules
 from dialer.service import campaigns
 from dialer.service.importing import Imported, import_leads
@@ -43,7 +42,7 @@ from dialer.store import floor, numbers
 from floors import Copy, Insert, Loop, median, milliseconds, quantile, ratio
 from plateau.servers import postgres
 
-HOURS = CallingHours.parse({day: [["10:00", "13:00"], ["14:00", "20:00"]] for day in WEEKDAYS[:5]})
+HOURS = parse({"week": {day: [["10:00", "13:00"], ["14:00", "20:00"]] for day in WEEKDAYS[:5]}})
 RULES = CampaignRules("draft", HOURS, 4, timedelta(hours=2), timedelta(hours=72))
 PATIENCE = Patience(timedelta(seconds=10), timedelta(seconds=10))
 TICKS, WARM_UP_TICKS, IDLE = 200, 20, 50

@@ -18,14 +18,13 @@ from common.clock import ManualClock
 from common.consumer import Delivery
 from common.database import Database
 from common.events import CATALOGUE, Event
-from common.hours import WEEKDAYS
+from common.hours import WEEKDAYS, parse
 from common.ids import new_id
 from common.outbox import unpack_headers
 from common.testing import Issuer, eventually
 from dialer.consumer import handler
 from dialer.domain.attempt import Attempt, Fact, Patience, PbxFact
 from dialer.domain.campaign import Campaign, Tenant
-from dialer.domain.hours import CallingHours
 from dialer.domain.lead import CampaignRules, Refused, may_dial
 from dialer.service import campaigns, do_not_call
 from dialer.service.attempts import Happened, apply
@@ -43,7 +42,7 @@ from support import Stack
 MONDAY = datetime(2026, 11, 23, 10, tzinfo=UTC)
 """11:00 in Paris, inside the calling hours of these tests."""
 PATIENCE = Patience(ring=timedelta(seconds=15), routing=timedelta(seconds=300))
-WORKDAYS = CallingHours.parse({day: [["10:00", "13:00"], ["14:00", "20:00"]] for day in WEEKDAYS[:5]})
+WORKDAYS = parse({"week": {day: [["10:00", "13:00"], ["14:00", "20:00"]] for day in WEEKDAYS[:5]}})
 
 
 TABLES = [table.name for table in Base.metadata.sorted_tables]

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from common import envelope
 from common.events import Event
+from common.hours import WEEKDAYS
 from common.ids import new_id
 from common.service import Running, started
 from common.testing import eventually
@@ -193,7 +194,7 @@ async def test_from_the_list_to_the_disposition(dialer: Dialer, routing: Routing
     assert whole["leads"] == {"pending": 1, "in_progress": 0, "done": 1, "exhausted": 0, "barred": 0, "removed": 0}
     first, second = (await dialer.operator.get("/v1/campaigns/renewals/leads")).json()["items"]
     assert (first["may_dial"], first["last_outcome"]) == (
-        {"allowed": False, "refused_by": "done", "until": None},
+        {"allowed": False, "refused_by": "done", "until": None, "holiday": None},
         "answered",
     )
     assert second["may_dial"]["refused_by"] == "retry_after"
@@ -257,7 +258,12 @@ async def test_putting_is_idempotent_and_names_what_is_wrong(dialer: Dialer) -> 
 
     wrong_hours = {**CAMPAIGN, "calling_hours": {"mon": [["10:00", "09:00"]]}}
     answer = await operator.put("/v1/campaigns/renewals", json=wrong_hours)
-    assert (answer.status_code, answer.json()["field"]) == (422, "calling_hours.mon[0]")
+    assert (answer.status_code, answer.json()["field"]) == (422, "calling_hours.mon.0")
+    answer = await operator.put("/v1/campaigns/renewals", json={**CAMPAIGN, "holidays": "GB"})
+    assert (answer.status_code, answer.json()["field"]) == (422, "holidays")
+    assert "GB-ENG (England)" in answer.json()["detail"]
+    answer = await operator.put("/v1/campaigns/renewals", json={**CAMPAIGN, "exceptions": {"2026-12-32": []}})
+    assert (answer.status_code, answer.json()["field"]) == (422, "exceptions.2026-12-32")
     answer = await operator.put("/v1/campaigns/renewals", json={**CAMPAIGN, "ring": 1})
     assert (answer.status_code, answer.json()["field"]) == (422, "ring")
 
@@ -508,3 +514,24 @@ async def test_the_api_describes_itself(dialer: Dialer) -> None:
     assert list(post["requestBody"]["content"]) == ["text/csv"]
     assert {"200", "413", "415", "422"} <= set(post["responses"])
     assert (await dialer.operator.get("/health/ready")).text == "ready"
+
+
+async def test_a_campaign_keeps_its_holidays_and_exceptions_and_its_leads_say_which_refuses(dialer: Dialer) -> None:
+    """Given a campaign with holidays and an exception, when they are read back, then they are as they were said; when
+    today is an exception, then the lead says that this rule refuses."""
+    await dialer.set_up(leads=1)
+    today = dialer.running.runtime.clock.now().date()
+    hours = {
+        "calling_hours": {WEEKDAYS[today.weekday()]: [["00:00", "24:00"]]},
+        "holidays": "FR-57",
+        "exceptions": {"2026-12-28": []},
+    }
+    put = await dialer.operator.put("/v1/campaigns/renewals", json={**CAMPAIGN, **hours})
+    assert put.status_code == 200
+    view = (await dialer.operator.get("/v1/campaigns/renewals")).json()
+    assert {name: view[name] for name in hours} == hours
+    assert (await dialer.operator.put("/v1/campaigns/renewals", json={**CAMPAIGN, **hours})).json() == put.json()
+    closed = {**hours, "exceptions": {today.isoformat(): []}}
+    assert (await dialer.operator.put("/v1/campaigns/renewals", json={**CAMPAIGN, **closed})).status_code == 200
+    (lead,) = (await dialer.operator.get("/v1/campaigns/renewals/leads")).json()["items"]
+    assert (lead["may_dial"]["refused_by"], lead["may_dial"]["holiday"]) == ("exception", None)

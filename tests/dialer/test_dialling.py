@@ -146,17 +146,17 @@ async def test_the_schema_refuses_a_second_live_attempt_for_a_lead(floor: Floor)
 
 async def test_leads_are_dialled_in_their_own_hours_only(floor: Floor) -> None:
     await floor.campaign()
-    await floor.load("phone,time_zone\n+33639980000,\n+33639980001,America/New_York\n+262639012345,\n")
+    await floor.load("phone,time_zone\n+33639980000,\n+33639980001,America/New_York\n+262801234567,\n")
     await floor.agents({f"agent-{n}": "available" for n in range(5)})
-    # 11:00 in Paris; 13:00 on Mayotte, whose number it is: closed.
+    # 11:00 in Paris; 13:00 on Mayotte, 14:00 on Réunion: closed in one of the two, and the number is of both.
     assert await floor.tick() == 1
     await floor.tell((await floor.only()).attempt_id, PbxFact.RINGING, PbxFact.ANSWERED)
-    floor.clock.advance(3600)  # 14:00
+    floor.clock.advance(3600)  # 14:00 and 15:00
     assert await floor.tick() == 1
     floor.clock.advance(4 * 3600)  # 10:00 in New York
     await floor.tick()
     phones = [attempt.phone for attempt in await floor.attempts()]
-    assert phones[:2] == ["+33639980000", "+262639012345"]
+    assert phones[:2] == ["+33639980000", "+262801234567"]
     assert "+33639980001" in phones[2:]
 
 

@@ -48,7 +48,7 @@ async def test_wrong_rows_are_named_by_line_and_value_and_nothing_is_imported(fl
         "left_out": (),
     }
     assert document["errors"][2]["reason"] == "duplicate of line 2"
-    assert document["errors"][1]["reason"] == "not an IANA time zone like Europe/Paris"
+    assert document["errors"][1]["reason"] == "no time zone of a place: name a city, such as Europe/Paris"
     assert await floor.leads() == []
 
 

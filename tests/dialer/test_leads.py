@@ -8,8 +8,7 @@ from typing import get_args
 
 import pytest
 from common.events.dialer import AttemptOutcome
-from common.hours import WEEKDAYS
-from dialer.domain.hours import CallingHours
+from common.hours import WEEKDAYS, parse
 from dialer.domain.lead import (
     Allowed,
     CampaignRules,
@@ -29,7 +28,7 @@ MONDAY_NOON = datetime(2026, 11, 23, 10, tzinfo=UTC)
 """11:00 in Paris."""
 RULES = CampaignRules(
     state="running",
-    calling_hours=CallingHours.parse({day: [["10:00", "13:00"]] for day in WEEKDAYS[:5]}),
+    calling_hours=parse({"week": {day: [["10:00", "13:00"]] for day in WEEKDAYS[:5]}}),
     max_attempts=2,
     retry_after=timedelta(minutes=60),
     rest_after_abandon=timedelta(hours=72),
@@ -74,3 +73,19 @@ def test_an_outcome_frees_the_lead_by_rule(outcome: AttemptOutcome) -> None:
         assert first.state == Pending(MONDAY_NOON + rest)
         assert second.state == Exhausted()
     assert first.attempts == 1
+
+
+def test_a_holiday_and_an_exception_refuse_by_their_own_rule() -> None:
+    week = {day: [["10:00", "13:00"]] for day in WEEKDAYS}
+    hours = parse({"week": week, "holidays": "FR-57", "exceptions": {"2026-12-28": []}})
+    rules = replace(RULES, calling_hours=hours)
+
+    def noon(day: int) -> datetime:
+        return datetime(2026, 12, day, 11, 0, tzinfo=UTC)
+
+    lead = replace(LEAD, state=Pending(noon(1)))
+    assert may_dial(lead, rules, noon(24)) == Allowed()
+    after = datetime(2026, 12, 27, 9, 0, tzinfo=UTC)
+    assert may_dial(lead, rules, noon(25)) == Refused("holiday", after, "Noël")
+    assert may_dial(lead, rules, noon(26)) == Refused("holiday", after, "Saint-Étienne")
+    assert may_dial(lead, rules, noon(28)) == Refused("exception", datetime(2026, 12, 29, 9, 0, tzinfo=UTC))

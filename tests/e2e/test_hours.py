@@ -31,7 +31,7 @@ tenants:
     name: Kettle & Quill (invented)
     time_zone: Europe/Paris
     queues:
-      paris: {{pool: shop, hours: {{week: {daily("00:00", "24:00")}, holidays: FR}}}}
+      paris: {{pool: shop, hours: {{week: {daily("00:00", "24:00")}, holidays: FR-national}}}}
       round:
         pool: world
         cover:
@@ -48,7 +48,7 @@ tenants:
     name: Harbour (invented)
     time_zone: America/New_York
     queues:
-      new-york: {{pool: shop, hours: {{week: {daily("09:00", "17:00")}, holidays: US}}}}
+      new-york: {{pool: shop, hours: {{week: {daily("09:00", "17:00")}, holidays: US-NY}}}}
 """
 
 

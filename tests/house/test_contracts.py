@@ -25,6 +25,7 @@ PURE = {
     "ids",
     "money",
     "phone",
+    "public_holidays",
     "requirements",
     "sheets",
     "spelling",

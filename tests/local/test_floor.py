@@ -69,7 +69,7 @@ def test_a_right_floor_is_read_with_every_default() -> None:
     tariff = floor.tenant("boats").tariff
     assert tariff is not None
     assert tariff.price_per_closed_case == Decimal("4.20")
-    assert floor.campaigns[0].calling_hours == {"mon": (("10:00", "13:00"), ("14:00", "20:00"))}
+    assert floor.campaigns[0].calling_hours == {"mon": [["10:00", "13:00"], ["14:00", "20:00"]]}
     assert floor.warnings == ()
 
 
@@ -166,7 +166,7 @@ def test_each_unknown_skill_of_a_requirement_is_named_at_its_column() -> None:
         (
             "time_zone: Europe/Paris",
             "time_zone: Europe/Pariss",
-            'must be an IANA time zone (did you mean "Europe/Paris"?), not "Europe/Pariss"',
+            'must be the time zone of a place (name a city, such as Europe/Paris), not "Europe/Pariss"',
         ),
         (
             "currency: EUR",
@@ -249,10 +249,14 @@ def test_each_unknown_skill_of_a_requirement_is_named_at_its_column() -> None:
             "[case.closd.v1]",
             'must be an event that webhooks can carry (did you mean "case.closed.v1"?), not "case.closd.v1"',
         ),
-        ('"14:00", "20:00"', '"20:00", "14:00"', 'must end after it begins, not "20:00-14:00"'),
-        ('"14:00", "20:00"', '"12:00", "20:00"', 'hours overlap, not "10:00-13:00, 12:00-20:00"'),
-        ('"14:00", "20:00"', '"2 pm", "20:00"', 'must be a time of day such as "09:30" (in quotes), not "2 pm"'),
-        ("{mon: ", "{monday: ", 'is no day: mon, tue, wed, thu, fri, sat, sun, not "monday"'),
+        (
+            '"14:00", "20:00"',
+            '"20:00", "14:00"',
+            "calling_hours.mon.0: closes at 14:00, before it opens; the end of a day is 24:00",
+        ),
+        ('"14:00", "20:00"', '"12:00", "20:00"', "calling_hours.mon.0: overlaps calling_hours.mon.1"),
+        ('"14:00", "20:00"', '"2 pm", "20:00"', "calling_hours.mon.0: '2 pm' is not a time of day like 09:30"),
+        ("{mon: ", "{monday: ", "calling_hours.monday: is no weekday; weekdays are mon, tue, wed, thu, fri, sat, sun"),
         ("    currency: EUR", "    directory: {desk: 12}", "not a phone number"),
         ("    currency: EUR", "    do_not_call: [nobody]", "not a phone number"),
         ("    currency: EUR", "    rest_after_call_minutes: -1", "rest_after_call_minutes"),
@@ -317,7 +321,7 @@ def test_rows_of_a_leads_file_are_checked_by_line(tmp_path: Path) -> None:
         "leads.csv:3:1: campaign autumn: leads: phone: 'non••nse' is not a phone number: it has a letter at character 1: "
         'write digits alone, without words or names; read "nonsense"',
         'leads.csv:4:1: campaign autumn: leads: phone: duplicate of line 2; read "+33199001234"',
-        'leads.csv:5:1: campaign autumn: leads: time_zone: not an IANA time zone like Europe/Paris; read "Mars/Base"',
+        'leads.csv:5:1: campaign autumn: leads: time_zone: no time zone of a place: name a city, such as Europe/Paris; read "Mars/Base"',
     ]
 
 
@@ -412,7 +416,7 @@ def test_the_sample_has_only_numbers_kept_free_for_fiction() -> None:
 HOURS = """\
         hours:
           week: {mon: [["08:00", "12:00"], ["13:00", "18:00"]], fri: [["22:00", "06:00"]]}
-          holidays: FR
+          holidays: FR-57
           exceptions: {2026-12-24: [[08:00, 12:00]], 2026-12-26: []}
 """
 
@@ -421,23 +425,56 @@ def test_opening_hours_are_read_as_they_are_written() -> None:
     floor = parse(GOOD.replace("      late:\n", f"      late:\n{HOURS}"), "floor.yaml", FLOORS)
     assert floor.queue("late").hours == {
         "week": {"mon": [["08:00", "12:00"], ["13:00", "18:00"]], "fri": [["22:00", "06:00"]]},
-        "holidays": "FR",
+        "holidays": "FR-57",
         "time_zone": None,
         "exceptions": {"2026-12-24": [["08:00", "12:00"]], "2026-12-26": []},
     }
 
 
 def test_wrong_opening_hours_are_named_with_their_line() -> None:
-    wrong = HOURS.replace('["13:00", "18:00"]', '["11:00", "18:00"]').replace("holidays: FR", "holidays: Mars")
+    wrong = HOURS.replace('["13:00", "18:00"]', '["11:00", "18:00"]').replace("holidays: FR-57", "holidays: Mars")
     text = GOOD.replace("      late:\n", f"      late:\n{wrong.replace('2026-12-26', '2026-12-32')}")
     line = line_of(text, "week:")
     assert wrong_of(text) == [
         f"floor.yaml:{line}:44: tenants.boats.queues.late.hours.week.mon.1: overlaps week.mon.0",
-        f"floor.yaml:{line + 1}:21: tenants.boats.queues.late.hours.holidays: there are no public holidays of 'Mars'; FR or FR-57 would be known",
+        f"floor.yaml:{line + 1}:21: tenants.boats.queues.late.hours.holidays: there are no public holidays of 'Mars'; a country such as JP or a part such as GB-ENG would be known",
         f"floor.yaml:{line + 2}:66: tenants.boats.queues.late.hours.exceptions.2026-12-32: is no date such as 2026-12-25",
     ]
     odd = GOOD.replace("      late:\n", "      late:\n        hours: {week: mondays, colour: blue}\n")
     assert len(wrong_of(odd)) == 2
+
+
+def test_a_campaign_knows_holidays_and_exceptions_as_a_queue_does() -> None:
+    said = '        holidays: FR-57\n        exceptions: {2026-12-24: [["10:00", "12:00"]], 2026-12-28: []}\n'
+    text = GOOD.replace("        name: Autumn\n", f"        name: Autumn\n{said}", 1)
+    (campaign,) = parse(text, "floor.yaml", FLOORS).campaigns
+    assert campaign.holidays == "FR-57"
+    assert campaign.exceptions == {"2026-12-24": [["10:00", "12:00"]], "2026-12-28": []}
+    wrong = wrong_of(text.replace("FR-57", "GB").replace("12:00", "09:00").replace("2026-12-28", "20261228"))
+    line = line_of(text, "holidays: FR-57")
+    assert [one.split(": ", 2)[:2] for one in wrong] == [
+        [f"floor.yaml:{line}:19", "tenants.boats.campaigns.autumn.holidays"],
+        [f"floor.yaml:{line + 1}:35", "tenants.boats.campaigns.autumn.exceptions.2026-12-24.0"],
+        [f"floor.yaml:{line + 1}:66", "tenants.boats.campaigns.autumn.exceptions.20261228"],
+    ]
+    assert "GB-ENG (England), GB-NIR (Northern Ireland), GB-SCT (Scotland), GB-WLS (Wales)" in wrong[0]
+
+
+def test_a_day_that_ends_a_minute_early_is_warned_of() -> None:
+    """Given hours that close at 23:59, when the file is read, then it stands, and a warning names 24:00 at each line."""
+    text = GOOD.replace("      late:\n", f"      late:\n{HOURS}")
+    assert [one for one in parse(text, "floor.yaml", FLOORS).warnings if "midnight" in one] == []
+    text = text.replace('["13:00", "18:00"]', '["13:00", "23:59"]').replace('"20:00"]', '"23:59"]')
+    text = text.replace("2026-12-26: []", '2026-12-26: [["10:00", "23:59"]]')
+    queue, campaign = "tenants.boats.queues.late.hours", "tenants.boats.campaigns.autumn.calling_hours"
+    said = [one.split(": ", 1) for one in parse(text, "floor.yaml", FLOORS).warnings if "midnight" in one]
+    told = "closes one minute before midnight; the end of a day is 24:00"
+    assert {one[1] for one in said} == {
+        f"{queue}.week.mon: {told}",
+        f"{queue}.exceptions.2026-12-26: {told}",
+        f"{campaign}.mon: {told}",
+    }
+    assert all(place.startswith("floor.yaml:") for place, _ in said)
 
 
 OVERFLOWS = """\

@@ -60,7 +60,7 @@ tenants:
           - {sites: [lyon], hours: {week: {mon: [["08:00", "12:00"]]}}}
           - {sites: [lyon, faro]}
         recording: with_consent
-        hours: {week: {mon: [["08:00", "12:00"]]}, holidays: FR, exceptions: {2026-12-24: []}}
+        hours: {week: {mon: [["08:00", "12:00"]]}, holidays: FR-national, exceptions: {2026-12-24: []}}
         requirement: french >= 5
         relaxations: [{after_seconds: 30, requirement: french}]
         agent_order: fastest
@@ -88,6 +88,8 @@ tenants:
         name: Autumn
         queue: orders
         calling_hours: {mon: [["10:00", "13:00"]]}
+        holidays: FR-57
+        exceptions: {2026-12-24: [["10:00", "12:00"]], 2026-12-28: []}
         running: true
         leads: leads.csv
 """

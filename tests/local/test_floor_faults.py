@@ -106,7 +106,7 @@ FAULTS = {
     "price_per_closed_case": "a price must be at most 999999999",
     "secret:": "must not hold a user name or password",
     "deaf:": "at least 1 is needed",
-    "autumn:": "nobody could ever be called",
+    "autumn:": "calling_hours: has no span, so it would never be open",
     "pool: cellar": "there is no such pool",
     "type: quiz": "must be one of greeting, menu",
     '"1": gone': "there is no step 'gone'",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import Path, Query
 from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, Field, StringConstraints
 
-from common.time_zones import is_time_zone
+from common.errors import Invalid
+from common.hours import TIME_PATTERN, Hours, InvalidHours, parse
+from common.time_zones import is_time_zone, remedy
 
 SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
 NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
@@ -21,16 +24,18 @@ TenantFilter = Annotated[
 ]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NO_CONTROL)]
 """A line of text: a name, for example."""
+Spans = list[list[Annotated[Line, Field(json_schema_extra={"pattern": TIME_PATTERN})]]]
+"""The spans of one day, each from its opening to its closing time, as `common.hours` reads them."""
 
 
 def _known_time_zone(name: str) -> str:
     if not is_time_zone(name):
-        raise ValueError(f"there is no time zone {name!r}")
+        raise ValueError(f"there is no time zone {name!r}: {remedy(name)}")
     return name
 
 
 TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_time_zone)]
-"""The IANA name of a time zone."""
+"""The IANA name of the time zone of a place, or UTC."""
 
 
 def _known_region(code: str) -> str:
@@ -50,3 +55,14 @@ AllowPossibleNumbers = Annotated[
     ),
 ]
 """Beside a tenant's region."""
+
+
+def hours_of(
+    given: Mapping[str, Any], under: str = "", *, week_field: str = "week", within_days: bool = False
+) -> Hours:
+    """Opening hours as a request says them. Raises Invalid with every fault, by its place after `under`."""
+    try:
+        return parse(given, week_field=week_field, within_days=within_days)
+    except InvalidHours as wrong:
+        errors = [{"field": f"{under}{fault.place}", "reason": fault.reason} for fault in wrong.faults]
+        raise Invalid(str(wrong), field=errors[0]["field"], errors=errors) from None

@@ -9,20 +9,18 @@ last time: over a change of clocks there is no gap within a span, and a span tha
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from common import spelling
-from common.time_zones import is_time_zone
-
-if TYPE_CHECKING:
-    from holidays import HolidayBase
+from common import public_holidays, spelling
+from common.time_zones import is_time_zone, remedy
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """In the order of `datetime.weekday()`."""
@@ -31,8 +29,14 @@ DAY: Final = 24 * 60
 MOST_EXCEPTIONS: Final = 1000
 HORIZON_DAYS: Final = 400
 """Further than this, or than the last exception, nobody looks: a year of holidays lies within it."""
+LAST_YEAR: Final = 2100
+"""Of exceptions: every day until the last one is looked at in search of a change."""
+MOST_SPANS: Final = 24
+"""Of one day."""
+TIME_PATTERN: Final = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"
+"""A time of day; 24:00 is the end of one."""
 
-_TIME = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])")
+_TIME = re.compile(TIME_PATTERN)
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -63,13 +67,13 @@ class Span(msgspec.Struct, frozen=True, order=True):
         return [text_of(self.opens), text_of(self.closes if self.closes <= DAY else self.closes - DAY)]
 
 
-class Hours(msgspec.Struct, frozen=True, kw_only=True):
+class Hours(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """`week`: the spans of each weekday, Monday first, sorted. `time_zone` None: that of whoever asks."""
 
     week: tuple[tuple[Span, ...], ...]
     time_zone: str | None = None
     holidays: str | None = None
-    """Whose public holidays are closed days: a country (`FR`) or a part of one (`FR-57`), ISO 3166."""
+    """Whose public holidays are closed days: a country (`JP`) or a part of one (`FR-57`), as `public_holidays` says."""
     exceptions: tuple[tuple[date, tuple[Span, ...]], ...] = ()
     """By date, sorted: the spans of that day; none at all: closed."""
 
@@ -80,59 +84,99 @@ class Hours(msgspec.Struct, frozen=True, kw_only=True):
         return {"time_zone": self.time_zone, "week": week, "holidays": self.holidays, "exceptions": exceptions}
 
 
-def parse(given: Mapping[str, Any]) -> Hours:
+def parse(given: Mapping[str, Any], *, week_field: str = "week", within_days: bool = False) -> Hours:
     """Read `{"week": {"mon": [["08:00", "12:00"], …]}, "time_zone", "holidays", "exceptions": {"2026-12-25": []}}`.
 
-    A weekday that is not named is closed; a span that closes at or before its opening time closes on the next day;
-    24:00 ends a day. Raises InvalidHours with every fault.
+    A weekday that is not named is closed; a span that closes at or before its opening time closes on the next day, or
+    is refused with `within_days`; 24:00 ends a day. `week_field`: what the week is called. Raises InvalidHours with
+    every fault.
     """
     faults: list[Fault] = []
-    week: list[list[tuple[Span, str]]] = [[] for _ in WEEKDAYS]
-    for name, spans in (given.get("week") or {}).items():
-        if name not in WEEKDAYS:
-            faults.append(Fault(f"week.{name}", f"is no weekday; weekdays are {', '.join(WEEKDAYS)}"))
-        else:
-            week[WEEKDAYS.index(name)] = _spans(f"week.{name}", spans, faults)
-    exceptions: dict[date, list[tuple[Span, str]]] = {}
-    for text, spans in (given.get("exceptions") or {}).items():
-        try:
-            exceptions[spelling.day(text)] = _spans(f"exceptions.{text}", spans, faults)
-        except ValueError:
-            faults.append(Fault(f"exceptions.{text}", "is no date such as 2026-12-25"))
+    week, exceptions = _days(given, faults, week_field, within_days=within_days)
     if len(exceptions) > MOST_EXCEPTIONS:
         faults.append(Fault("exceptions", f"has {len(exceptions)} entries; at most {MOST_EXCEPTIONS} are taken"))
+    if exceptions and (last := max(exceptions)).year > LAST_YEAR:
+        faults.append(Fault(f"exceptions.{last.isoformat()}", f"is after the year {LAST_YEAR}"))
+    placed = {f"{week_field}.{name}": spans for name, spans in zip(WEEKDAYS, week, strict=True)}
+    placed |= {f"exceptions.{day.isoformat()}": spans for day, spans in exceptions.items()}
+    for place, spans in placed.items():
+        if len(spans) > MOST_SPANS:
+            faults.append(Fault(place, f"has {len(spans)} spans; at most {MOST_SPANS} are taken"))
     time_zone, holidays = given.get("time_zone"), given.get("holidays")
     if time_zone is not None and not is_time_zone(time_zone):
-        faults.append(Fault("time_zone", f"there is no time zone {time_zone!r}"))
-    if holidays is not None and not _is_known(holidays):
-        faults.append(Fault("holidays", f"there are no public holidays of {holidays!r}; FR or FR-57 would be known"))
+        faults.append(Fault("time_zone", f"there is no time zone {time_zone!r}: {remedy(time_zone)}"))
+    if holidays is not None and (wrong := public_holidays.fault_of(holidays)) is not None:
+        faults.append(Fault("holidays", wrong))
     faults += _overlaps_of_week(week)
     faults += _overlaps_of_exceptions(week, exceptions)
     if not faults and not any(week) and not any(exceptions.values()):
-        faults.append(Fault("week", "has no span, so it would never be open"))
+        faults.append(Fault(week_field, "has no span, so it would never be open"))
     if faults:
         raise InvalidHours(faults)
+    return _hours(given, week, exceptions)
+
+
+def restore(saved: Mapping[str, Any]) -> Hours:
+    """What `as_mapping` wrote, also in an earlier version, which took time zones and countries that `parse` refuses."""
+    faults: list[Fault] = []
+    week, exceptions = _days(saved, faults, "week")
+    if faults:
+        raise InvalidHours(faults)
+    return _hours(saved, week, exceptions)
+
+
+def near_misses(hours: Hours, week_field: str = "week") -> list[Fault]:
+    """Spans that may stand but are hardly meant: those that close one minute before midnight. By their places."""
+    days = [(f"{week_field}.{name}", spans) for name, spans in zip(WEEKDAYS, hours.week, strict=True)]
+    days += [(f"exceptions.{day.isoformat()}", spans) for day, spans in hours.exceptions]
+    reason = "closes one minute before midnight; the end of a day is 24:00"
+    return [Fault(place, reason) for place, spans in days if any(span.closes % DAY == DAY - 1 for span in spans)]
+
+
+_Placed = list[tuple[Span, str]]
+"""The spans of one day, each with its place."""
+
+
+def _days(
+    given: Mapping[str, Any], faults: list[Fault], week_field: str, *, within_days: bool = False
+) -> tuple[list[_Placed], dict[date, _Placed]]:
+    """The days of the week and the exceptions."""
+    week: list[_Placed] = [[] for _ in WEEKDAYS]
+    for name, spans in (given.get(week_field) or {}).items():
+        if name not in WEEKDAYS:
+            faults.append(Fault(f"{week_field}.{name}", f"is no weekday; weekdays are {', '.join(WEEKDAYS)}"))
+        else:
+            week[WEEKDAYS.index(name)] = _spans(f"{week_field}.{name}", spans, faults, within_days)
+    exceptions: dict[date, _Placed] = {}
+    for text, spans in (given.get("exceptions") or {}).items():
+        try:
+            exceptions[spelling.day(text)] = _spans(f"exceptions.{text}", spans, faults, within_days)
+        except ValueError:
+            faults.append(Fault(f"exceptions.{text}", "is no date such as 2026-12-25"))
+    return week, exceptions
+
+
+def _hours(given: Mapping[str, Any], week: list[_Placed], exceptions: dict[date, _Placed]) -> Hours:
     return Hours(
         week=tuple(tuple(sorted(span for span, _ in spans)) for spans in week),
-        time_zone=time_zone,
-        holidays=holidays,
+        time_zone=given.get("time_zone"),
+        holidays=given.get("holidays"),
         exceptions=tuple((day, tuple(sorted(span for span, _ in spans))) for day, spans in sorted(exceptions.items())),
     )
 
 
-def _spans(place: str, given: Any, faults: list[Fault]) -> list[tuple[Span, str]]:
-    """The spans of one day, each with its place."""
+def _spans(place: str, given: Any, faults: list[Fault], within_days: bool) -> _Placed:
     found = []
     for number, texts in enumerate(given or ()):
         at = f"{place}.{number}"
         try:
-            found.append((_span(texts), at))
+            found.append((_span(texts, within_days), at))
         except ValueError as wrong:
             faults.append(Fault(at, str(wrong)))
     return found
 
 
-def _span(texts: Any) -> Span:
+def _span(texts: Any, within_days: bool) -> Span:
     if not isinstance(texts, Sequence) or isinstance(texts, str) or len(texts) != 2:
         raise ValueError('a span is a pair of times: ["08:00", "12:00"]')
     opens, closes = (minute_of(str(text)) for text in texts)
@@ -140,6 +184,8 @@ def _span(texts: Any) -> Span:
         raise ValueError("a day begins at 00:00; 24:00 only ends one")
     if opens == closes:
         raise ValueError("is empty; a whole day is 00:00 to 24:00")
+    if closes < opens and within_days:
+        raise ValueError(f"closes at {texts[1]}, before it opens; the end of a day is 24:00")
     return Span(opens, closes if closes > opens else closes + DAY)
 
 
@@ -192,11 +238,11 @@ def _overlaps(placed: Iterable[tuple[int, int, str]]) -> Iterator[Fault]:
 
 def minute_of(text: str) -> int:
     """Minutes from midnight to a time of day; 24:00 is 1440. Raises ValueError."""
-    read = _TIME.fullmatch(text)
-    minute = DAY + 1 if read is None else int(read[1]) * 60 + int(read[2])
-    if minute > DAY:
-        raise ValueError(f"{text!r} is not a time of day like 09:30")
-    return minute
+    if not _TIME.fullmatch(text):
+        end = "; the end of a day is 24:00" if text.startswith(("23:59", "24:")) else ""
+        raise ValueError(f"{text!r} is not a time of day like 09:30{end}")
+    hour, minute = text.split(":")
+    return int(hour) * 60 + int(minute)
 
 
 def text_of(minute: int) -> str:
@@ -209,6 +255,24 @@ def is_open(hours: Hours, zone: str, at: datetime) -> bool:
     place = ZoneInfo(hours.time_zone or zone)
     today = at.astimezone(place).date()
     return any(opens <= at < closes for opens, closes in _around(hours, place, today, -2, 1))
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """Which rule closes: the week, what is said of that date, or a public holiday, by its name."""
+
+    rule: Literal["week", "exception", "holiday"]
+    holiday: str | None = None
+
+
+def closed_by(hours: Hours, zone: str, at: datetime) -> Closed | None:
+    """Why it is closed at that instant, by the date of the place; None: it is open."""
+    if is_open(hours, zone, at):
+        return None
+    today = at.astimezone(ZoneInfo(hours.time_zone or zone)).date()
+    if _exception_on(hours, today) is not None:
+        return Closed("exception")
+    name = _holiday_on(hours, today)
+    return Closed("week") if name is None else Closed("holiday", name)
 
 
 @lru_cache(maxsize=4096)
@@ -280,12 +344,19 @@ def _around(hours: Hours, place: ZoneInfo, today: date, first: int, last: int) -
 
 
 def _spans_on(hours: Hours, day: date) -> tuple[Span, ...]:
-    for exception, spans in hours.exceptions:
-        if exception == day:
-            return spans
-    if hours.holidays is not None and day in _holidays_of(hours.holidays):
-        return ()
-    return hours.week[day.weekday()]
+    exception = _exception_on(hours, day)
+    if exception is not None:
+        return exception
+    return () if _holiday_on(hours, day) is not None else hours.week[day.weekday()]
+
+
+def _exception_on(hours: Hours, day: date) -> tuple[Span, ...] | None:
+    at = bisect_left(hours.exceptions, day, key=lambda exception: exception[0])
+    return hours.exceptions[at][1] if hours.exceptions[at : at + 1] and hours.exceptions[at][0] == day else None
+
+
+def _holiday_on(hours: Hours, day: date) -> str | None:
+    return None if hours.holidays is None else public_holidays.name_on(hours.holidays, day)
 
 
 def _reads(place: ZoneInfo, wall: datetime) -> tuple[datetime, datetime]:
@@ -298,23 +369,3 @@ def _reads(place: ZoneInfo, wall: datetime) -> tuple[datetime, datetime]:
     # The clock never reads this time: it jumps over it.
     jump = clock_change(place, last, first)
     return (first, last) if jump is None else (jump, jump)
-
-
-# The library is heavy and few queues observe holidays: it is loaded when the first one does.
-
-
-def _is_known(code: str) -> bool:
-    from holidays import list_supported_countries
-
-    country, _, part = code.partition("-")
-    parts = list_supported_countries().get(country)
-    return parts is not None and (part in parts if part else "-" not in code)
-
-
-@lru_cache(maxsize=256)
-def _holidays_of(code: str) -> HolidayBase:
-    """The public holidays of a country or a part of one; years are added as they are asked for."""
-    from holidays import country_holidays
-
-    country, _, part = code.partition("-")
-    return country_holidays(country, subdiv=part or None)

@@ -63,6 +63,8 @@ class CampaignRow(Base, table=True):
     queue_id: str
     name: str
     calling_hours: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    holidays: str | None
+    exceptions: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'::jsonb")))
     max_attempts: int
     retry_after_minutes: int
     rest_after_abandon_minutes: int

@@ -1,33 +1,33 @@
-"""Campaigns of a floor file, and the hours in which they may call."""
+"""Campaigns of a floor file."""
 
 from __future__ import annotations
 
-import itertools
-import re
 from pathlib import Path
-from typing import Final
 
-import yaml
 from dialer.domain.lead_file import COLUMNS, UnknownColumns
 
-from plateau.floor.document import Document, Fields
+from plateau.floor.document import Fields
 from plateau.floor.draft import renamed
+from plateau.floor.hours import hours_in
 from plateau.floor.model import Campaign
-
-MOST_RANGES: Final = 24
-"""Of one day."""
-DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00")
 
 
 def read_campaign(tenant_id: str, name: str, fields: Fields, directory: Path) -> Campaign:
     leads = fields.text("leads", "")
+    if fields.node_of("calling_hours") is None:
+        fields.refuse("calling_hours", "is missing")
+        hours = None
+    else:
+        hours = hours_in(fields, ("calling_hours", "holidays", "exceptions"), within_days=True)
+    hours = hours or {"week": {}, "holidays": None, "exceptions": {}}
     campaign = Campaign(
         id=name,
         tenant_id=tenant_id,
         queue_id=fields.text("queue"),
         name=fields.text("name"),
-        calling_hours=_calling_hours(fields),
+        calling_hours=hours["week"],
+        holidays=hours["holidays"],
+        exceptions=hours["exceptions"],
         max_attempts=fields.integer("max_attempts", 4, low=1, high=100),
         retry_after_minutes=fields.integer("retry_after_minutes", 120, low=1, high=60 * 24 * 365),
         rest_after_abandon_minutes=fields.integer("rest_after_abandon_minutes", 4320, low=1, high=60 * 24 * 365),
@@ -69,45 +69,3 @@ def _unknown_columns(text: str) -> UnknownColumns:
     if text == "refuse":
         return "refuse"
     raise ValueError("must be refuse or ignore")
-
-
-def _calling_hours(campaign: Fields) -> dict[str, tuple[tuple[str, str], ...]]:
-    node = campaign.node_of("calling_hours")
-    if node is None:
-        campaign.refuse("calling_hours", "is missing")
-        return {}
-    document = campaign.document
-    known = len(document.wrong)
-    days = document.fields(node, campaign.path_of("calling_hours"))
-    hours: dict[str, tuple[tuple[str, str], ...]] = {}
-    for day, value, path in days.entries():
-        if day not in DAYS:
-            document.refuse(days.key(day), path, f"is no day: {', '.join(DAYS)}", day)
-            continue
-        ranges = [_hours(document, item, inner) for item, inner in document.items(value, path, MOST_RANGES)]
-        read_ranges = sorted(one for one in ranges if one is not None)
-        for earlier, later in itertools.pairwise(read_ranges):
-            if later[0] < earlier[1]:
-                document.refuse(value, path, "hours overlap", f"{'-'.join(earlier)}, {'-'.join(later)}")
-        hours[day] = tuple(read_ranges)
-    if not any(hours.values()) and len(document.wrong) == known:
-        campaign.refuse("calling_hours", "no day has hours, so nobody could ever be called")
-    return hours
-
-
-def _hours(document: Document, node: yaml.Node, path: str) -> tuple[str, str] | None:
-    ends = [document.scalar(item, inner) for item, inner in document.items(node, path)]
-    if len(ends) != 2:
-        document.refuse(node, path, 'must be a range such as ["10:00", "13:00"]')
-        return None
-    begin, end = ends
-    for value in ends:
-        if value is not None and not _TIME_OF_DAY.fullmatch(value):
-            document.refuse(node, path, 'must be a time of day such as "09:30" (in quotes)', value)
-            return None
-    if begin is None or end is None:
-        return None
-    if begin >= end:
-        document.refuse(node, path, "must end after it begins", f"{begin}-{end}")
-        return None
-    return begin, end

@@ -37,7 +37,7 @@ def check(draft: Draft) -> None:
 
 def warnings(draft: Draft) -> tuple[str, ...]:
     """What may stand but is surely not meant."""
-    found: list[str] = []
+    found = [str(warning) for warning in draft.document.warnings]
     floor = draft.floor()
     for queue in floor.queues:
         if not floor.agents_of(queue):

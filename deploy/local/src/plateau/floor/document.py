@@ -81,6 +81,8 @@ class Document:
     def __init__(self, text: str, source: str) -> None:
         self.source = source
         self.wrong: list[Wrong] = []
+        self.warnings: list[Wrong] = []
+        """What may stand but is hardly meant."""
         self.root: yaml.Node | None = None
         try:
             self.root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -98,6 +100,9 @@ class Document:
 
     def refuse(self, node: yaml.Node, path: str, detail: str, value: str | None = None) -> None:
         self.wrong.append(Wrong(self.place(node), path, detail, value))
+
+    def warn(self, node: yaml.Node, path: str, detail: str) -> None:
+        self.warnings.append(Wrong(self.place(node), path, detail))
 
     def fields(self, node: yaml.Node, path: str, most: int | None = None) -> Fields:
         """The node as a mapping of at most so many. Anything else is noted as wrong and read as an empty one."""

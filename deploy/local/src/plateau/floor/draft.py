@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
-from zoneinfo import available_timezones
 
 import yaml
-from common.time_zones import is_time_zone
+from common.time_zones import is_time_zone, remedy
 
-from plateau.floor.document import SLUG, Document, Fields, Place, suggestion
+from plateau.floor.document import SLUG, Document, Fields, Place
 from plateau.floor.model import Agent, Campaign, EntryPoint, Floor, Pool, Queue, Share, Site, Tenant, Webhook
 
 SHORTEST: Final = 0.1
@@ -79,7 +78,7 @@ def renamed(places: dict[str, Place], names: dict[str, str]) -> dict[str, Place]
 
 
 def time_zone(text: str) -> str:
-    """The name of a time zone. Raises ValueError."""
+    """The name of a place's time zone. Raises ValueError."""
     if not is_time_zone(text):
-        raise ValueError(f"must be an IANA time zone{suggestion(text, available_timezones())}")
+        raise ValueError(f"must be the time zone of a place ({remedy(text)})")
     return text

@@ -22,6 +22,7 @@ _CAMPAIGN_DEFAULTS: Final = {
     "retry_after_minutes": 120,
     "rest_after_abandon_minutes": 4320,
     "ring_seconds": 25,
+    "holidays": None,
 }
 
 
@@ -223,8 +224,10 @@ def _spans_by_day(days: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _campaign(campaign: Mapping[str, Any]) -> dict[str, Any]:
-    hours = {day: _FlowList(_FlowList(one) for one in ranges) for day, ranges in campaign["calling_hours"].items()}
+    hours = _spans_by_day(campaign["calling_hours"])
     fields = {"name": campaign["name"], "queue": campaign["queue_id"], "calling_hours": hours}
+    if campaign["exceptions"]:
+        fields["exceptions"] = _spans_by_day(campaign["exceptions"])
     for name, default in _CAMPAIGN_DEFAULTS.items():
         if campaign.get(name, default) != default:
             fields[name] = campaign[name]

@@ -1,17 +1,16 @@
-"""Opening hours of a queue in a floor file: written as the API takes them."""
+"""Hours in a floor file, of queues and of campaigns: written as the APIs take them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import yaml
-from common.hours import InvalidHours, parse
+from common.hours import Fault, InvalidHours, near_misses, parse
 
 from plateau.floor.document import Fields
 
 _NULL: Final = "tag:yaml.org,2002:null"
-_KNOWN: Final = ("week", "time_zone", "holidays", "exceptions")
 
 
 def read_hours(queue: Fields) -> Mapping[str, Any] | None:
@@ -19,21 +18,40 @@ def read_hours(queue: Fields) -> Mapping[str, Any] | None:
     node = queue.node_of("hours")
     if node is None:
         return None
-    path = queue.path_of("hours")
-    fields = queue.document.fields(node, path)
-    said = {name: plain(inner) for name in _KNOWN if (inner := fields.node_of(name)) is not None}
+    fields = queue.document.fields(node, queue.path_of("hours"))
+    hours = hours_in(fields, ("week", "time_zone", "holidays", "exceptions"))
     fields.done()
-    wrong = [name for name in ("week", "exceptions") if not _lists_by_name(said.get(name, {}))]
+    return hours
+
+
+def hours_in(fields: Fields, names: Sequence[str], *, within_days: bool = False) -> Mapping[str, Any] | None:
+    """The hours that these fields of the mapping say together; the first is the week's.
+
+    Every fault is noted at its line; what may stand but is hardly meant is a warning.
+    """
+    week = names[0]
+    nodes = {name: node for name in names if (node := fields.node_of(name)) is not None}
+    said = {name: plain(node) for name, node in nodes.items()}
+    wrong = [name for name in (week, "exceptions") if not _lists_by_name(said.get(name, {}))]
     for name in wrong:
         fields.refuse(name, 'must be lists of spans by day, such as {mon: [["08:00", "12:00"]]}')
     if wrong:
         return None
+
+    def told(fault: Fault) -> tuple[yaml.Node, str, str]:
+        name, _, rest = fault.place.partition(".")
+        node = nodes.get(name, fields.node)
+        return nearest(node, rest), fields.path_of(fault.place), fault.reason
+
     try:
-        return parse(said).as_mapping()
+        hours = parse(said, week_field=week, within_days=within_days)
     except InvalidHours as refused:
         for fault in refused.faults:
-            queue.document.refuse(nearest(node, fault.place), f"{path}.{fault.place}", fault.reason)
+            fields.document.refuse(*told(fault))
         return None
+    for fault in near_misses(hours, week):
+        fields.document.warn(*told(fault))
+    return hours.as_mapping()
 
 
 def _lists_by_name(said: Any) -> bool:

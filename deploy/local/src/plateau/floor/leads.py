@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from common.hours import InvalidHours, parse
 from common.sheets import Reject, SheetReader, SheetRow, UnreadableFile
-from dialer.domain.hours import CallingHours, InvalidHours, next_open
+from dialer.domain.hours import next_open
 from dialer.domain.lead_file import Checks, Row, check_row, columns
 
 from plateau.floor.document import Place, Wrong
@@ -94,8 +95,8 @@ def _rows(path: Path, campaign: Campaign) -> Iterator[SheetRow | Reject]:
 def _checks(campaign: Campaign, tenant: Tenant) -> Checks:
     now = datetime.now(UTC)
     try:
-        hours = CallingHours.parse(
-            {day: [list(one) for one in ranges] for day, ranges in campaign.calling_hours.items()}
+        hours = parse(
+            {"week": campaign.calling_hours, "holidays": campaign.holidays, "exceptions": campaign.exceptions}
         )
     except InvalidHours:  # told on its own, where it is written
         return Checks(tenant.region, tenant.time_zone, lambda _: True, tenant.allow_possible_numbers)

@@ -177,8 +177,10 @@ class Campaign(Item):
     tenant_id: str
     queue_id: str
     name: str
-    calling_hours: Mapping[str, tuple[tuple[str, str], ...]]
-    """Ranges ["10:00", "13:00"] by day (mon … sun), in the lead's time zone."""
+    calling_hours: Mapping[str, list[list[str]]]
+    """Spans ["10:00", "13:00"] by day (mon … sun), in the lead's time zone."""
+    holidays: str | None = None
+    exceptions: Mapping[str, list[list[str]]] = field(default_factory=dict)
     max_attempts: int = 4
     retry_after_minutes: int = 120
     rest_after_abandon_minutes: int = 4320

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from common.errors import PlateauError
 from common.stops import command
+from common.time_zones import is_time_zone, remedy
 from rich.console import Console
 
 from plateau.replay.policies import DEFAULT, POLICIES
@@ -43,10 +43,8 @@ def replay(
     It starts a stack of its own, with the clock at the file's time, on an empty floor. The last line is one line of
     JSON. Exit status 1 when anything is not as promised.
     """
-    try:
-        ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise typer.BadParameter(f"{time_zone!r} is no IANA time zone", param_hint="--time-zone") from None
+    if not is_time_zone(time_zone):
+        raise typer.BadParameter(f"there is no time zone {time_zone!r}: {remedy(time_zone)}", param_hint="--time-zone")
     if unknown := [name for name in policies if name not in POLICIES]:
         known = ", ".join(POLICIES)
         raise typer.BadParameter(f"{unknown[0]!r} is none of {known}", param_hint="--policy")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
 
 from common.errors import Invalid, NotFound
-from common.fields import Line, Slug, TenantFilter
+from common.fields import Line, Slug, Spans, TenantFilter, hours_of
+from common.hours import MOST_EXCEPTIONS
 from common.http import (
     Caller,
     Db,
@@ -23,11 +23,10 @@ from common.http import (
     page,
 )
 from fastapi import Request, Response
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from dialer.api.parameters import CampaignId, FloorReader, Now, Operator, Reader
 from dialer.domain.campaign import Campaign
-from dialer.domain.hours import CallingHours, InvalidHours
 from dialer.domain.lead import CampaignRules, CampaignState
 from dialer.service import campaigns as service
 from dialer.service import pacing
@@ -36,8 +35,6 @@ from dialer.store import leads
 
 router = Router(tags=["campaigns"])
 
-Time = Annotated[str, StringConstraints(max_length=5)]
-
 
 class CampaignBody(Model):
     """What an operator says of a campaign."""
@@ -45,10 +42,24 @@ class CampaignBody(Model):
     tenant_id: Slug = Field(examples=["kettle"])
     queue_id: Slug = Field(examples=["kettle-sales"], description="Whose agents take the answered calls")
     name: Line = Field(examples=["Renewals"])
-    calling_hours: dict[str, Annotated[list[list[Time]], Field(max_length=24)]] = Field(
+    calling_hours: dict[Line, Spans] = Field(
         max_length=7,
-        description="Per weekday (mon … sun) windows in the lead's local time; a day not named is closed",
+        description="Per weekday (mon … sun) spans in the lead's local time; a day not named is closed. 24:00 is the "
+        "end of a day; 23:59 would be closed for a minute",
         examples=[{"mon": [["10:00", "13:00"], ["14:00", "20:00"]]}],
+    )
+    holidays: Line | None = Field(
+        default=None,
+        description="Nobody is called on the public holidays of this country or part of one, ISO 3166, by the date "
+        "where the lead lives. A country whose parts have different ones is asked for the part, or for `-national`: "
+        "those of the whole country alone",
+        examples=["FR-57"],
+    )
+    exceptions: dict[Line, Spans] = Field(
+        default={},
+        max_length=MOST_EXCEPTIONS,
+        description="By date: spans instead of what the day would have been, a holiday too; no span: closed",
+        examples=[{"2026-12-24": [["10:00", "13:00"]], "2026-12-28": []}],
     )
     max_attempts: int = Field(default=4, ge=1, le=100, description="Dials per lead")
     retry_after_minutes: int = Field(default=120, ge=1, le=525_600, description="Rest after a dial that reached nobody")
@@ -172,11 +183,7 @@ async def found(session: Db, campaign_id: str) -> tuple[Campaign, int]:
 
 
 def _campaign(campaign_id: str, body: CampaignBody) -> Campaign:
-    try:
-        hours = CallingHours.parse(body.calling_hours)
-    except InvalidHours as wrong:
-        place = "" if wrong.place == "calling_hours" else f".{wrong.place}"
-        raise Invalid(f"calling hours: {wrong.reason}", field=f"calling_hours{place}") from None
+    hours = hours_of(body.model_dump(), week_field="calling_hours", within_days=True)
     return Campaign(
         campaign_id=campaign_id,
         tenant_id=body.tenant_id,
@@ -195,12 +202,15 @@ def _campaign(campaign_id: str, body: CampaignBody) -> Campaign:
 
 def _view(campaign: Campaign, version: int) -> CampaignView:
     rules = campaign.rules
+    hours = rules.calling_hours.as_mapping()
     return CampaignView(
         campaign_id=campaign.campaign_id,
         tenant_id=campaign.tenant_id,
         queue_id=campaign.queue_id,
         name=campaign.name,
-        calling_hours=rules.calling_hours.as_mapping(),
+        calling_hours=hours["week"],
+        holidays=hours["holidays"],
+        exceptions=hours["exceptions"],
         max_attempts=rules.max_attempts,
         retry_after_minutes=rules.retry_after // timedelta(minutes=1),
         rest_after_abandon_minutes=rules.rest_after_abandon // timedelta(minutes=1),

@@ -95,11 +95,13 @@ class ImportView(Model):
 
 
 class MayDial(Model):
-    """Whether the lead may be dialled now; if not, which rule refuses, and until when (null: nothing is foreseen)."""
+    """Whether the lead may be dialled now; if not, which rule refuses, and until when (null: nothing is foreseen).
+    `holiday`: the name of the public holiday that refuses, by the date where the lead lives."""
 
     allowed: bool
     refused_by: Rule | None = None
     until: datetime | None = None
+    holiday: str | None = None
 
 
 class LeadView(Model):
@@ -293,6 +295,7 @@ def _view(listed: ListedLead, campaign: Campaign, number: Number, now: datetime)
             allowed=refused is None,
             refused_by=None if refused is None else refused.rule,
             until=None if refused is None else refused.until,
+            holiday=None if refused is None else refused.holiday,
         ),
         version=listed.version,
     )

@@ -8,15 +8,20 @@ from typing import Literal, assert_never
 from uuid import UUID
 
 from common.events.dialer import AttemptOutcome
+from common.hours import Hours
 
-from dialer.domain.hours import CallingHours, is_open, next_open
+from dialer.domain.hours import closed_by, next_open
 from dialer.domain.number import FREE, Number, NumberRule
 
 CampaignState = Literal["draft", "running", "paused", "completed"]
 
-OwnRule = Literal["done", "max_attempts", "in_progress", "removed", "campaign_paused", "retry_after", "calling_hours"]
-Rule = OwnRule | NumberRule
-"""Which rule refused a dial. `campaign_paused` also stands for a campaign not yet started or already completed."""
+HoursRule = Literal["calling_hours", "exception", "holiday"]
+OwnRule = Literal["done", "max_attempts", "in_progress", "removed", "campaign_paused", "retry_after"]
+Rule = OwnRule | HoursRule | NumberRule
+"""Which rule refused a dial. `campaign_paused` also stands for a campaign not yet started or already completed.
+
+Of the hours, by the date where the person may be: `calling_hours` the week, `exception` what the campaign says of that
+date, `holiday` a public holiday."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,8 @@ class CampaignRules:
     """What a campaign allows."""
 
     state: CampaignState
-    calling_hours: CallingHours
+    calling_hours: Hours
+    """Without a time zone: by the clock of each lead."""
     max_attempts: int
     retry_after: timedelta
     """Rest after a dial that reached nobody: busy, no answer, failed, machine."""
@@ -103,6 +109,8 @@ class Refused:
 
     rule: Rule
     until: datetime | None
+    holiday: str | None = None
+    """Its name, in the language of the country, where `rule` is `holiday`."""
 
 
 def may_dial(lead: Lead, campaign: CampaignRules, now: datetime, number: Number = FREE) -> Allowed | Refused:
@@ -132,8 +140,10 @@ def may_dial(lead: Lead, campaign: CampaignRules, now: datetime, number: Number 
                 return Refused(rule, until and next_open(campaign.calling_hours, lead.zones, until))
             if due_at > now:
                 return Refused("retry_after", next_open(campaign.calling_hours, lead.zones, due_at))
-            if not is_open(campaign.calling_hours, lead.zones, now):
-                return Refused("calling_hours", next_open(campaign.calling_hours, lead.zones, now))
+            closed = closed_by(campaign.calling_hours, lead.zones, now)
+            if closed is not None:
+                by: HoursRule = "calling_hours" if closed.rule == "week" else closed.rule
+                return Refused(by, next_open(campaign.calling_hours, lead.zones, now), closed.holiday)
             return Allowed()
         case _ as unreachable:
             assert_never(unreachable)

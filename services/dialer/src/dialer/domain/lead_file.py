@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from common.phone import InvalidPhone, normalise
 from common.sheets import Columns, Reject, SheetRow, shown
-from common.time_zones import is_time_zone
+from common.time_zones import is_time_zone, remedy
 
 from dialer.domain.zones import zones_of
 
@@ -72,7 +72,7 @@ def check_row(row: SheetRow, checks: Checks) -> Row | list[Reject]:
         if value is not None and len(value) > longest:
             rejects.append(Reject(row.line, column, shown(value), f"longer than {longest} characters: shorten it"))
     if zone is not None and not is_time_zone(zone):
-        rejects.append(Reject(row.line, "time_zone", shown(zone), "not an IANA time zone like Europe/Paris"))
+        rejects.append(Reject(row.line, "time_zone", shown(zone), f"no time zone of a place: {remedy(zone)}"))
     try:
         phone = normalise(given["phone"], checks.region, possible=checks.allow_possible_numbers)
     except InvalidPhone as wrong:

@@ -17,7 +17,7 @@ from common.telemetry import current_traceparent, meter, new_traceparent
 
 from dialer.domain.attempt import Attempt, Patience
 from dialer.domain.campaign import Campaign
-from dialer.domain.hours import is_open
+from dialer.domain.hours import closed_by
 from dialer.domain.lead import (
     Allowed,
     Barred,
@@ -120,7 +120,7 @@ async def explain(session: Session, campaign: Campaign, clock: Clock) -> Pace:
     elif not idle:
         reason = "no agent of the queue is idle"
     elif not due:
-        reason = "no lead may be dialled now: none is due, their numbers are in use, or calling hours are closed there"
+        reason = "no lead may be dialled now: none is due, their numbers are in use, or hours are closed there"
     else:
         reason = "every idle agent is spoken for"
     demand = max(flying, state.demand.get(campaign.queue_id, 0))
@@ -149,7 +149,7 @@ async def _due(session: Session, running: list[Campaign], limit: int, now: datet
     for campaign in running:
         hours = campaign.rules.calling_hours
         sets = zone_sets.get(campaign.campaign_id, [])
-        open_sets = [zones for zones in sets if is_open(hours, zones.split(SEPARATOR), now)]
+        open_sets = [zones for zones in sets if closed_by(hours, tuple(zones.split(SEPARATOR)), now) is None]
         found[campaign.campaign_id] = await _due_of(session, campaign, open_sets, limit, now) if open_sets else []
     return found
 

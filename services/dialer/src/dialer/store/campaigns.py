@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
+from common import hours
 from common.database import Session
 
 from dialer.domain.campaign import Campaign, Tenant
-from dialer.domain.hours import CallingHours
 from dialer.domain.lead import CampaignRules, CampaignState
 
 
@@ -101,8 +101,9 @@ async def insert_campaign(session: Session, new: Campaign, now: datetime) -> boo
         await session.fetchval(
             """
             INSERT INTO campaigns (campaign_id, tenant_id, queue_id, name, calling_hours, max_attempts,
-                retry_after_minutes, rest_after_abandon_minutes, ring_seconds, state, version, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11)
+                retry_after_minutes, rest_after_abandon_minutes, ring_seconds, state, holidays, exceptions, version,
+                created_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13)
             ON CONFLICT DO NOTHING RETURNING true
             """,
             *_values(new),
@@ -117,6 +118,7 @@ async def update_campaign(session: Session, changed: Campaign) -> None:
         """
         UPDATE campaigns SET tenant_id = $2, queue_id = $3, name = $4, calling_hours = $5, max_attempts = $6,
             retry_after_minutes = $7, rest_after_abandon_minutes = $8, ring_seconds = $9, state = $10,
+            holidays = $11, exceptions = $12,
             version = version + 1
         WHERE campaign_id = $1
         """,
@@ -169,17 +171,20 @@ async def mark_dialled(session: Session, campaign_ids: Sequence[str], now: datet
 
 def _values(campaign: Campaign) -> tuple[Any, ...]:
     rules = campaign.rules
+    said = rules.calling_hours.as_mapping()
     return (
         campaign.campaign_id,
         campaign.tenant_id,
         campaign.queue_id,
         campaign.name,
-        rules.calling_hours.as_mapping(),
+        said["week"],
         rules.max_attempts,
         rules.retry_after // timedelta(minutes=1),
         rules.rest_after_abandon // timedelta(minutes=1),
         campaign.ring_seconds,
         rules.state,
+        said["holidays"],
+        said["exceptions"],
     )
 
 
@@ -197,6 +202,7 @@ def _tenant(row: asyncpg.Record) -> tuple[Tenant, int]:
 
 def _campaign(row: asyncpg.Record) -> Campaign:
     state: CampaignState = row["state"]
+    said = {"week": row["calling_hours"], "holidays": row["holidays"], "exceptions": row["exceptions"]}
     return Campaign(
         campaign_id=row["campaign_id"],
         tenant_id=row["tenant_id"],
@@ -205,7 +211,7 @@ def _campaign(row: asyncpg.Record) -> Campaign:
         ring_seconds=row["ring_seconds"],
         rules=CampaignRules(
             state=state,
-            calling_hours=CallingHours.parse(row["calling_hours"]),
+            calling_hours=hours.restore(said),
             max_attempts=row["max_attempts"],
             retry_after=timedelta(minutes=row["retry_after_minutes"]),
             rest_after_abandon=timedelta(minutes=row["rest_after_abandon_minutes"]),

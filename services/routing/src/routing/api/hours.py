@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from common import fields
 from common.auth import Role
-from common.errors import Invalid, NotFound
-from common.fields import Line
-from common.hours import MOST_EXCEPTIONS, Hours, InvalidHours, parse
+from common.errors import NotFound
+from common.fields import Line, Spans
+from common.hours import MOST_EXCEPTIONS, Hours
 from common.http import Db, Model, Router, require
 from fastapi import Request
 from msgspec.structs import replace
@@ -20,12 +21,11 @@ from routing.store.states import queue_of
 
 router = Router(tags=["hours"])
 
-Spans = list[list[Line]]
-
 
 class HoursBody(Model):
     """A week of spans by the wall clock of `time_zone` (null: the tenant's). A weekday that is not named is closed; a
-    span that closes at or before its opening time closes on the next day."""
+    span that closes at or before its opening time closes on the next day. 24:00 is the end of a day; 23:59 would be
+    closed for a minute."""
 
     week: dict[Line, Spans] = Field(
         default={},
@@ -34,7 +34,8 @@ class HoursBody(Model):
     )
     time_zone: Line | None = Field(None, examples=["Europe/Paris"])
     holidays: Line | None = Field(None, examples=["FR-57"])
-    """Closed on the public holidays of this country or part of one, ISO 3166."""
+    """Closed on the public holidays of this country or part of one, ISO 3166. A country whose parts have different
+    ones is asked for the part, or for `-national`: those of the whole country alone."""
     exceptions: dict[Line, Spans] = Field(
         default={}, max_length=MOST_EXCEPTIONS, examples=[{"2026-12-24": [["08:00", "12:00"]], "2026-12-27": []}]
     )
@@ -59,11 +60,7 @@ def hours_of(field: str, body: HoursBody | None) -> Hours | None:
     """Raises Invalid with every fault by its place under `field`."""
     if body is None:
         return None
-    try:
-        return parse(body.model_dump())
-    except InvalidHours as wrong:
-        errors = [{"field": f"{field}.{fault.place}", "reason": fault.reason} for fault in wrong.faults]
-        raise Invalid(str(wrong), field=errors[0]["field"], errors=errors) from None
+    return fields.hours_of(body.model_dump(), f"{field}.")
 
 
 @router.get(

@@ -102,7 +102,7 @@ def share_of(row: asyncpg.Record | Mapping[str, Any]) -> Share:
         said = {
             "usual": msgspec.convert(rules["usual"], Positions),
             "burst": None if rules["burst"] is None else msgspec.convert(rules["burst"], Positions),
-            "burst_hours": None if burst_hours is None else hours.parse(burst_hours),
+            "burst_hours": None if burst_hours is None else hours.restore(burst_hours),
             "burst_override": row["burst_override"],
             "release_after_seconds": rules["release_after_seconds"],
         }

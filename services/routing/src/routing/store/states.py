@@ -319,7 +319,7 @@ def queue_of(row: asyncpg.Record | Mapping[str, Any]) -> Queue:
         overflow=overflow,
         recording=row["recording"],
         version=row["version"] + row["tenant_version"],
-        hours=None if row["hours"] is None else hours.parse(row["hours"]),
+        hours=None if row["hours"] is None else hours.restore(row["hours"]),
         requirement=row["requirement"],
         relaxations=tuple(msgspec.convert(one, Relaxation) for one in row["relaxations"]),
         agent_order=row["agent_order"],
@@ -344,7 +344,7 @@ def _numbers(row: asyncpg.Record | Mapping[str, Any]) -> dict[str, str]:
 
 
 def _cover(saved: Mapping[str, Any]) -> Cover:
-    said = None if saved["hours"] is None else hours.parse(saved["hours"])
+    said = None if saved["hours"] is None else hours.restore(saved["hours"])
     return Cover(tuple(saved["sites"]), said, saved["time_zone"])
 
 
