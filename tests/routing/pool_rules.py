@@ -424,6 +424,8 @@ class PoolRules(RuleBasedStateMachine):
         self.call(queue_id=queue_id, limit=None, phone="", preferred=None)
         for agent_id in AGENTS:
             if agent_id != staying:
+                # Before the call is sent to a site, which the check below goes by, in the same instant.
+                self.nobody_is_offered_a_call_that_they_may_not_serve()
                 self.floor.log_out(self.seconds, agent_id)
 
     def hand_on(self, call_id: str, agent_id: str) -> None:

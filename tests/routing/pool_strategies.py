@@ -49,12 +49,12 @@ OPEN_IN_TURNS = parse(
             "mon": [
                 [f"{hour:02}:{minute:02}", f"{hour:02}:{minute + 2:02}"]
                 for hour in (10, 11)
-                for minute in range(0, 57, 4)
+                for minute in range(0, 48, 4)
             ]
         }
     }
 )
-"""The machine's minutes are spent on a Monday from 10:00 on: two minutes open, two closed."""
+"""The machine's minutes are spent on a Monday from 10:00 on: two minutes open, two closed. A day has 24 at most."""
 
 COVER = (Cover(("lyon", "faro"), OPEN_IN_TURNS, "Europe/Paris"), Cover(("lyon",), OPEN_IN_TURNS, "Europe/Lisbon"))
 """The second from an hour later on."""
