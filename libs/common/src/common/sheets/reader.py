@@ -13,8 +13,6 @@ from common.sheets.headings import Columns, Taken
 from common.sheets.lines import LineReader
 
 SEPARATORS: Final = (";", ",", "\t", "|")
-MOST_LINES: Final = 200
-"""Of one row, in its quoted cells."""
 
 _SAMPLE_LINES: Final = 20
 _SEP: Final = re.compile(r'"?sep=(.)"?[;,\t|]*', re.IGNORECASE)
@@ -71,6 +69,8 @@ class SheetReader:
     _open: list[str] = field(default_factory=list)
     """Lines of a row with a quoted cell that goes on."""
     _start: int = 0
+    _size: int = 0
+    """Of the row: where it began, and its characters so far."""
 
     @property
     def read_as(self) -> ReadAs | None:
@@ -112,16 +112,11 @@ class SheetReader:
 
     def _read(self, lines: Iterable[tuple[int, str]], separator: str) -> Iterator[SheetRow | Reject]:
         for number, line in lines:
-            if not self._open:
-                self._start = number
-            self._open.append(line)
-            if len(self._open) > 1 and not self._may_close(line):
+            if self._goes_on(number, line, separator) or not self._open:
                 continue
             try:
                 cells = _cells(self._open, separator)
             except csv.Error:
-                if _is_open(self._open, separator):
-                    continue
                 if len(self._open) > 1 or self._taken is None:
                     raise _unclosed(self._start) from None
                 self.sound = False
@@ -131,11 +126,22 @@ class SheetReader:
                 yield from self._row(cells)
             self._open.clear()
 
-    def _may_close(self, line: str) -> bool:
-        """Whether a row that goes on may end in this line. Raises UnreadableFile when it goes on for too long."""
-        if len(self._open) > MOST_LINES or sum(map(len, self._open)) > LONGEST_ROW:
+    def _goes_on(self, number: int, line: str, separator: str) -> bool:
+        """Add a line to the row; whether a quoted cell goes on in the next one. Raises UnreadableFile when it goes on
+        for too long."""
+        if self._open:
+            # Inside a quoted cell, a line means what it would mean behind a mark that opens one.
+            is_open = '"' not in line or _is_open(f'"{line}', separator)
+        elif not line or line.isspace():
+            return False
+        else:
+            self._start, self._size = number, 0
+            is_open = '"' in line and _is_open(line, separator)
+        self._open.append(line)
+        self._size += len(line) + 1
+        if is_open and self._size > LONGEST_ROW:
             raise _unclosed(self._start)
-        return '"' in line
+        return is_open
 
     def _row(self, cells: list[str]) -> Iterator[SheetRow | Reject]:
         if not any(cells):
@@ -208,10 +214,9 @@ def _plain(cell: str) -> str:
     return cell
 
 
-def _is_open(lines: list[str], separator: str) -> bool:
+def _is_open(line: str, separator: str) -> bool:
     """Whether a quoted cell goes on in the next line: what is read so far of it ends with the line's own end."""
-    text = [f"{line}\n" for line in lines]
-    row = next(csv.reader(text, delimiter=separator, skipinitialspace=True), [])
+    row = next(csv.reader((f"{line}\n",), delimiter=separator, skipinitialspace=True), [])
     return bool(row) and row[-1].endswith("\n")
 
 
