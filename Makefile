@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := libs/common services/routing services/dialer services/crm-bridge services/billing services/kpi deploy/local
 SOURCES := libs services deploy tests
-PARALLEL := $(BIN)/pytest --numprocesses 2 --dist loadfile
+PARALLEL := $(BIN)/pytest --numprocesses 4 --dist loadfile
 # Set in many containers: each of the processes that are started by the dozen would compile all its modules.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help

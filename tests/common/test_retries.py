@@ -273,8 +273,8 @@ async def test_a_client_that_falls_silent_is_given_up(
     monkeypatch.setattr(bodies, "SILENT_SECONDS", 0.01)
     host, _, port = running.base_url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    head = f"POST /v1/tallies HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {stack.token()}\r\ncontent-length: 9\r\n\r\n"
-    writer.write(head.encode() + b"half")
+    head = ["POST /v1/tallies HTTP/1.1", "host: h", f"authorization: Bearer {stack.token()}", "content-length: 9"]
+    writer.write("\r\n".join([*head, "connection: close", "", "half"]).encode())
     answer = await reader.read()
     writer.close()
     assert b"400 Bad Request" in answer

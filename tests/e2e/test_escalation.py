@@ -119,9 +119,9 @@ async def test_an_anonymous_caller_keeps_the_case_from_level_1_to_level_3(tmp_pa
 
         words = ["\n".join((await floor.explained(call_id))["words"]) for call_id in (first, second, third)]
         assert f"The caller went on as call {second}." in words[0]
-        assert f"Its caller comes from call {first}." in words[1]
+        assert f"Its caller comes from call {first}, handed on by ada." in words[1]
         assert f"The caller went on as call {third}." in words[1]
-        assert f"Its caller comes from call {second}." in words[2]
+        assert f"Its caller comes from call {second}, handed on by ben." in words[2]
         assert "asked for 'complaints >= 9', cleo was offered the call" in words[2]
 
         events = await history(stack.bootstrap_servers)

@@ -197,7 +197,7 @@ async def test_bodies_are_taken_as_documented_alone(service: str) -> None:
                 for value in field.right() if field.kind or field.pattern else ():
                     said = told(await http.request(method, path, json=wrap(value)), field.name)
                     assert not said, f"{where} refuses {value!r}: {said}"
-    assert tried >= 10
+    assert tried >= 5
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -132,7 +132,7 @@ TASKS: dict[str, dict[str, set[str]]] = {
         "pacing": STEADILY,
         "hand-over": {"dialer.service.hand_over.HandOvers.run"},
         "listen": STEADILY | {"dialer.service.tasks.listen_for_ever.step"},
-        "prune dials": EVERY,
+        "prune dials and numbers": EVERY,
     },
     "crm-bridge": {
         "consumer crm-bridge": CONSUMER,
@@ -251,8 +251,9 @@ class Client:
     def headers(self) -> dict[str, str]:
         return {}
 
-    async def post(self, *_: object) -> None:
+    async def post(self, *_: object) -> dict[str, Any]:
         await self._servers.answer()
+        return {}
 
     async def pages(self, *_: object, **__: object) -> AsyncIterator[Any]:
         await self._servers.answer()

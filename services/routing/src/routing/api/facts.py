@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 from common.auth import Principal, Role
@@ -193,12 +193,16 @@ class FactsAccepted(Model):
     refused: list[FactRefused]
 
 
+Wrong: TypeAlias = dict[int, list[dict[str, Any]]]
+"""What is wrong with which fact of a request."""
+
+
 @router.post("/telephony/facts", status_code=202)
 async def post_facts(body: Facts, caller: Caller, here: Here, key: IdempotencyKey = None) -> FactsAccepted:
     """Each fact for itself: a wrong one is listed in `refused` as `facts.<n>.<field>`, and the others happen. 422 when
     none of them can. What the network shows of a caller makes no fact wrong."""
     commands: dict[int, tuple[UUID, inputs.Input]] = {}
-    wrong: dict[int, list[dict[str, Any]]] = {}
+    wrong: Wrong = {}
     facts: list[tuple[int, AnyFact]] = []
     dialled: dict[int, str] = {}
     for number, fact in enumerate(body.facts):
@@ -211,6 +215,8 @@ async def post_facts(body: Facts, caller: Caller, here: Here, key: IdempotencyKe
             facts.append((number, fact))
         except Invalid as problem:
             wrong[number] = [{"field": problem.field, "reason": problem.detail}]
+    if not facts:
+        raise _none_of(body.facts, wrong)
     known = await _known(facts, dialled, here)
     now = here.sender.clock.now()
     for number, fact in facts:
@@ -219,20 +225,27 @@ async def post_facts(body: Facts, caller: Caller, here: Here, key: IdempotencyKe
             commands[number] = _command(fact, named, caller, known, dialled.get(number, ""), now)
         except Invalid as problem:
             wrong[number] = [{"field": problem.field, "reason": problem.detail}]
-    refused = [
-        FactRefused(fact=number, field=f"facts.{number}.{error['field']}".rstrip("."), reason=error["reason"])
-        for number in sorted(wrong)
-        for error in wrong[number]
-    ]
     if not commands:
-        errors = [{"field": one.field, "reason": one.reason} for one in refused]
-        raise Invalid(f"none of {len(body.facts)} facts can be taken", field=refused[0].field, errors=errors)
+        raise _none_of(body.facts, wrong)
     await here.sender.send(list(commands.values()))
     accepted = [
         FactAccepted(fact=number, command_id=sent, call_id=getattr(given, "call_id", None))
         for number, (sent, given) in commands.items()
     ]
-    return FactsAccepted(accepted=accepted, refused=refused)
+    return FactsAccepted(accepted=accepted, refused=_refused(wrong))
+
+
+def _refused(wrong: Wrong) -> list[FactRefused]:
+    return [
+        FactRefused(fact=number, field=f"facts.{number}.{error['field']}".rstrip("."), reason=error["reason"])
+        for number in sorted(wrong)
+        for error in wrong[number]
+    ]
+
+
+def _none_of(facts: list[Any], wrong: Wrong) -> Invalid:
+    errors = [{"field": one.field, "reason": one.reason} for one in _refused(wrong)]
+    return Invalid(f"none of {len(facts)} facts can be taken", field=errors[0]["field"], errors=errors)
 
 
 @dataclass(frozen=True, slots=True)
