@@ -179,6 +179,9 @@ async def test_a_dead_endpoint_is_given_up_disabled_and_can_be_resumed(desk: Des
     assert (resumed.enabled, resumed.disabled_reason, resumed.failing_since) == (True, None, None)
     async with desk.database.transaction() as session:
         await service.replay(session, "hook", (await desk.deliveries())[0].id)
+    # By the database's clock, which made it due and says how long it is kept.
+    desk.clock = ManualClock(datetime.now(UTC) + timedelta(minutes=4))
+    courier = await desk.courier()
     assert await courier.deliver_due() == 1
     (delivery,) = await desk.deliveries()
     assert (delivery.state, delivery.attempts) == ("delivered", 1)
