@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from common.events import CallOffered, CaseOpened
 from common.testing import eventually
 from plateau.checker.report import violations
@@ -15,6 +16,8 @@ from plateau.stack import running_stack
 from plateau.state import State
 
 from .floors import StackFloor, history
+
+pytestmark = pytest.mark.deep
 
 FLOOR = """\
 pools:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from common import envelope
 from common.events import CallAnnounced, CallbackDialled, Event
 from common.kafka import Kafka
@@ -24,6 +25,8 @@ from plateau.floor.export import export
 from plateau.stack import Stack, running_stack
 from plateau.state import State
 from support import read_all
+
+pytestmark = pytest.mark.deep
 
 FLOOR = """\
 pools:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from common.events import AgentStateChanged, CallWrappedUp
 from common.testing import eventually
@@ -17,6 +18,8 @@ from plateau.stack import running_stack
 from plateau.state import State
 
 from .floors import history
+
+pytestmark = pytest.mark.deep
 
 FLOOR = """\
 pools:

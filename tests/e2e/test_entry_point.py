@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from common.events import CallbackDialled, CaseOpened, VoicemailLeft
 from common.testing import eventually
 from plateau.checker.report import violations
@@ -16,6 +17,8 @@ from plateau.stack import running_stack
 from plateau.state import State
 
 from .floors import history
+
+pytestmark = pytest.mark.deep
 
 FLOOR = """\
 pools:

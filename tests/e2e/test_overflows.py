@@ -16,6 +16,8 @@ from plateau.floor.export import export
 from plateau.stack import running_stack
 from plateau.state import State
 
+pytestmark = pytest.mark.deep
+
 FLOOR = """\
 sites:
   lyon: {name: Lyon, time_zone: Europe/Paris}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from common import envelope
 from common.events import Event
 from common.kafka import Kafka
@@ -17,6 +18,8 @@ from plateau.floor.export import export
 from plateau.stack import running_stack
 from plateau.state import State
 from support import read_all
+
+pytestmark = pytest.mark.deep
 
 FLOOR = """\
 pools:
