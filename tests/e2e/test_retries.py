@@ -175,6 +175,8 @@ async def routing_story(floor: RoutingFloor) -> Story:
     waiting = await floor.call("orders", "queued", contact_phone="+33639980002")
     yield Post(f"/v1/calls/{waiting}/callback", {})
     yield Post(f"/v1/calls/{waiting}/cancel-callback")
+    dialled = await floor.call("orders", "queued", direction="outbound", contact_phone="+33639980003")
+    yield Post(f"/v1/calls/{dialled}/machine")
     for action in ("close", "drain", "open", "follow-hours"):
         yield Post(f"/v1/queues/orders/{action}", {"reason": "rehearsal"})
     for action in ("drain", "cancel-drain"):
@@ -203,6 +205,7 @@ async def dialer_story(http: httpx.AsyncClient, stack: Stack) -> Story:
     week = {day: [["00:00", "23:59"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
     campaign = {"tenant_id": THEIRS, "queue_id": "sales", "name": "Sales", "calling_hours": week}
     await put(http, "/v1/campaigns/sales", campaign)
+    yield Post(f"/v1/tenants/{THEIRS}/do-not-call", {"phones": ["+33199009999"]})
     yield Post("/v1/campaigns/sales/leads", "phone\n+33199001234\n", "text/csv")
     yield Post("/v1/campaigns/sales/start")
     yield Post("/v1/campaigns/sales/pause")

@@ -301,5 +301,5 @@ class TestPool(PoolMachine.TestCase):  # type: ignore[misc, valid-type]
 
 @pytest.mark.deep
 class TestPoolAtLength(TestPool):
-    settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+    settings = settings(max_examples=350, stateful_step_count=50, deadline=None)
     steps = 10_000

@@ -74,7 +74,7 @@ async def add_numbers(
     phones, wrong = [], []
     for place, text in enumerate(body.phones):
         try:
-            phones.append(normalise(text, tenant.region))
+            phones.append(normalise(text, tenant.region, possible=tenant.allow_possible_numbers))
         except InvalidPhone as problem:
             wrong.append({"field": f"phones.{place}", "reason": str(problem)})
     if wrong:
@@ -174,7 +174,7 @@ async def _tenant(session: Db, caller: Caller, tenant_id: str) -> Tenant:
 
 def _normal(phone: str, tenant: Tenant) -> str:
     try:
-        return normalise(phone, tenant.region)
+        return normalise(phone, tenant.region, possible=tenant.allow_possible_numbers)
     except InvalidPhone as problem:
         raise Invalid(str(problem), field="phone") from None
 
