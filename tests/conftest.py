@@ -11,10 +11,16 @@ import pytest
 from common.database import Database
 from common.kafka import Kafka
 from common.testing import Issuer, eventually
+from hypothesis import HealthCheck, settings
 from plateau.servers import ExternalServer, KafkaServer, PostgresServer, apache_kafka, noida, postgres
 from support import Stack
 
 pytest_plugins = ["limits"]
+
+
+# No property fails because the machine is slow or busy.
+settings.register_profile("any machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
