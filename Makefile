@@ -36,7 +36,7 @@ lint:
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/deploy tests/house tests/contracts
+	$(BIN)/pytest --quiet --numprocesses 2 tests/deploy tests/house tests/contracts
 
 types:
 	$(BIN)/mypy $(wildcard libs/*/src services/*/src) deploy tests
