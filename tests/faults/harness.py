@@ -22,6 +22,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from common.kafka import Kafka
+from common.testing import eventually
 from common.topics import TOPICS
 from faults.keeping import Expirer, Keeper
 from plateau import floor as floors
@@ -36,6 +37,7 @@ from plateau.state import State
 HERE = Path(__file__).parent
 SPEED = 10.0
 LEADS = 400
+PARTITIONS = [TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions)]
 
 
 def small_floor(directory: Path) -> floors.Floor:
@@ -77,29 +79,26 @@ class Duplicator:
         self._seen: set[tuple[bytes, bytes]] = set()
         self._consumer: AIOKafkaConsumer | None = None
         self._task = asyncio.create_task(self._run(), name="duplicator")
-        self._caught_up = asyncio.Event()
+        self._positions: dict[TopicPartition, int] = {}
+        """Up to where all records have been repeated."""
 
     async def _run(self) -> None:
-        positions: dict[TopicPartition, int] = {}
         while True:
             try:
                 async with self._kafka.producer() as producer:
                     consumer = self._kafka.consumer(None)
                     try:
                         await consumer.start()
-                        partitions = [TopicPartition(t.name, n) for t in TOPICS for n in range(t.partitions)]
-                        consumer.assign(partitions)
-                        for partition in partitions:
-                            consumer.seek(partition, positions.get(partition, 0))
-                        await self._copy(consumer, producer, positions)
+                        consumer.assign(PARTITIONS)
+                        for partition in PARTITIONS:
+                            consumer.seek(partition, self._positions.get(partition, 0))
+                        await self._copy(consumer, producer)
                     finally:
                         await consumer.stop()
             except (KafkaError, OSError):
                 await asyncio.sleep(0.5)
 
-    async def _copy(
-        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, positions: dict[TopicPartition, int]
-    ) -> None:
+    async def _copy(self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
         while True:
             polled = await consumer.getmany(timeout_ms=200)
             fresh = []
@@ -125,17 +124,21 @@ class Duplicator:
                 self._seen.add(name)
                 self.repeated[record.topic] += 1
             for partition, batch in polled.items():
-                positions[partition] = batch[-1].offset + 1
-            if not polled:
-                self._caught_up.set()
-            else:
-                self._caught_up.clear()
+                self._positions[partition] = batch[-1].offset + 1
 
-    async def catch_up(self, timeout: float = 30) -> None:
-        """Returns once nothing is left to repeat."""
-        self._caught_up.clear()
-        async with asyncio.timeout(timeout):
-            await self._caught_up.wait()
+    async def catch_up(self) -> None:
+        """Returns once all that is on the topics now has been repeated."""
+        consumer = self._kafka.consumer(None)
+        try:
+            await consumer.start()
+            ends = await consumer.end_offsets(PARTITIONS)
+        finally:
+            await self._kafka.leave(consumer)
+
+        async def repeated() -> bool:
+            return all(self._positions.get(partition, 0) >= end for partition, end in ends.items())
+
+        await eventually(repeated)
 
     async def leave(self) -> None:
         """Its producer would wait for ever for a broker that a failed test has left dead, and hide why it failed."""
@@ -284,9 +287,11 @@ class Floor:
 
     async def rest(self, timeout: float = 60) -> Outcome:
         """The outcome once everything has come through."""
-        if self.duplicator is not None:
-            await self.duplicator.catch_up()
         async with Client(self.stack.urls, self.stack.token, patience=60) as client:
+            outcome = await settled(self.stack.bootstrap_servers, client, timeout=timeout)
+            if self.duplicator is None:
+                return outcome
+            await self.duplicator.catch_up()
             return await settled(self.stack.bootstrap_servers, client, timeout=timeout)
 
     async def billing_replay(self) -> dict[str, Any]:
