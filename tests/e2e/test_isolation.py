@@ -162,7 +162,7 @@ async def seed_kpi(http: httpx.AsyncClient, stack: Stack) -> Ids:
 
 async def seed_dialer(http: httpx.AsyncClient, stack: Stack) -> Ids:
     await put(http, f"/v1/tenants/{THEIRS}", {**TENANT, "region": "FR"})
-    week = {day: [["00:00", "23:59"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+    week = {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
     campaign = {"tenant_id": THEIRS, "queue_id": "lantern-sales", "name": "Sales", "calling_hours": week}
     await put(http, "/v1/campaigns/lantern-sales", campaign)
     answer = await http.post(

@@ -202,7 +202,7 @@ async def routing(stack: Stack) -> AsyncIterator[World]:
 
 async def dialer_story(http: httpx.AsyncClient, stack: Stack) -> Story:
     await put(http, f"/v1/tenants/{THEIRS}", {**TENANT, "region": "FR"})
-    week = {day: [["00:00", "23:59"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+    week = {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
     campaign = {"tenant_id": THEIRS, "queue_id": "sales", "name": "Sales", "calling_hours": week}
     await put(http, "/v1/campaigns/sales", campaign)
     yield Post(f"/v1/tenants/{THEIRS}/do-not-call", {"phones": ["+33199009999"]})
